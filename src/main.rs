@@ -1,0 +1,3 @@
+//! The `duramen` binary.
+
+fn main() {}
