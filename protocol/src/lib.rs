@@ -1,6 +1,3 @@
-//! wire
-
-pub mod records;
 //! The Kafka wire protocol as Duramen speaks it.
 
 pub mod api;
@@ -10,4 +7,5 @@ pub mod header;
 pub mod ids;
 pub mod messages;
 pub mod primitives;
+pub mod records;
 pub mod text;
