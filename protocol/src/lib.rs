@@ -7,4 +7,5 @@ pub mod header;
 pub mod ids;
 pub mod messages;
 pub mod primitives;
+pub mod records;
 pub mod text;
