@@ -1,2 +1,11 @@
-//! wire
+//! The Kafka wire protocol as Duramen speaks it.
+
+pub mod api;
+pub mod error;
+pub mod frame;
+pub mod header;
+pub mod ids;
+pub mod messages;
 pub mod metadata;
+pub mod primitives;
+pub mod text;
