@@ -1,1 +1,3 @@
 //! duramen
+
+pub mod cli;
