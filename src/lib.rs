@@ -1,4 +1,5 @@
 //! Duramen: a partitioned, replicated, append-only log broker that speaks the Kafka protocol.
 
+pub mod cli;
 pub mod env;
 pub mod storage;
