@@ -2,4 +2,6 @@
 
 pub mod cli;
 pub mod env;
+mod replication;
+mod server;
 pub mod storage;
