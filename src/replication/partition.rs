@@ -86,3 +86,123 @@ impl From<ErrorCode> for AppendFailure {
         Self { code, message: None, log_start_offset: -1 }
     }
 }
+
+/// How much of a partition a consumer may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Everything committed.
+    ReadUncommitted,
+    /// Everything below the last stable offset: no open or aborted transaction.
+    ReadCommitted,
+}
+
+/// What a fetch wants of a partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FetchQuery {
+    /// First offset wanted.
+    pub(crate) offset: Offset,
+    /// Bytes wanted at most.
+    pub(crate) max_bytes: usize,
+    /// The first batch comes even when it is larger than `max_bytes`.
+    pub(crate) at_least_one: bool,
+    /// How much may be seen.
+    pub(crate) isolation: Isolation,
+    /// Leader epoch that the client knows, -1 for none.
+    pub(crate) current_leader_epoch: i32,
+    /// Epoch of the last record that the client has, -1 for none.
+    pub(crate) last_fetched_epoch: i32,
+}
+
+/// What a fetch found.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// Record batches, as a slice of the log's map.
+    pub(crate) records: Bytes,
+    /// Set when the slice may have to come from the disk: run it where blocking is allowed, before
+    /// the slice is touched.
+    pub(crate) cold: Option<Populate>,
+    /// Everything below is committed.
+    pub(crate) high_watermark: Offset,
+    /// Everything below is committed and decided.
+    pub(crate) last_stable_offset: Offset,
+    /// First offset that still exists.
+    pub(crate) log_start_offset: Offset,
+    /// Where the client's history and ours part: it must go back there. No records come then.
+    pub(crate) diverging: Option<EpochEnd>,
+}
+
+/// A partition on this broker.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    name: TopicPartition,
+    topic_id: TopicId,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    leader: Leader,
+    /// Produce answers, by the offset that must be committed.
+    commits: OffsetWaiters<oneshot::Sender<Result<(), ErrorCode>>>,
+    /// Long polls, by the offset that must be committed for them to have something to read.
+    polls: OffsetWaiters<Arc<Notify>>,
+}
+
+/// A long poll's place among the waiters of a partition; leaves it on drop.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    partition: Arc<Partition>,
+    id: WaiterId,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.partition.lock().polls.remove(self.id);
+    }
+}
+
+/// Those whose wait is over, to be woken once the lock is free.
+#[derive(Default)]
+#[must_use]
+struct Woken {
+    commits: Vec<oneshot::Sender<Result<(), ErrorCode>>>,
+    polls: Vec<Arc<Notify>>,
+}
+
+impl Woken {
+    fn wake(self, outcome: Result<(), ErrorCode>) {
+        for commit in self.commits {
+            // A producer that is gone has no use for its answer.
+            let _ = commit.send(outcome);
+        }
+        for poll in self.polls {
+            poll.notify_one();
+        }
+    }
+}
+
+impl Partition {
+    /// Leads the partition that `log` holds, at `leader_epoch`.
+    pub(crate) fn lead(name: TopicPartition, topic_id: TopicId, log: Log, leader_epoch: i32) -> Self {
+        let leader = Leader::new(leader_epoch, log.high_watermark(), log.log_end_offset());
+        let state = State { log, leader, commits: OffsetWaiters::default(), polls: OffsetWaiters::default() };
+        Self { name, topic_id, state: Mutex::new(state) }
+    }
+
+    /// Topic name and partition index.
+    pub(crate) fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    /// The topic's id.
+    pub(crate) fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// A panic while the lock was held was a bug of ours in a short section; the state is whole
+    /// enough to go on serving others, and the log checks itself.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
