@@ -1,10 +1,12 @@
 //! The Kafka wire protocol as Duramen speaks it.
 
 pub mod api;
+mod codec;
 pub mod error;
 pub mod frame;
 pub mod header;
 pub mod ids;
 pub mod messages;
 pub mod primitives;
+pub mod schema;
 pub mod text;
