@@ -1,1 +1,11 @@
-//! wire
+//! The Kafka wire protocol as Duramen speaks it.
+
+pub mod api;
+pub mod error;
+pub mod frame;
+pub mod header;
+pub mod ids;
+pub mod messages;
+pub mod primitives;
+pub mod records;
+pub mod text;
