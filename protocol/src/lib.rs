@@ -8,4 +8,5 @@ pub mod ids;
 pub mod messages;
 pub mod metadata;
 pub mod primitives;
+pub mod records;
 pub mod text;
