@@ -7,6 +7,8 @@ pub mod frame;
 pub mod header;
 pub mod ids;
 pub mod messages;
+pub mod metadata;
 pub mod primitives;
+pub mod records;
 pub mod schema;
 pub mod text;
