@@ -1,1 +1,7 @@
-//! duramen
+//! Duramen: a partitioned, replicated, append-only log broker that speaks the Kafka protocol.
+
+pub mod cli;
+pub mod env;
+mod replication;
+mod server;
+pub mod storage;
