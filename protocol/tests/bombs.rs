@@ -1,10 +1,8 @@
 //! Decompression bombs and hostile counts: a few bytes that ask for gigabytes. An allocation that
 //! fails takes the process down, and no `catch_unwind` helps; so the memory that each of these
 //! takes is counted, and held against the limit that the caller gave.
-#![expect(unsafe_code, reason = "an allocator that counts can only be an unsafe one")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::Write;
 
 use duramen_protocol::records::compression::{compress, decompress, decompress_into};
@@ -22,58 +20,11 @@ const SLACK: usize = 128 * 1024;
 /// What the bombs unfold to.
 const BLAST: usize = 64 << 20;
 
-struct Counting;
-
-thread_local! {
-    /// Bytes that this thread holds and the most it held: other tests run at the same time.
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-impl Counting {
-    fn add(bytes: usize) {
-        let held = HELD.get() + isize::try_from(bytes).unwrap_or(isize::MAX);
-        HELD.set(held);
-        PEAK.set(PEAK.get().max(held));
-    }
-
-    fn sub(bytes: usize) {
-        HELD.set(HELD.get() - isize::try_from(bytes).unwrap_or(isize::MAX));
-    }
-}
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::add(layout.size());
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        Self::sub(layout.size());
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // The old and the new memory may stand side by side while it is copied.
-        Self::add(new_size);
-        Self::sub(layout.size());
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(place, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// What `work` gives, and the most memory it held at a time beyond what was there before.
 fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = HELD.get();
-    PEAK.set(before);
-    let result = work();
-    (result, (PEAK.get() - before).unsigned_abs())
+    let mut result = None;
+    let counted = allocation_counter::measure(|| result = Some(work()));
+    (result.unwrap(), usize::try_from(counted.bytes_max).unwrap())
 }
 
 fn assert_defused(name: &str, codec: Compression, bomb: &[u8]) {

@@ -1,5 +1,6 @@
 //! Record batches against the `kafka-protocol` crate: what either writes, the other reads as the
 //! same, in every codec; and without a codec both write the same bytes.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::{Bytes, BytesMut};
 use duramen_protocol::records::{
