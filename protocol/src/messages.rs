@@ -3,6 +3,15 @@
 use crate::api::{ApiKey, VersionRange};
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{Decoder, Encoder, Size};
+use crate::schema::Schema;
+
+pub mod api_versions;
+pub mod metadata;
+pub mod produce;
+
+pub use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+pub use metadata::{MetadataRequest, MetadataResponse};
+pub use produce::{ProduceRequest, ProduceResponse};
 
 /// A body of a request or a response, in every version that is served.
 ///
@@ -16,6 +25,8 @@ pub trait Message: Sized {
     const NAME: &'static str;
     /// The versions that can be read and written.
     const VERSIONS: VersionRange;
+    /// The declaration, as data.
+    const SCHEMA: &'static Schema;
 
     /// Appends the body to `encoder`.
     fn encode(&self, encoder: &mut Encoder, version: i16) -> Result<(), EncodeError>;
