@@ -112,7 +112,10 @@ impl Bounds {
         let single_segment = descriptor & (1 << 5) != 0;
         let has_checksum = descriptor & (1 << 2) != 0;
         let window_len = usize::from(!single_segment);
-        let dictionary_len = [0, 1, 2, 4][(descriptor & 0b11) as usize];
+        let dictionary_len = match descriptor & 0b11 {
+            3 => 4,
+            len => len as usize,
+        };
         source.skip(window_len + dictionary_len)?;
         let declared = match (descriptor >> 6, single_segment) {
             (0, false) => None,
