@@ -1,0 +1,39 @@
+//! The three doors to the world: time, the disk, randomness. Nothing above this floor asks the
+//! operating system for any of them itself, so that a simulation can stand in for all three.
+
+pub mod clock;
+pub mod disk;
+pub mod map;
+pub mod random;
+mod real;
+pub mod sim;
+
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub use disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
+pub use map::{Map, MapWatch, Populate};
+pub use random::Random;
+pub use real::raise_open_file_limit;
+
+/// The three doors together. Cloning is cheap and all clones lead to the same world.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+    /// Randomness.
+    pub random: Random,
+}
+
+impl Env {
+    /// The machine this process runs on.
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(real::RealClock::new()),
+            disk: Arc::new(real::RealDisk),
+            random: Random::from_os(),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The real machine: `std::fs` and the few calls that it lacks.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::FlockOperation;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::clock::Clock;
+use super::disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
+use super::map::Map;
+
+/// The machine's clocks.
+#[derive(Debug)]
+pub(super) struct RealClock {
+    start: Instant,
+}
+
+impl RealClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn wall_ms(&self) -> i64 {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since_1970.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Lets this process open as many files as the hard limit allows; a soft limit of 1024, the usual
+/// default, is too few for a broker. Returns the limit that now holds.
+pub fn raise_open_file_limit() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // When it can't be raised the old limit stays, and is what is returned.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// The machine's file systems.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read);
+        match mode {
+            OpenMode::Read | OpenMode::Write => {}
+            OpenMode::CreateNew => _ = options.create_new(true),
+            OpenMode::Create => _ = options.create(true),
+            OpenMode::Truncate => _ = options.create(true).truncate(true),
+        }
+        Ok(Arc::new(RealFile { file: options.open(path)?, can_reserve: AtomicBool::new(true) }))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            match entry.metadata() {
+                Ok(meta) => {
+                    let is_dir = meta.is_dir();
+                    let len = if is_dir { 0 } else { meta.len() };
+                    entries.push(DirEntry { name, is_dir, len });
+                }
+                // Removed while we were listing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir_all(dir)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(DiskLock::new(file))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    fn max_open_files(&self) -> u64 {
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    }
+}
+
+#[derive(Debug)]
+struct RealFile {
+    file: File,
+    /// False once the file system has said that it can't reserve space.
+    can_reserve: AtomicBool,
+}
+
+impl DiskFile for RealFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        let mut at = position;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, at) {
+                Ok(0) => break,
+                Ok(count) => {
+                    filled += count;
+                    at = at.saturating_add(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut written = 0;
+        while written == 0 && total > 0 {
+            written = match rustix::io::pwritev(&self.file, slices, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => count,
+                Err(rustix::io::Errno::INTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        // The kernel took a part (a full disk, more than IOV_MAX slices): the rest one by one.
+        let mut at = position;
+        for slice in slices {
+            let done = written.min(slice.len());
+            written -= done;
+            let rest = slice.get(done..).unwrap_or_default();
+            at = at.saturating_add(done as u64);
+            self.file.write_all_at(rest, at)?;
+            at = at.saturating_add(rest.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, end: u64) -> io::Result<()> {
+        if !self.can_reserve.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match fallocate(&self.file, end) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.can_reserve.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn map(self: Arc<Self>, window: u64) -> io::Result<Map> {
+        Map::of_file(&self.file, window)
+    }
+}
+
+/// Reserves from the end of the file on: what is written already has its blocks, unless it was
+/// made sparse, which this crate never does.
+#[cfg(target_os = "linux")]
+fn fallocate(file: &File, end: u64) -> io::Result<()> {
+    use rustix::fs::FallocateFlags;
+    let len = file.metadata()?.len();
+    if end <= len {
+        return Ok(());
+    }
+    loop {
+        match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, len, end - len) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fallocate(_: &File, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vectored_write_lands_in_order_at_its_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+        file.write_at(&[IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cde")], 3).unwrap();
+        let mut bytes = [9; 16];
+        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 8);
+        assert_eq!(&bytes[..8], b"\0\0\0abcde");
+    }
+
+    #[test]
+    fn reserving_leaves_the_length_alone_and_cutting_gives_the_space_back() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let blocks = || path.metadata().unwrap().blocks();
+        let file = RealDisk.open(&path, OpenMode::CreateNew).unwrap();
+        file.write_at(&[IoSlice::new(b"data")], 0).unwrap();
+        file.reserve(1 << 20).unwrap();
+        assert_eq!(file.len().unwrap(), 4);
+        let reserved = blocks();
+        file.set_len(4).unwrap();
+        assert_eq!(file.len().unwrap(), 4);
+        assert!(reserved < 2048 || blocks() < 100, "{reserved} then {} blocks", blocks());
+    }
+
+    #[test]
+    fn a_lock_is_held_until_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".lock");
+        let held = RealDisk.lock(&path).unwrap();
+        assert_eq!(RealDisk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        RealDisk.lock(&path).unwrap();
+    }
+
+    #[test]
+    fn a_listing_is_sorted_and_tells_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        RealDisk.create_dir_all(&dir.path().join("b/c")).unwrap();
+        let file = RealDisk.open(&dir.path().join("a"), OpenMode::Create).unwrap();
+        file.set_len(10).unwrap();
+        let listed = RealDisk.list(dir.path()).unwrap();
+        assert_eq!(listed[0], DirEntry { name: "a".into(), is_dir: false, len: 10 });
+        assert_eq!(listed[1], DirEntry { name: "b".into(), is_dir: true, len: 0 });
+        assert_eq!(RealDisk.read(&dir.path().join("a"), 10).unwrap(), [0; 10]);
+        let too_large = RealDisk.read(&dir.path().join("a"), 9).unwrap_err();
+        assert_eq!(too_large.kind(), io::ErrorKind::FileTooLarge);
+    }
+}
