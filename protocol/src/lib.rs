@@ -1,6 +1,7 @@
 //! The Kafka wire protocol as Duramen speaks it.
 
 pub mod api;
+mod codec;
 pub mod error;
 pub mod frame;
 pub mod header;
@@ -9,4 +10,5 @@ pub mod messages;
 pub mod metadata;
 pub mod primitives;
 pub mod records;
+pub mod schema;
 pub mod text;

@@ -153,19 +153,30 @@ impl MetadataRecord {
         1 + self.encoded_len()
     }
 
-    fn decode_checked(body: &[u8]) -> Result<Self, FramedError> {
-        let record = Self::decode(body).map_err(malformed)?;
-        let Some(kind) = &record.kind else {
-            return Err(FramedError::UnknownKind { number: unknown_kind(body) });
-        };
+    /// The record's kind, if this build fully understands it.
+    ///
+    /// # Errors
+    ///
+    /// A version newer than this build knows, or no kind at all.
+    pub fn checked_kind(&self) -> Result<&Kind, FramedError> {
+        let kind = self.kind.as_ref().ok_or(FramedError::UnknownKind { number: 0 })?;
         let newest = kind.newest_version();
-        if record.version > newest {
+        if self.version > newest {
             return Err(FramedError::UnknownVersion {
                 kind: kind.name(),
-                version: record.version,
+                version: self.version,
                 newest,
             });
         }
+        Ok(kind)
+    }
+
+    fn decode_checked(body: &[u8]) -> Result<Self, FramedError> {
+        let record = Self::decode(body).map_err(malformed)?;
+        if record.kind.is_none() {
+            return Err(FramedError::UnknownKind { number: unknown_kind(body) });
+        }
+        record.checked_kind()?;
         Ok(record)
     }
 }

@@ -6,14 +6,10 @@
 //! of a log directory calls in from below when bytes have reached the disk.
 
 mod leader;
-mod partition;
-mod replicas;
+mod topic_key;
 mod waiters;
 
-pub(crate) use partition::{
-    AppendOutcome, FetchRequest, FetchWait, Fetched, Isolation, OffsetFound, Partition, PartitionError,
-};
-pub(crate) use replicas::{Replicas, ReplicasError};
+pub(crate) use topic_key::TopicKey;
 
 /// Logical place of a record in its partition.
 pub(crate) type Offset = i64;

@@ -153,7 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     fn serve_frames(&mut self, serve: &mut impl FnMut(Bytes) -> EncodedReply) -> Result<(), Ended> {
         self.collect_answers();
         while self.may_serve() {
-            let frame = self.inbox.next_frame(self.limits.frame_bytes_max).map_err(Ended::Framing)?;
+            let frame =
+                self.inbox.next_frame(self.limits.frame_bytes_max).map_err(Ended::Framing)?;
             let Some(frame) = frame else { break };
             self.line.push(serve(frame))?;
             self.collect_answers();

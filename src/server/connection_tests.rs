@@ -126,7 +126,9 @@ async fn a_refused_request_closes_the_connection() {
 
 #[tokio::test]
 async fn bytes_that_are_no_frames_end_the_connection_at_once() {
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 2, 0, 1, 0], &(-1_i32).to_be_bytes()] {
+    for bytes in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 2, 0, 1, 0], &(-1_i32).to_be_bytes()]
+    {
         let mut running = start(echo);
         running.far.write_all(bytes).await.unwrap();
         assert!(matches!(running.ended.await.unwrap(), Ended::Framing(_)), "{bytes:?}");

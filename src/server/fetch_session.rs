@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
-use uuid::Uuid;
+
+use crate::replication::TopicKey;
 
 /// Session epoch of a fetch without a session, or that ends one.
 const FINAL_EPOCH: i32 = -1;
@@ -14,15 +14,6 @@ const FINAL_EPOCH: i32 = -1;
 const INITIAL_EPOCH: i32 = 0;
 /// A session that was used within this time is not given up for a newer one.
 const KEEP: Duration = Duration::from_secs(120);
-
-/// A topic as a fetch request names it: by id from version 13, by name before.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum TopicKey {
-    /// Versions 13 and later.
-    Id(Uuid),
-    /// Versions 4 to 12.
-    Name(Text),
-}
 
 /// What a consumer wants of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +172,8 @@ impl FetchSessions {
         let by_id = |topic: &TopicKey| matches!(topic, TopicKey::Id(_));
         let mut named = request.targets.iter().map(|target| &target.topic);
         let mut forgotten = request.forgotten.iter().map(|(topic, _)| topic);
-        if named.any(|t| by_id(t) != session.by_id) || forgotten.any(|t| by_id(t) != session.by_id) {
+        if named.any(|t| by_id(t) != session.by_id) || forgotten.any(|t| by_id(t) != session.by_id)
+        {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
         session.epoch = if session.epoch == i32::MAX { 1 } else { session.epoch + 1 };
@@ -221,12 +213,17 @@ impl FetchSessions {
 impl Session {
     fn want(&mut self, target: FetchTarget) {
         let key = (target.topic.clone(), target.partition);
-        if let Some(cached) = self.order.get(&key).and_then(|order| self.partitions.get_mut(order)) {
+        if let Some(cached) = self.order.get(&key).and_then(|order| self.partitions.get_mut(order))
+        {
             cached.wanted = target.wanted;
             return;
         }
-        let cached =
-            Cached { topic: target.topic, partition: target.partition, wanted: target.wanted, told: None };
+        let cached = Cached {
+            topic: target.topic,
+            partition: target.partition,
+            wanted: target.wanted,
+            told: None,
+        };
         self.push_back(key, cached);
     }
 
@@ -261,7 +258,9 @@ impl Session {
         let news = found.has_records || found.has_error || cached.told != Some(offsets);
         // After an error everything is told again, whatever the offsets are then.
         cached.told = (!found.has_error).then_some(offsets);
-        if found.has_records && let Some(cached) = self.partitions.remove(&order) {
+        if found.has_records
+            && let Some(cached) = self.partitions.remove(&order)
+        {
             self.push_back(key.clone(), cached);
         }
         news
@@ -271,6 +270,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use duramen_protocol::text::Text;
+    use uuid::Uuid;
 
     const QUIET: Found =
         Found { has_records: false, has_error: false, high_watermark: 5, log_start_offset: 0 };
@@ -297,11 +298,15 @@ mod tests {
     #[test]
     fn an_incremental_fetch_reads_all_its_partitions_and_answers_those_with_news() {
         let mut sessions = FetchSessions::new(10);
-        let first = sessions.begin(request(0, 0, vec![target(0, 0), target(1, 0)]), at(0), 77).unwrap();
+        let first =
+            sessions.begin(request(0, 0, vec![target(0, 0), target(1, 0)]), at(0), 77).unwrap();
         assert_eq!((first.session_id, first.incremental), (77, false));
-        assert!(sessions.tell(77, false, &key(0), BUSY) && sessions.tell(77, false, &key(1), QUIET));
+        assert!(
+            sessions.tell(77, false, &key(0), BUSY) && sessions.tell(77, false, &key(1), QUIET)
+        );
         let next = sessions.begin(request(77, 1, vec![target(0, 5)]), at(1), 78).unwrap();
-        let read: Vec<_> = next.targets.iter().map(|t| (t.partition, t.wanted.fetch_offset)).collect();
+        let read: Vec<_> =
+            next.targets.iter().map(|t| (t.partition, t.wanted.fetch_offset)).collect();
         assert_eq!(read, [(1, 0), (0, 5)], "the busy one goes behind the quiet one");
         assert!(next.incremental);
         assert!(!sessions.tell(77, true, &key(1), QUIET), "no news");

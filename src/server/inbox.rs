@@ -47,7 +47,10 @@ impl Inbox {
     }
 
     /// Takes the frame at the front, without its prefix, when all of it is here.
-    pub(super) fn next_frame(&mut self, frame_bytes_max: usize) -> Result<Option<Bytes>, FrameError> {
+    pub(super) fn next_frame(
+        &mut self,
+        frame_bytes_max: usize,
+    ) -> Result<Option<Bytes>, FrameError> {
         let Some(len) = frame::peek_len(&self.buffer, frame_bytes_max)? else {
             self.frame_bytes = 0;
             return Ok(None);

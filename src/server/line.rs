@@ -104,7 +104,9 @@ mod tests {
         Ok(vec![Bytes::from_static(text.as_bytes())])
     }
 
-    fn waiting(receiver: oneshot::Receiver<&'static str>) -> BoxFuture<Result<Answer, CloseReason>> {
+    fn waiting(
+        receiver: oneshot::Receiver<&'static str>,
+    ) -> BoxFuture<Result<Answer, CloseReason>> {
         Box::pin(async move { answer(receiver.await.unwrap()) })
     }
 

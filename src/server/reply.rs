@@ -43,7 +43,9 @@ impl<R: Send + 'static> Reply<R> {
     {
         match self {
             Self::Now(answer) => Reply::Now(f(answer)),
-            Self::Overlapping(future) => Reply::Overlapping(Box::pin(async move { f(future.await) })),
+            Self::Overlapping(future) => {
+                Reply::Overlapping(Box::pin(async move { f(future.await) }))
+            }
             Self::Exclusive(future) => Reply::Exclusive(Box::pin(async move { f(future.await) })),
             Self::Silent => Reply::Silent,
             Self::Close(reason) => Reply::Close(reason),

@@ -38,8 +38,14 @@ impl Vigil {
 
     /// Looks at the connection: `moved` and `frames` are totals, `frame_bytes` the bytes of an
     /// unfinished frame that are here.
-    pub(super) fn tick(&mut self, moved: u64, frames: u64, frame_bytes: usize) -> Result<(), Ended> {
-        self.idle_for = if moved == self.moved { self.idle_for + self.period() } else { Duration::ZERO };
+    pub(super) fn tick(
+        &mut self,
+        moved: u64,
+        frames: u64,
+        frame_bytes: usize,
+    ) -> Result<(), Ended> {
+        self.idle_for =
+            if moved == self.moved { self.idle_for + self.period() } else { Duration::ZERO };
         let same_frame = frame_bytes > 0 && frames == self.frames;
         self.frame_age = if same_frame { self.frame_age + self.period() } else { Duration::ZERO };
         self.moved = moved;
@@ -64,7 +70,10 @@ mod tests {
     }
 
     /// Ticks until the vigil ends the connection; the time that took.
-    fn ends_after(vigil: &mut Vigil, mut state: impl FnMut(u64) -> (u64, u64, usize)) -> (Ended, Duration) {
+    fn ends_after(
+        vigil: &mut Vigil,
+        mut state: impl FnMut(u64) -> (u64, u64, usize),
+    ) -> (Ended, Duration) {
         for tick in 1..100_000 {
             let (moved, frames, frame_bytes) = state(tick);
             if let Err(ended) = vigil.tick(moved, frames, frame_bytes) {
