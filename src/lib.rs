@@ -1,4 +1,8 @@
 //! Duramen: a partitioned, replicated, append-only log broker that speaks the Kafka protocol.
 
+pub mod config;
+pub mod cli;
 pub mod env;
+mod replication;
+mod server;
 pub mod storage;

@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn exactly_the_retention_time_is_kept() {
         let mut segments = log(&[7, 1, 1]);
-        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_time(7), NOW)), []);
+        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_time(7), NOW)), Vec::<i64>::new());
         segments[0].max_timestamp_ms = Some(NOW - 7 * DAY - 1);
         assert_eq!(bases(&plan(&segments, offsets(0, 30), by_time(7), NOW)), [0]);
     }
@@ -218,7 +218,10 @@ mod tests {
     #[test]
     fn nothing_at_or_above_the_high_watermark_goes() {
         assert_eq!(bases(&plan(&log(&[9, 9, 9]), offsets(0, 15), by_time(7), NOW)), [0]);
-        assert_eq!(bases(&plan(&log(&[9, 9, 9]), offsets(0, 9), by_time(7), NOW)), []);
+        assert_eq!(
+            bases(&plan(&log(&[9, 9, 9]), offsets(0, 9), by_time(7), NOW)),
+            Vec::<i64>::new()
+        );
     }
 
     #[test]
@@ -241,8 +244,8 @@ mod tests {
     #[test]
     fn size_keeps_at_least_what_was_asked_for() {
         let segments = log(&[1, 1, 1]);
-        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_size(301), NOW)), []);
-        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_size(201), NOW)), []);
+        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_size(301), NOW)), Vec::<i64>::new());
+        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_size(201), NOW)), Vec::<i64>::new());
         assert_eq!(bases(&plan(&segments, offsets(0, 30), by_size(200), NOW)), [0]);
         assert_eq!(bases(&plan(&segments, offsets(0, 30), by_size(1), NOW)), [0, 10]);
         let all = plan(&segments, offsets(0, 30), by_size(0), NOW);
@@ -287,7 +290,11 @@ mod tests {
         let mut segments = log(&[9, 9, 9]);
         segments[0].max_timestamp_ms = None;
         segments[1].max_timestamp_ms = Some(-1);
-        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_time(7), NOW)), [], "just written");
+        assert_eq!(
+            bases(&plan(&segments, offsets(0, 30), by_time(7), NOW)),
+            Vec::<i64>::new(),
+            "just written"
+        );
         segments[0].modified_ms = NOW - 8 * DAY;
         assert_eq!(bases(&plan(&segments, offsets(0, 30), by_time(7), NOW)), [0]);
     }
@@ -296,10 +303,13 @@ mod tests {
     fn extreme_clocks_and_settings_do_not_wrap() {
         let mut segments = log(&[0, 0, 0]);
         segments[0].max_timestamp_ms = Some(i64::MAX);
-        assert_eq!(bases(&plan(&segments, offsets(0, 30), by_time(0), i64::MIN)), []);
+        assert_eq!(
+            bases(&plan(&segments, offsets(0, 30), by_time(0), i64::MIN)),
+            Vec::<i64>::new()
+        );
         segments[0].max_timestamp_ms = Some(0);
         let never = RetentionPolicy { retention_ms: Some(i64::MAX), ..by_time(0) };
-        assert_eq!(bases(&plan(&segments, offsets(0, 30), never, i64::MAX)), []);
+        assert_eq!(bases(&plan(&segments, offsets(0, 30), never, i64::MAX)), Vec::<i64>::new());
         assert_eq!(plan(&[], offsets(0, 0), by_time(0), NOW), RetentionPlan::default());
     }
 }

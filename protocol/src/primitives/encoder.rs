@@ -98,7 +98,7 @@ impl Encoder {
     }
 
     /// Sixteen bytes.
-    pub fn uuid(&mut self, value: &Uuid) {
+    pub fn uuid(&mut self, value: Uuid) {
         self.tail.put_slice(value.as_bytes());
     }
 
@@ -198,6 +198,13 @@ impl Size {
     /// Counts `bytes` more bytes.
     pub fn add(&mut self, bytes: usize) {
         self.total += bytes;
+    }
+
+    /// Counts what has been counted apart.
+    pub fn include(&mut self, part: &Self) {
+        self.total += part.total;
+        self.shared += part.shared;
+        self.shared_chunks += part.shared_chunks;
     }
 
     /// Counts a string.

@@ -5,6 +5,7 @@ pub use super::error::BatchError;
 pub use super::header::{Attributes, BatchHeader, HEADER_LEN, MAGIC, TimestampType};
 pub use super::stamp::{stamp_base_offset, stamp_leader_epoch, stamp_log_append_time};
 
+use super::compression::Compression;
 use super::header::{at, checked_header, crc_of, field, size_of_length};
 
 /// One whole batch: magic is 2 and the length field is the number of bytes that are there. All
@@ -109,6 +110,15 @@ impl<'a> BatchView<'a> {
     /// Codec, timestamp type and kind of the batch.
     pub fn attributes(&self) -> Attributes {
         Attributes(i16::from_be_bytes(field::<{ at::ATTRIBUTES }, 2>(self.header)))
+    }
+
+    /// The codec of the payload.
+    ///
+    /// # Errors
+    /// [`BatchError::Codec`] for compression bits that nobody defined.
+    pub fn compression(&self) -> Result<Compression, BatchError> {
+        let code = self.attributes().codec();
+        Compression::from_code(code).ok_or(BatchError::Codec { code })
     }
 
     /// What the timestamps mean.

@@ -11,13 +11,27 @@
 //! | [`header`] | the 61 header bytes: places, attribute bits, an owned copy |
 //! | [`batch`] | [`batch::BatchView`], one batch over borrowed bytes |
 //! | [`stamp`] | the header fields that a leader writes in place |
+//! | [`record`] | the records of a batch, read lazily |
+//! | [`compression`] | the codecs, each with a bound on its output |
+//! | [`builder`] | makes batches as a producer does |
+//! | [`control`] | transaction markers and the control records of the metadata log |
+//! | [`repack`] | a batch in another codec |
 //! | [`error`] | what can be wrong with a batch |
 
 pub mod batch;
+pub mod builder;
+pub mod compression;
+pub mod control;
 pub mod error;
 pub mod header;
+pub mod record;
+pub mod repack;
 pub mod stamp;
+mod varint;
 
 pub use batch::BatchView;
-pub use error::BatchError;
+pub use builder::{BatchBuilder, BatchOptions, Producer};
+pub use compression::{Compression, CompressionError};
+pub use error::{BatchError, RecordFault};
 pub use header::{Attributes, BatchHeader, HEADER_LEN, TimestampType};
+pub use record::{HeaderIter, HeaderView, RecordIter, RecordView};

@@ -1,0 +1,7 @@
+//! `duramen consume`.
+
+pub mod fields;
+pub mod format;
+mod format_parse;
+pub mod number;
+pub mod offsets;

@@ -1,0 +1,58 @@
+//! The HTTP listener: `/metrics` for Prometheus and `/health/{live,ready}` for whoever restarts or
+//! routes to the broker. It answers from state that others keep; it changes nothing.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+/// What the HTTP listener shows, asked for at each request.
+pub(crate) struct Probe {
+    /// The metrics in the OpenMetrics text format.
+    pub(crate) metrics: Box<dyn Fn() -> Result<String, std::fmt::Error> + Send + Sync>,
+    /// `Ok` when clients can be served, else why not, in one line.
+    pub(crate) ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").finish_non_exhaustive()
+    }
+}
+
+/// Serves until `stop` completes.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    probe: Probe,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health/live", get(|| async { "live\n" }))
+        .route("/health/ready", get(ready))
+        .with_state(Arc::new(probe));
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+async fn metrics(State(probe): State<Arc<Probe>>) -> Response {
+    match (probe.metrics)() {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn ready(State(probe): State<Arc<Probe>>) -> Response {
+    match (probe.ready)() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}

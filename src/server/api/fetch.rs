@@ -1,0 +1,283 @@
+//! Fetch (key 1): record batches from an offset on, as slices of the log's map. Waits for
+//! `min_bytes` up to `max_wait_ms`; ranges that are not in memory are brought in on the blocking
+//! pool before the answer is written, so that no connection's task ever waits for a disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::READ_COMMITTED;
+use duramen_protocol::messages::fetch::{
+    EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
+    PartitionData,
+};
+use tokio::sync::Notify;
+
+use crate::env::Populate;
+use crate::replication::{Fetched, FetchQuery, Isolation, Partition, TopicKey};
+use crate::server::context::RequestContext;
+use crate::server::fetch_session::{FetchTarget, Found, Plan, SessionRequest, Wanted};
+use crate::server::reply::Reply;
+
+/// First version that names topics by id (KIP-516).
+const TOPIC_ID_VERSION: i16 = 13;
+
+/// One fetch request on its way: what to read and when it is enough.
+struct Fetching {
+    context: RequestContext,
+    plan: Plan,
+    isolation: Isolation,
+    max_bytes: usize,
+    min_bytes: usize,
+    max_wait: Duration,
+}
+
+/// What one pass over the partitions found.
+struct Pass {
+    partitions: Vec<(FetchTarget, Result<Fetched, ErrorCode>)>,
+    bytes: usize,
+    /// Some partition has an error or a diverging epoch: the client should hear at once.
+    urgent: bool,
+}
+
+/// Serves a fetch request.
+pub(crate) fn handle(context: &RequestContext, request: FetchRequest) -> Reply<FetchResponse> {
+    if request.replica_id >= 0 || request.replica_state.replica_id >= 0 {
+        return Reply::Now(failed(ErrorCode::InvalidRequest));
+    }
+    let fetching = match Fetching::begin(context, request) {
+        Ok(fetching) => fetching,
+        Err(error) => return Reply::Now(failed(error)),
+    };
+    let pass = fetching.read();
+    if fetching.is_enough(&pass) {
+        return fetching.reply(pass);
+    }
+    Reply::overlapping(fetching.wait())
+}
+
+fn failed(error: ErrorCode) -> FetchResponse {
+    FetchResponse { error_code: error.code(), ..FetchResponse::default() }
+}
+
+impl Fetching {
+    fn begin(context: &RequestContext, request: FetchRequest) -> Result<Self, ErrorCode> {
+        let services = &context.services;
+        let by_id = context.api_version >= TOPIC_ID_VERSION;
+        let session = SessionRequest {
+            id: request.session_id,
+            epoch: request.session_epoch,
+            targets: request.topics.into_iter().flat_map(|topic| targets(topic, by_id)).collect(),
+            forgotten: request
+                .forgotten_topics_data
+                .into_iter()
+                .flat_map(|topic| {
+                    let key = topic_key(by_id, topic.topic_id, topic.topic);
+                    topic.partitions.into_iter().map(move |partition| (key.clone(), partition))
+                })
+                .collect(),
+        };
+        let fresh_id = services.env.random.session_id();
+        let now = services.env.clock.now();
+        let plan = services.sessions().begin(session, now, fresh_id)?;
+        let at_most = services.limits.fetch_bytes_max;
+        let isolation = match request.isolation_level {
+            READ_COMMITTED => Isolation::ReadCommitted,
+            _ => Isolation::ReadUncommitted,
+        };
+        Ok(Self {
+            context: context.clone(),
+            plan,
+            isolation,
+            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(at_most),
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(at_most),
+            max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        })
+    }
+
+    /// Reads every partition in order until `max_bytes` are found; the first batch comes whatever
+    /// its size, so that a consumer never stands still before a large one (KIP-74).
+    fn read(&self) -> Pass {
+        let mut pass =
+            Pass { partitions: Vec::with_capacity(self.plan.targets.len()), bytes: 0, urgent: false };
+        for target in &self.plan.targets {
+            let query = FetchQuery {
+                offset: target.wanted.fetch_offset,
+                max_bytes: usize::try_from(target.wanted.max_bytes)
+                    .unwrap_or(0)
+                    .min(self.max_bytes.saturating_sub(pass.bytes)),
+                at_least_one: pass.bytes == 0,
+                isolation: self.isolation,
+                current_leader_epoch: target.wanted.current_leader_epoch,
+                last_fetched_epoch: target.wanted.last_fetched_epoch,
+            };
+            let found = self.find(target).and_then(|partition| partition.fetch(&query));
+            match &found {
+                Ok(fetched) => {
+                    pass.bytes += fetched.records.len();
+                    pass.urgent |= fetched.diverging.is_some();
+                }
+                Err(_) => pass.urgent = true,
+            }
+            pass.partitions.push((target.clone(), found));
+        }
+        pass
+    }
+
+    fn find(&self, target: &FetchTarget) -> Result<Arc<Partition>, ErrorCode> {
+        self.context.services.replicas.find(&target.topic, target.partition)
+    }
+
+    fn is_enough(&self, pass: &Pass) -> bool {
+        pass.urgent
+            || pass.bytes >= self.min_bytes
+            || self.max_wait.is_zero()
+            || self.plan.targets.is_empty()
+    }
+
+    /// Waits for news of any partition and reads again, until there is enough or the time is over.
+    async fn wait(self) -> FetchResponse {
+        let deadline = tokio::time::Instant::now() + self.max_wait;
+        let news = Arc::new(Notify::new());
+        loop {
+            let watches: Vec<_> = self
+                .plan
+                .targets
+                .iter()
+                .filter_map(|target| {
+                    let partition = self.find(target).ok()?;
+                    Some(partition.watch(target.wanted.fetch_offset, &news))
+                })
+                .collect();
+            // What came between the last pass and these watches must not be missed.
+            let pass = self.read();
+            let over = tokio::time::Instant::now() >= deadline;
+            if over || self.is_enough(&pass) {
+                drop(watches);
+                return self.answer_when_in_memory(pass).await;
+            }
+            let _ = tokio::time::timeout_at(deadline, news.notified()).await;
+        }
+    }
+
+    fn reply(self, pass: Pass) -> Reply<FetchResponse> {
+        if pass.cold().next().is_none() {
+            return Reply::Now(self.answer(pass));
+        }
+        Reply::overlapping(self.answer_when_in_memory(pass))
+    }
+
+    async fn answer_when_in_memory(self, pass: Pass) -> FetchResponse {
+        let cold: Vec<Populate> = pass.cold().cloned().collect();
+        if !cold.is_empty() {
+            let services = &self.context.services;
+            services.metrics.cold_reads.inc_by(cold.len() as u64);
+            services.cold_reads.populate(cold).await;
+        }
+        self.answer(pass)
+    }
+
+    fn answer(self, pass: Pass) -> FetchResponse {
+        let services = &self.context.services;
+        services.metrics.fetched_bytes.inc_by(pass.bytes as u64);
+        let mut response =
+            FetchResponse { session_id: self.plan.session_id, ..FetchResponse::default() };
+        let mut sessions = services.sessions();
+        for (target, found) in pass.partitions {
+            let partition = partition_data(target.partition, found, self.isolation);
+            if partition.error_code != 0 {
+                services.metrics.fetch_errors.inc();
+            }
+            let news = Found {
+                has_records: partition.records.as_ref().is_some_and(|records| !records.is_empty()),
+                has_error: partition.error_code != 0 || partition.diverging_epoch.end_offset >= 0,
+                high_watermark: partition.high_watermark,
+                log_start_offset: partition.log_start_offset,
+            };
+            let key = (target.topic, target.partition);
+            if sessions.tell(self.plan.session_id, self.plan.incremental, &key, news) {
+                push(&mut response, key.0, partition);
+            }
+        }
+        response
+    }
+}
+
+impl Pass {
+    /// Ranges that may have to come from the disk.
+    fn cold(&self) -> impl Iterator<Item = &Populate> {
+        self.partitions.iter().filter_map(|(_, found)| found.as_ref().ok()?.cold.as_ref())
+    }
+}
+
+fn topic_key(by_id: bool, id: uuid::Uuid, name: duramen_protocol::text::Text) -> TopicKey {
+    if by_id { TopicKey::Id(id) } else { TopicKey::Name(name) }
+}
+
+fn targets(topic: FetchTopic, by_id: bool) -> impl Iterator<Item = FetchTarget> {
+    let key = topic_key(by_id, topic.topic_id, topic.topic);
+    topic.partitions.into_iter().map(move |partition: FetchPartition| FetchTarget {
+        topic: key.clone(),
+        partition: partition.partition,
+        wanted: Wanted {
+            fetch_offset: partition.fetch_offset,
+            max_bytes: partition.partition_max_bytes,
+            current_leader_epoch: partition.current_leader_epoch,
+            last_fetched_epoch: partition.last_fetched_epoch,
+        },
+    })
+}
+
+fn partition_data(index: i32, found: Result<Fetched, ErrorCode>, isolation: Isolation) -> PartitionData {
+    let aborted = (isolation == Isolation::ReadCommitted).then(Vec::new);
+    match found {
+        Ok(fetched) => {
+            let mut data = PartitionData {
+                partition_index: index,
+                high_watermark: fetched.high_watermark,
+                last_stable_offset: fetched.last_stable_offset,
+                log_start_offset: fetched.log_start_offset,
+                aborted_transactions: aborted,
+                records: Some(fetched.records),
+                ..PartitionData::default()
+            };
+            if let Some(end) = fetched.diverging {
+                data.diverging_epoch = EpochEndOffset {
+                    epoch: end.epoch,
+                    end_offset: end.end_offset,
+                    ..EpochEndOffset::default()
+                };
+            }
+            data
+        }
+        Err(error) => PartitionData {
+            partition_index: index,
+            error_code: error.code(),
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            aborted_transactions: aborted,
+            records: Some(Bytes::new()),
+            ..PartitionData::default()
+        },
+    }
+}
+
+/// Adds a partition to the answer, in the topic entry at the end when it is of the same topic.
+fn push(response: &mut FetchResponse, topic: TopicKey, partition: PartitionData) {
+    let same = response.responses.last_mut().filter(|last| match &topic {
+        TopicKey::Id(id) => last.topic_id == *id,
+        TopicKey::Name(name) => last.topic == *name,
+    });
+    if let Some(last) = same {
+        last.partitions.push(partition);
+        return;
+    }
+    let mut entry = FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
+    match topic {
+        TopicKey::Id(id) => entry.topic_id = id,
+        TopicKey::Name(name) => entry.topic = name,
+    }
+    response.responses.push(entry);
+}

@@ -1,0 +1,265 @@
+//! One connection on one task: it reads frames, has them served in order, and writes the answers in
+//! that order. All complete frames of a read are served before anything is written, so their answers
+//! leave together; an answer that waits keeps its place in [`Line`] while later requests are served.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use duramen_protocol::frame::FrameError;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::budget::ByteBudget;
+use super::inbox::Inbox;
+use super::line::{Answer, CloseReason, EncodedReply, Line};
+use super::vigil::Vigil;
+
+/// Chunks handed to one `writev`; Linux takes up to 1,024, and more than this gains nothing.
+const IO_SLICES: usize = 64;
+
+/// The bounds within which a connection lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Largest frame, in bytes after the length prefix (`socket.request.max.bytes`).
+    pub(crate) frame_bytes_max: usize,
+    /// Requests of one connection that may stand in line at once.
+    pub(crate) in_flight_max: usize,
+    /// Bytes of answers waiting for a slow reader before no further request is served.
+    pub(crate) answer_bytes_max: usize,
+    /// A connection that moves no byte for this long is closed (`connections.max.idle.ms`).
+    pub(crate) idle: Duration,
+    /// A frame that was begun must be complete within this time, plus what a slow link needs.
+    pub(crate) frame_deadline: Duration,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The peer closed it between two frames.
+    ByPeer,
+    /// The peer closed it in the middle of a frame.
+    CutOff,
+    /// The broker stops; everything that was in flight has been answered.
+    Stopped,
+    /// No byte moved for the idle time.
+    Idle,
+    /// A frame was begun and not finished in time.
+    Stalled,
+    /// The bytes are no Kafka frames.
+    Framing(FrameError),
+    /// A request that can't be answered on the wire (undecodable, unsupported, failed `acks=0`).
+    Refused(CloseReason),
+    /// The socket failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByPeer => f.write_str("closed by peer"),
+            Self::CutOff => f.write_str("closed by peer in the middle of a frame"),
+            Self::Stopped => f.write_str("broker stopping"),
+            Self::Idle => f.write_str("idle for connections.max.idle.ms"),
+            Self::Stalled => f.write_str("a frame was begun and not finished in time"),
+            Self::Framing(error) => write!(f, "{error}"),
+            Self::Refused(CloseReason(reason)) => f.write_str(reason),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<CloseReason> for Ended {
+    fn from(reason: CloseReason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Serves one connection until it ends, and says why it ended.
+///
+/// `serve` turns a frame (without its length prefix) into the encoded reply; it runs on this task.
+pub(crate) async fn run<S, F>(
+    stream: S,
+    limits: &Limits,
+    budget: &ByteBudget,
+    stop: &CancellationToken,
+    mut serve: F,
+) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(Bytes) -> EncodedReply,
+{
+    let mut connection = Connection {
+        stream,
+        limits,
+        inbox: Inbox::default(),
+        line: Line::default(),
+        outbox: Outbox::default(),
+        stopping: false,
+    };
+    let mut vigil = Vigil::new(limits.idle, limits.frame_deadline);
+    let mut tick = std::pin::pin!(tokio::time::sleep(vigil.period()));
+    loop {
+        if let Err(ended) = connection.serve_frames(&mut serve) {
+            return ended;
+        }
+        if connection.stopping && connection.line.is_empty() && connection.outbox.is_empty() {
+            return Ended::Stopped;
+        }
+        let wanted = connection.inbox.budget_wanted();
+        let outcome = tokio::select! {
+            biased;
+            outcome = std::future::poll_fn(|cx| connection.poll_event(cx)) => outcome,
+            grant = budget.take(wanted.unwrap_or_default()), if wanted.is_some() => {
+                connection.inbox.grant(grant);
+                Ok(())
+            }
+            () = &mut tick => {
+                tick.as_mut().reset(tokio::time::Instant::now() + vigil.period());
+                connection.tick(&mut vigil)
+            }
+            () = stop.cancelled(), if !connection.stopping => {
+                connection.stopping = true;
+                Ok(())
+            }
+        };
+        if let Err(ended) = outcome {
+            return ended;
+        }
+    }
+}
+
+struct Connection<'a, S> {
+    stream: S,
+    limits: &'a Limits,
+    inbox: Inbox,
+    line: Line,
+    outbox: Outbox,
+    stopping: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    /// Serves every complete frame that is here and for which there is room in line.
+    fn serve_frames(&mut self, serve: &mut impl FnMut(Bytes) -> EncodedReply) -> Result<(), Ended> {
+        self.collect_answers();
+        while self.may_serve() {
+            let frame =
+                self.inbox.next_frame(self.limits.frame_bytes_max).map_err(Ended::Framing)?;
+            let Some(frame) = frame else { break };
+            self.line.push(serve(frame))?;
+            self.collect_answers();
+        }
+        Ok(())
+    }
+
+    fn may_serve(&self) -> bool {
+        !self.stopping
+            && self.line.admits(self.limits.in_flight_max)
+            && self.outbox.bytes < self.limits.answer_bytes_max
+    }
+
+    fn collect_answers(&mut self) {
+        while let Some(answer) = self.line.pop_ready() {
+            self.outbox.push(answer);
+        }
+    }
+
+    /// Does the first of: write, take an answer that has come, read. Pending when none can be done.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if !self.outbox.is_empty()
+            && let Poll::Ready(written) = self.outbox.poll_write(&mut self.stream, cx)
+        {
+            return Poll::Ready(written.map_err(Ended::Io));
+        }
+        if self.line.has_waiting()
+            && let Poll::Ready(answered) = self.line.poll_waiting(cx)
+        {
+            return Poll::Ready(answered.map_err(Ended::Refused));
+        }
+        if self.may_serve() && self.inbox.budget_wanted().is_none() {
+            let read = ready!(self.inbox.poll_read(&mut self.stream, cx)).map_err(Ended::Io)?;
+            return Poll::Ready(match read {
+                0 if self.inbox.is_empty() => Err(Ended::ByPeer),
+                0 => Err(Ended::CutOff),
+                _ => Ok(()),
+            });
+        }
+        Poll::Pending
+    }
+
+    fn tick(&mut self, vigil: &mut Vigil) -> Result<(), Ended> {
+        let moved = self.inbox.bytes_read + self.outbox.bytes_written;
+        // A frame that we refuse to read on is not the peer's fault: its age stands still.
+        let frame_bytes = if self.may_serve() { self.inbox.len() } else { 0 };
+        self.inbox.shrink();
+        vigil.tick(moved, self.inbox.frames, frame_bytes)
+    }
+}
+
+/// Answers on their way to the socket.
+#[derive(Default)]
+struct Outbox {
+    chunks: VecDeque<Bytes>,
+    bytes: usize,
+    bytes_written: u64,
+}
+
+impl Outbox {
+    fn push(&mut self, answer: Answer) {
+        for chunk in answer.into_iter().filter(|chunk| !chunk.is_empty()) {
+            self.bytes += chunk.len();
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn poll_write(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut slices = [IoSlice::new(&[]); IO_SLICES];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(chunk);
+            count += 1;
+        }
+        let slices = slices.get(..count).unwrap_or_default();
+        let written = ready!(Pin::new(stream).poll_write_vectored(cx, slices))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(written);
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes = self.bytes.saturating_sub(written);
+        self.bytes_written += written as u64;
+        while let Some(chunk) = self.chunks.front_mut() {
+            if chunk.len() > written {
+                chunk.advance(written);
+                return;
+            }
+            written -= chunk.len();
+            self.chunks.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+//! Producer ids (KIP-98): handed out one by one from blocks that the controller allocates, so that
+//! no id is ever given twice in the life of a cluster.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use duramen_protocol::error::ErrorCode;
+
+use crate::controller::{Command, Controller, Reply};
+
+/// The ids that this broker may still give.
+#[derive(Debug, Default)]
+pub(crate) struct ProducerIds {
+    block: Mutex<Range<i64>>,
+}
+
+impl ProducerIds {
+    /// The next id; `None` when the block is used up.
+    pub(crate) fn next(&self) -> Option<i64> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    /// Gets a new block and gives its first id. Two refills at once both get a block, and the rest
+    /// of one of them is never used: there are 2^63 ids.
+    pub(crate) async fn refill(&self, controller: &Controller) -> Result<i64, ErrorCode> {
+        let reply = controller.submit(Command::AllocateProducerIds).await.map_err(|error| error.code)?;
+        let Reply::ProducerIds { first, count } = reply else {
+            return Err(ErrorCode::UnknownServerError);
+        };
+        let mut block = self.block.lock().unwrap_or_else(PoisonError::into_inner);
+        *block = first + 1..first + i64::from(count);
+        Ok(first)
+    }
+}
