@@ -41,8 +41,8 @@ pub(crate) struct Append {
     pub(crate) acks: Acks,
     /// Wall clock, milliseconds.
     pub(crate) now_ms: i64,
-    /// The request's version lets its batch be compressed with zstd.
-    pub(crate) zstd_allowed: bool,
+    /// Version of the produce request: it decides which codecs are allowed.
+    pub(crate) version: i16,
 }
 
 /// Resolves when a batch is committed, or can't be any more.
