@@ -6,4 +6,6 @@ pub mod partition_metadata;
 pub mod producer_snapshot;
 pub mod producer_state;
 pub mod producer_txn;
+pub mod refusal;
 pub mod retention;
+pub mod validate;
