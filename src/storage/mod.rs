@@ -47,3 +47,6 @@ pub use read::{LogRead, ReadRequest};
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod refusal;
+pub mod retention;
+pub mod validate;
