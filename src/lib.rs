@@ -2,7 +2,10 @@
 
 pub mod cli;
 pub mod config;
+pub mod controller;
 pub mod env;
+pub mod metadata;
+pub mod raft;
 mod replication;
 mod server;
 pub mod storage;
