@@ -143,8 +143,7 @@ impl ControllerTask {
             return None;
         }
         let view = View { image: &round.image, settings: &self.settings };
-        let Decision { records, reply } =
-            decide(view, &request.command, &mut || self.random.u64());
+        let Decision { records, reply } = decide(view, &request.command, &mut || self.random.u64());
         let bytes: usize = records.iter().map(MetadataRecord::value_len).sum();
         if round.bytes + bytes > PROPOSAL_MAX_BYTES && !round.records.is_empty() {
             return Some(request);

@@ -120,14 +120,8 @@ pub fn new(
     options: LoaderOptions,
 ) -> (Loader, LoaderTask) {
     let (sender, images) = watch::channel(Arc::default());
-    let task = LoaderTask {
-        committed,
-        raft,
-        applier,
-        options,
-        images: sender,
-        bytes_since_snapshot: 0,
-    };
+    let task =
+        LoaderTask { committed, raft, applier, options, images: sender, bytes_since_snapshot: 0 };
     (Loader { images }, task)
 }
 
@@ -138,7 +132,9 @@ impl LoaderTask {
     ///
     /// See [`LoadError`]; the broker can't go on without its metadata.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), LoadError> {
-        while let Some(Some(first)) = cancel.run_until_cancelled(self.committed.next()).await.transpose()? {
+        while let Some(Some(first)) =
+            cancel.run_until_cancelled(self.committed.next()).await.transpose()?
+        {
             let Some(delta) = cancel.run_until_cancelled(self.gather(first)).await else { break };
             let delta = delta?;
             if delta.ignored() > 0 {
@@ -231,8 +227,6 @@ fn replay_all(
     records: &[duramen_protocol::metadata::MetadataRecord],
     at: Provenance,
 ) -> Result<Provenance, LoadError> {
-    replay
-        .apply_all(records)
-        .map_err(|source| LoadError::Refused { offset: at.offset, source })?;
+    replay.apply_all(records).map_err(|source| LoadError::Refused { offset: at.offset, source })?;
     Ok(at)
 }

@@ -28,10 +28,12 @@ pub mod producer_snapshot;
 pub mod producer_state;
 pub mod producer_txn;
 mod read;
+pub mod refusal;
 pub mod retention;
 mod roll;
 mod segment;
 mod time_index;
+pub mod validate;
 mod walk;
 
 pub use append::{AppendInfo, Appended};
@@ -47,6 +49,3 @@ pub use read::{LogRead, ReadRequest};
 mod testing;
 #[cfg(test)]
 mod tests;
-pub mod refusal;
-pub mod retention;
-pub mod validate;

@@ -71,6 +71,16 @@ pub struct ValidatedBatch {
 }
 
 impl ValidatedBatch {
+    /// A batch that this broker built itself: only its frame is looked at.
+    ///
+    /// # Errors
+    /// [`Refusal`] when `bytes` are not exactly one batch.
+    pub fn own(bytes: &Bytes) -> Result<Self, Refusal> {
+        let batch = only_batch(bytes)?;
+        let payload = bytes.slice(HEADER_LEN..batch.size());
+        Ok(Self { header: batch.header(), payload, log_append_time_ms: None })
+    }
+
     /// Bytes of header and payload.
     pub fn size(&self) -> usize {
         HEADER_LEN + self.payload.len()

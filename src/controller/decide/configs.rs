@@ -11,9 +11,7 @@ use duramen_protocol::text::Text;
 
 use super::View;
 use super::names::check_topic_name;
-use crate::controller::command::{
-    AlterConfigs, ConfigChange, IncrementalAlterConfigs, Refusal,
-};
+use crate::controller::command::{AlterConfigs, ConfigChange, IncrementalAlterConfigs, Refusal};
 use crate::metadata::image::configs::ConfigValues;
 use crate::metadata::{ConfigResource, record};
 
@@ -170,9 +168,8 @@ fn apply(
 ) -> Outcome<()> {
     let name = &change.name;
     let value = change.value.clone().unwrap_or_default();
-    let operation = Operation::of(change.operation).ok_or_else(|| {
-        invalid_request(format!("Unknown operations type {}", change.operation))
-    })?;
+    let operation = Operation::of(change.operation)
+        .ok_or_else(|| invalid_request(format!("Unknown operations type {}", change.operation)))?;
     match operation {
         Operation::Set => {
             wanted.insert(name.clone(), value);
