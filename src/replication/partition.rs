@@ -92,13 +92,13 @@ impl Woken {
 
 impl Partition {
     /// Leads the partition that `log` holds, at `leader_epoch`.
-    pub(crate) fn lead(mut log: Log, leader_epoch: i32) -> Result<Self, StorageError> {
+    pub(crate) fn lead(mut log: Log, leader_epoch: i32, rules: BatchRules) -> Result<Self, StorageError> {
         log.assign_epoch(leader_epoch)?;
         let leader = Leader::new(leader_epoch, log.high_watermark(), log.log_end_offset());
         let (name, topic_id, handle) =
             (log.topic_partition().clone(), log.topic_id(), log.handle());
         let mut state = State {
-            rules: Arc::new(BatchRules::from(log.config())),
+            rules: Arc::new(rules),
             log,
             leader,
             commits: OffsetWaiters::default(),
@@ -148,7 +148,7 @@ impl Partition {
         let written = !appended.duplicate;
         Ok(AppendOutcome {
             first_offset: appended.first_offset,
-            log_append_time_ms: batch.log_append_time_ms,
+            log_append_time_ms: appended.log_append_time,
             log_start_offset: appended.log_start_offset,
             bytes: if written { batch.size() as u64 } else { 0 },
             records: if written { u64::try_from(batch.header.record_count).unwrap_or(0) } else { 0 },
@@ -254,9 +254,9 @@ impl Partition {
     }
 
     /// Takes new settings, for what comes from now on.
-    pub(crate) fn set_config(&self, config: LogConfig) {
+    pub(crate) fn set_config(&self, config: LogConfig, rules: BatchRules) {
         let woken = self.with(|state| {
-            state.rules = Arc::new(BatchRules::from(&config));
+            state.rules = Arc::new(rules);
             state.log.set_config(config);
             // With durability=page-cache everything written is settled at once.
             Ok::<_, ErrorCode>(state.progress())

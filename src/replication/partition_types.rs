@@ -53,8 +53,8 @@ pub(crate) type Commit = oneshot::Receiver<Result<(), ErrorCode>>;
 pub(crate) struct AppendOutcome {
     /// Offset of the first record; for a duplicate, the one it got the first time.
     pub(crate) first_offset: Offset,
-    /// The time stamped into the batch, with `message.timestamp.type=LogAppendTime`.
-    pub(crate) log_append_time_ms: Option<i64>,
+    /// The time stamped into the batch, with `message.timestamp.type=LogAppendTime`; else -1.
+    pub(crate) log_append_time_ms: i64,
     /// First offset that still exists.
     pub(crate) log_start_offset: Offset,
     /// Bytes appended; 0 for a duplicate.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{TopicId, TopicPartition};
@@ -11,7 +11,9 @@ use tracing::{error, info, warn};
 
 use super::partition::Partition;
 use super::topic_key::TopicKey;
+use crate::config::TopicConfig;
 use crate::metadata::{MetadataDelta, MetadataImage, TopicImage};
+use crate::storage::validate::BatchRules;
 use crate::storage::{Log, LogConfig, LogDir, StorageError, UnrecoveredLog};
 
 /// The partitions, by topic.
@@ -43,20 +45,34 @@ pub(crate) struct Directory {
 #[derive(Debug)]
 pub(crate) struct Replicas {
     node_id: i32,
-    dirs: Vec<LogDir>,
+    /// `producer.id.expiration.ms`.
+    producer_expiration_ms: i64,
+    /// Empty once closed.
+    dirs: RwLock<Vec<LogDir>>,
     table: RwLock<Table>,
     /// Logs that were found at start and that no metadata has asked for yet.
     found: Mutex<HashMap<TopicPartition, UnrecoveredLog>>,
 }
 
-/// The settings of a topic's logs, from its name and the image that is being applied.
-pub(crate) type ConfigOf<'a> = &'a (dyn Fn(&str) -> LogConfig + Sync);
+/// The settings of a topic by its name, as of the image that is being applied.
+pub(crate) type ConfigOf<'a> = &'a (dyn Fn(&str) -> TopicConfig + Sync);
 
 impl Replicas {
     /// No partitions yet; `found` are the logs that lie in `dirs`.
-    pub(crate) fn new(node_id: i32, dirs: Vec<LogDir>, found: Vec<UnrecoveredLog>) -> Self {
+    pub(crate) fn new(
+        node_id: i32,
+        producer_expiration_ms: i64,
+        dirs: Vec<LogDir>,
+        found: Vec<UnrecoveredLog>,
+    ) -> Self {
         let found = found.into_iter().map(|log| (log.topic_partition().clone(), log)).collect();
-        Self { node_id, dirs, table: RwLock::default(), found: Mutex::new(found) }
+        Self {
+            node_id,
+            producer_expiration_ms,
+            dirs: RwLock::new(dirs),
+            table: RwLock::default(),
+            found: Mutex::new(found),
+        }
     }
 
     /// A partition as a request names it.
@@ -93,7 +109,8 @@ impl Replicas {
     pub(crate) fn reconfigure(&self, topics: impl Iterator<Item = Text>, config_of: ConfigOf<'_>) {
         for topic in topics {
             for partition in self.of_topic(&topic) {
-                partition.set_config(config_of(&topic));
+                let config = config_of(&topic);
+                partition.set_config(self.log_config(&config), BatchRules::from(&config));
             }
         }
     }
@@ -104,8 +121,9 @@ impl Replicas {
         let queue = Mutex::new(wanted.into_iter());
         let work = || {
             while let Some((name, id, epoch)) = lock(&queue).next() {
-                match self.open(&name, id, config_of(&name.topic)) {
-                    Ok(log) => self.lead(log, epoch),
+                let config = config_of(&name.topic);
+                match self.open(&name, id, self.log_config(&config)) {
+                    Ok(log) => self.lead(log, epoch, BatchRules::from(&config)),
                     Err(error) => error!(partition = %name, %error, "cannot open a partition"),
                 }
             }
@@ -126,20 +144,29 @@ impl Replicas {
             Some(found) => {
                 warn!(partition = %name, "a log of another topic with this name is removed");
                 found.delete()?;
-                self.roomiest()?.create_log(name, id, config)
+                self.create(name, id, config)
             }
-            None => self.roomiest()?.create_log(name, id, config),
+            None => self.create(name, id, config),
         }
     }
 
-    /// The directory with the fewest partitions among those that work.
-    fn roomiest(&self) -> Result<&LogDir, StorageError> {
-        let working = self.dirs.iter().filter(|dir| !dir.is_offline());
-        let roomiest = working.min_by_key(|dir| dir.logs().len());
-        roomiest.or(self.dirs.first()).ok_or(StorageError::Closed)
+    /// A new log in the directory with the fewest among those that work.
+    fn create(&self, name: &TopicPartition, id: TopicId, config: LogConfig) -> Result<Log, StorageError> {
+        let dirs = self.dirs();
+        let working = dirs.iter().filter(|dir| !dir.is_offline());
+        let roomiest = working.min_by_key(|dir| dir.logs().len()).or(dirs.first());
+        roomiest.ok_or(StorageError::Closed)?.create_log(name, id, config)
     }
 
-    fn lead(&self, log: Log, leader_epoch: i32) {
+    fn log_config(&self, config: &TopicConfig) -> LogConfig {
+        LogConfig::of(config, self.producer_expiration_ms)
+    }
+
+    fn dirs(&self) -> RwLockReadGuard<'_, Vec<LogDir>> {
+        self.dirs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lead(&self, log: Log, leader_epoch: i32, rules: BatchRules) {
         let name = log.topic_partition().clone();
         for damage in log.damage() {
             let (first, next) = (damage.first, damage.next);
@@ -148,7 +175,7 @@ impl Replicas {
                 "records are damaged on the disk and can't be read; the others can",
             );
         }
-        match Partition::lead(log, leader_epoch) {
+        match Partition::lead(log, leader_epoch, rules) {
             Ok(partition) => self.insert(Arc::new(partition)),
             Err(error) => error!(partition = %name, %error, "cannot lead a partition"),
         }
@@ -183,7 +210,8 @@ impl Replicas {
     }
 
     fn delete(&self, log: Log) -> Result<(), StorageError> {
-        let home = self.dirs.iter().find(|dir| dir.holds(&log));
+        let dirs = self.dirs();
+        let home = dirs.iter().find(|dir| dir.holds(&log));
         home.ok_or(StorageError::Closed)?.delete_log(log)
     }
 
@@ -225,7 +253,7 @@ impl Replicas {
 
     /// Writes the checkpoints of every directory and syncs logs whose `flush.ms` ran out.
     pub(crate) fn checkpoint(&self, now_ms: i64) {
-        for dir in self.dirs.iter().filter(|dir| !dir.is_offline()) {
+        for dir in self.dirs().iter().filter(|dir| !dir.is_offline()) {
             dir.flush_due(now_ms);
             if let Err(error) = dir.checkpoint() {
                 warn!(dir = %dir.path().display(), %error, "cannot write checkpoints");
@@ -241,7 +269,7 @@ impl Replicas {
                 dir.logs().iter().map(|log| log.topic_partition().clone()).collect();
             partitions.iter().filter(|partition| here.contains(partition.name())).cloned().collect()
         };
-        self.dirs
+        self.dirs()
             .iter()
             .map(|dir| Directory {
                 path: dir.path().to_owned(),
@@ -264,14 +292,15 @@ impl Replicas {
     }
 
     /// Closes every log and then every directory, so that the next start trusts them.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(&self) {
         for partition in self.all() {
             let closed = partition.take_log().map_or(Ok(()), Log::close);
             if let Err(error) = closed {
                 warn!(partition = %partition.name(), %error, "cannot close a log; the next start recovers it");
             }
         }
-        for dir in self.dirs {
+        let dirs = std::mem::take(&mut *self.dirs.write().unwrap_or_else(PoisonError::into_inner));
+        for dir in dirs {
             let path = dir.path().to_owned();
             if let Err(error) = dir.close(-1) {
                 warn!(dir = %path.display(), %error, "cannot close a log directory; the next start recovers it");

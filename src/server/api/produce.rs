@@ -111,7 +111,7 @@ impl Producing<'_> {
         let answer = PartitionProduceResponse {
             index: data.index,
             base_offset: outcome.first_offset,
-            log_append_time_ms: outcome.log_append_time_ms.unwrap_or(NO_TIMESTAMP),
+            log_append_time_ms: outcome.log_append_time_ms,
             log_start_offset: outcome.log_start_offset,
             ..PartitionProduceResponse::default()
         };
