@@ -58,9 +58,14 @@ pub struct Raft {
 /// What the handle asks of the driver.
 #[derive(Debug)]
 enum Request {
-    Propose { records: Vec<MetadataRecord>, answer: oneshot::Sender<Result<i64, ProposeError>> },
+    Propose {
+        records: Vec<MetadataRecord>,
+        answer: oneshot::Sender<Result<i64, ProposeError>>,
+    },
     /// The log below this snapshot may go.
-    Trim { snapshot: SnapshotId },
+    Trim {
+        snapshot: SnapshotId,
+    },
 }
 
 impl Raft {
