@@ -1,0 +1,36 @@
+//! A log as its users see it.
+
+use super::testing::*;
+use super::*;
+use crate::env::Env;
+use duramen_protocol::records::batch::BatchView;
+
+fn new_log(dir: &LogDir, config: LogConfig) -> Log {
+    dir.create_log(&tp(), TOPIC_ID, config).unwrap()
+}
+
+#[test]
+fn what_is_appended_reads_back_with_offset_and_epoch_stamped() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&Env::real(), path.path());
+    let mut log = new_log(&dir, small());
+    let sent: Vec<_> = (0..50_u8).map(|n| batch(3, 1000, &[n; 70])).collect();
+    for (n, batch) in sent.iter().enumerate() {
+        let appended = log.append(batch, info(1000)).unwrap();
+        assert_eq!(appended.first_offset, n as i64 * 3);
+        assert_eq!(appended.last_offset, n as i64 * 3 + 2);
+        assert!(appended.await_durable && !appended.duplicate);
+    }
+    assert!(log.segments.len() > 5);
+    let read = read_all(&log, 0);
+    let stored: Vec<_> = BatchView::iter(&read).map(Result::unwrap).collect();
+    assert_eq!(stored.len(), 50);
+    for (n, (stored, sent)) in stored.iter().zip(&sent).enumerate() {
+        assert_eq!(stored.base_offset(), n as i64 * 3);
+        assert_eq!(stored.partition_leader_epoch(), 3);
+        assert_eq!(stored.bytes()[16..], sent[16..], "the rest is as it was sent");
+    }
+    assert_eq!(log.durable_offset(), 0);
+    dir.run_once();
+    assert_eq!(log.durable_offset(), 150);
+}
