@@ -14,6 +14,8 @@
 pub mod batch;
 pub mod committed;
 mod error;
+pub mod log;
+pub mod single;
 pub mod snapshot;
 
 use std::sync::Arc;

@@ -174,7 +174,7 @@ fn creation_configs(view: View<'_>, topic: &NewTopic) -> Outcome<BTreeMap<Text, 
         ));
     }
     if !configs.is_empty() {
-        super::configs::check(view, &ConfigResource::topic(&topic.name), &configs)?;
+        super::config_rules::check(view, &ConfigResource::topic(&topic.name), &configs)?;
     }
     Ok(configs)
 }
