@@ -2,7 +2,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod controller;
 pub mod env;
-mod replication;
-mod server;
+pub mod metadata;
+pub mod raft;
 pub mod storage;

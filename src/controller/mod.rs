@@ -22,7 +22,13 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 use tokio::sync::{mpsc, oneshot};
 
-pub use command::{Command, Refusal, Reply};
+pub use command::{
+    AllocateProducerIds, AlterConfigs, Command, ConfigChange, CreatePartitions, CreateTopics,
+    CreatedTopic, DeleteTopics, DeletedTopic, IncrementalAlterConfigs, MorePartitions, NewTopic,
+    ProducerIdBlock, Refusal, RegisterBroker, Registered, Reply, TopicRef,
+};
+pub use decide::Settings;
+pub use task::{Bootstrap, ControllerTask};
 
 /// How long a command may take when nobody says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,6 +50,12 @@ impl ControllerError {
 
     fn stopped() -> Self {
         Self::new(ErrorCode::NotController, "the controller has stopped")
+    }
+}
+
+impl From<ControllerError> for Refusal {
+    fn from(error: ControllerError) -> Self {
+        Self { code: error.code, message: error.message }
     }
 }
 

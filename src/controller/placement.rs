@@ -159,10 +159,7 @@ mod tests {
     fn fenced_brokers_come_last_and_never_lead() {
         let brokers = [broker(1, None, false), broker(2, None, true)];
         assert_eq!(place(&brokers, 2, 2, 5), Ok(vec![vec![2, 1]; 2]));
-        assert_eq!(
-            place(&[broker(1, None, false)], 1, 1, 0),
-            Err(PlacementError::NoneActive)
-        );
+        assert_eq!(place(&[broker(1, None, false)], 1, 1, 0), Err(PlacementError::NoneActive));
         assert_eq!(place(&[], 1, 1, 0), Err(PlacementError::NoneActive));
     }
 

@@ -16,8 +16,7 @@ use super::command::Reply;
 use super::decide::{Decision, Settings, View, decide};
 use super::{Controller, ControllerError, Request};
 use crate::env::Random;
-use crate::metadata::loader::Loader;
-use crate::metadata::{MetadataImage, Provenance, Replay, record};
+use crate::metadata::{MetadataImage, MetadataWatch, Provenance, Replay, record};
 use crate::raft::{PROPOSAL_MAX_BYTES, ProposeError, Raft};
 
 /// Commands that may wait for the task.
@@ -40,7 +39,7 @@ pub struct Bootstrap {
 pub struct ControllerTask {
     requests: mpsc::Receiver<Request>,
     raft: Raft,
-    loader: Loader,
+    metadata: MetadataWatch,
     settings: Settings,
     random: Random,
     /// A command that did not fit into the round before.
@@ -51,12 +50,12 @@ pub struct ControllerTask {
 #[must_use]
 pub fn new(
     raft: Raft,
-    loader: Loader,
+    metadata: MetadataWatch,
     settings: Settings,
     random: Random,
 ) -> (Controller, ControllerTask) {
     let (sender, requests) = mpsc::channel(QUEUE_MAX);
-    let task = ControllerTask { requests, raft, loader, settings, random, held_back: None };
+    let task = ControllerTask { requests, raft, metadata, settings, random, held_back: None };
     (Controller { requests: sender }, task)
 }
 
@@ -100,7 +99,7 @@ impl ControllerTask {
     async fn bootstrap(&self, bootstrap: Bootstrap) -> Result<(), ProposeError> {
         let mut leader = self.raft.leader();
         leader.wait_for(|now| now.leader.is_some()).await.map_err(|_| ProposeError::Stopped)?;
-        let image = self.loader.wait_for(0).await.map_err(|_| ProposeError::Stopped)?;
+        let image = self.metadata.wait_for(0).await.map_err(|_| ProposeError::Stopped)?;
         if !image.cluster_id().is_empty() {
             return Ok(());
         }
@@ -109,7 +108,7 @@ impl ControllerTask {
             bootstrap.features.iter().map(|(name, level)| record::feature_level(name, *level)),
         );
         let offset = self.raft.propose(records).await?;
-        self.loader.wait_for(offset).await.map_err(|_| ProposeError::Stopped)?;
+        self.metadata.wait_for(offset).await.map_err(|_| ProposeError::Stopped)?;
         Ok(())
     }
 
@@ -122,7 +121,7 @@ impl ControllerTask {
 
     fn decide_round(&mut self, first: Request) -> Round {
         let mut round = Round {
-            image: self.loader.image(),
+            image: self.metadata.current(),
             records: Vec::new(),
             bytes: 0,
             decided: Vec::new(),
@@ -143,8 +142,7 @@ impl ControllerTask {
             return None;
         }
         let view = View { image: &round.image, settings: &self.settings };
-        let Decision { records, reply } =
-            decide(view, &request.command, &mut || self.random.u64());
+        let Decision { records, reply } = decide(view, &request.command, &mut || self.random.u64());
         let bytes: usize = records.iter().map(MetadataRecord::value_len).sum();
         if round.bytes + bytes > PROPOSAL_MAX_BYTES && !round.records.is_empty() {
             return Some(request);
@@ -184,7 +182,7 @@ impl ControllerTask {
             return Ok(());
         }
         let offset = self.raft.propose(records).await.map_err(|error| propose_error(&error))?;
-        self.loader.wait_for(offset).await.map_err(|_| ControllerError::stopped())?;
+        self.metadata.wait_for(offset).await.map_err(|_| ControllerError::stopped())?;
         Ok(())
     }
 }

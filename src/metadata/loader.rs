@@ -2,7 +2,7 @@
 //! applier (`broker.rs`) and, when that has applied it, publishes the image.
 //!
 //! So an image never names a partition that this broker was told of and has not opened, and whoever
-//! waits for an offset ([`Loader::wait_for`]) finds its consequences in place.
+//! waits for an offset ([`MetadataWatch::wait_for`]) finds its consequences in place.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::delta::{MetadataDelta, Replay};
 use super::image::{MetadataImage, Provenance};
 use super::record::image_records;
+use super::watch::MetadataWatch;
 use crate::raft::snapshot::{Snapshot, SnapshotId};
 use crate::raft::{Committed, CommittedEntry, CommittedStream, Raft, RaftError};
 
@@ -33,9 +34,9 @@ pub enum LoadError {
     /// Nobody applies deltas any more.
     #[error("the applier of metadata changes is gone")]
     ApplierGone,
-    /// The loader has stopped.
-    #[error("the metadata loader has stopped")]
-    Stopped,
+    /// The committed stream ended in the middle.
+    #[error("the metadata log was closed while it was replayed")]
+    Cut,
 }
 
 /// A delta to be applied. The loader goes on, and publishes the image, when it is [`Self::done`].
@@ -68,37 +69,6 @@ impl Default for LoaderOptions {
     }
 }
 
-/// A handle to the images.
-#[derive(Debug, Clone)]
-pub struct Loader {
-    images: watch::Receiver<Arc<MetadataImage>>,
-}
-
-impl Loader {
-    /// The image as it changes. It is empty until the log was replayed.
-    #[must_use]
-    pub fn images(&self) -> watch::Receiver<Arc<MetadataImage>> {
-        self.images.clone()
-    }
-
-    /// The image as it is now.
-    #[must_use]
-    pub fn image(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.images.borrow())
-    }
-
-    /// Waits until everything up to `offset` was applied here and is published.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError::Stopped`] when that will never be.
-    pub async fn wait_for(&self, offset: i64) -> Result<Arc<MetadataImage>, LoadError> {
-        let mut images = self.images.clone();
-        let image = images.wait_for(|image| image.offset() >= offset).await;
-        image.map(|image| Arc::clone(&image)).map_err(|_| LoadError::Stopped)
-    }
-}
-
 /// The loader's task and the two ends that it is reached by.
 #[derive(Debug)]
 pub struct LoaderTask {
@@ -110,25 +80,19 @@ pub struct LoaderTask {
     bytes_since_snapshot: u64,
 }
 
-/// A loader that has not started; run [`LoaderTask::run`] on a task of its own. Deltas go to
-/// `applier`, one at a time.
+/// The images, and the task that makes them, which has not started: run [`LoaderTask::run`] on a
+/// task of its own. Deltas go to `applier`, one at a time.
 #[must_use]
 pub fn new(
     committed: CommittedStream,
     raft: Raft,
     applier: mpsc::Sender<Apply>,
     options: LoaderOptions,
-) -> (Loader, LoaderTask) {
+) -> (MetadataWatch, LoaderTask) {
     let (sender, images) = watch::channel(Arc::default());
-    let task = LoaderTask {
-        committed,
-        raft,
-        applier,
-        options,
-        images: sender,
-        bytes_since_snapshot: 0,
-    };
-    (Loader { images }, task)
+    let task =
+        LoaderTask { committed, raft, applier, options, images: sender, bytes_since_snapshot: 0 };
+    (MetadataWatch::new(images), task)
 }
 
 impl LoaderTask {
@@ -138,7 +102,9 @@ impl LoaderTask {
     ///
     /// See [`LoadError`]; the broker can't go on without its metadata.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), LoadError> {
-        while let Some(Some(first)) = cancel.run_until_cancelled(self.committed.next()).await.transpose()? {
+        while let Some(Some(first)) =
+            cancel.run_until_cancelled(self.committed.next()).await.transpose()?
+        {
             let Some(delta) = cancel.run_until_cancelled(self.gather(first)).await else { break };
             let delta = delta?;
             if delta.ignored() > 0 {
@@ -181,7 +147,7 @@ impl LoaderTask {
             if !committed.more {
                 return Ok(replay.finish(at));
             }
-            committed = self.committed.next().await?.ok_or(LoadError::Stopped)?;
+            committed = self.committed.next().await?.ok_or(LoadError::Cut)?;
         }
     }
 
@@ -231,8 +197,6 @@ fn replay_all(
     records: &[duramen_protocol::metadata::MetadataRecord],
     at: Provenance,
 ) -> Result<Provenance, LoadError> {
-    replay
-        .apply_all(records)
-        .map_err(|source| LoadError::Refused { offset: at.offset, source })?;
+    replay.apply_all(records).map_err(|source| LoadError::Refused { offset: at.offset, source })?;
     Ok(at)
 }

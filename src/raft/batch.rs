@@ -9,15 +9,6 @@ use duramen_protocol::records::{BatchError, BatchView};
 use super::committed::CommittedBatch;
 use super::error::RaftError;
 
-/// Bytes of framing around a value, at most: length, attributes, timestamp, offset, key and value
-/// lengths, header count, as varints.
-const RECORD_OVERHEAD_MAX: usize = 32;
-
-/// Bytes that a batch header and its records' framing take beside their values, at most.
-pub(super) fn batch_overhead(record_count: usize) -> usize {
-    duramen_protocol::records::HEADER_LEN + record_count.saturating_mul(RECORD_OVERHEAD_MAX)
-}
-
 /// One batch of metadata records. `timestamp` is the wall clock time in milliseconds.
 ///
 /// # Errors

@@ -33,10 +33,12 @@ mod recovery;
 mod recovery_files;
 mod recovery_load;
 mod recovery_walk;
+pub mod refusal;
 pub mod retention;
 mod roll;
 mod segment;
 mod time_index;
+pub mod validate;
 mod walk;
 
 pub use append::{AppendInfo, Appended};

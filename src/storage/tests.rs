@@ -16,7 +16,7 @@ fn what_is_appended_reads_back_with_offset_and_epoch_stamped() {
     let mut log = new_log(&dir, small());
     let sent: Vec<_> = (0..50_u8).map(|n| batch(3, 1000, &[n; 70])).collect();
     for (n, batch) in sent.iter().enumerate() {
-        let appended = log.append(batch, info(1000)).unwrap();
+        let appended = append(&mut log, batch, info(1000)).unwrap();
         assert_eq!(appended.first_offset, n as i64 * 3);
         assert_eq!(appended.last_offset, n as i64 * 3 + 2);
         assert!(appended.await_durable && !appended.duplicate);

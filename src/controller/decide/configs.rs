@@ -10,15 +10,11 @@ use duramen_protocol::metadata::MetadataRecord;
 use duramen_protocol::text::Text;
 
 use super::View;
+use super::config_rules::{check, list_default};
 use super::names::check_topic_name;
-use crate::controller::command::{
-    AlterConfigs, ConfigChange, IncrementalAlterConfigs, Refusal,
-};
+use crate::controller::command::{AlterConfigs, ConfigChange, IncrementalAlterConfigs, Refusal};
 use crate::metadata::image::configs::ConfigValues;
 use crate::metadata::{ConfigResource, record};
-
-/// Bytes that one config value may have, as in Kafka.
-const VALUE_MAX_BYTES: usize = 32_767;
 
 type Outcome<T> = Result<T, Refusal>;
 type Decided = (Vec<MetadataRecord>, Vec<(ConfigResource, Outcome<()>)>);
@@ -51,28 +47,6 @@ pub fn alter_incrementally(view: View<'_>, command: &IncrementalAlterConfigs) ->
         }
         change(view, resource, wanted)
     })
-}
-
-/// Checks all configs that a resource would have.
-///
-/// # Errors
-///
-/// INVALID_CONFIG, or whatever code the table of configs has for it.
-pub(super) fn check(
-    view: View<'_>,
-    resource: &ConfigResource,
-    wanted: &ConfigValues,
-) -> Outcome<()> {
-    if wanted.values().any(|value| value.len() > VALUE_MAX_BYTES) {
-        return Err(Refusal::new(
-            ErrorCode::InvalidConfig,
-            format!(
-                "The configuration value cannot be added because it exceeds the maximum value \
-                 size of {VALUE_MAX_BYTES} bytes."
-            ),
-        ));
-    }
-    (view.settings.config_rules.check)(resource, wanted)
 }
 
 fn each_resource<C>(
@@ -170,9 +144,8 @@ fn apply(
 ) -> Outcome<()> {
     let name = &change.name;
     let value = change.value.clone().unwrap_or_default();
-    let operation = Operation::of(change.operation).ok_or_else(|| {
-        invalid_request(format!("Unknown operations type {}", change.operation))
-    })?;
+    let operation = Operation::of(change.operation)
+        .ok_or_else(|| invalid_request(format!("Unknown operations type {}", change.operation)))?;
     match operation {
         Operation::Set => {
             wanted.insert(name.clone(), value);
@@ -182,13 +155,12 @@ fn apply(
         }
         Operation::Append | Operation::Subtract => {
             let verb = if operation == Operation::Append { "APPEND" } else { "SUBTRACT" };
-            let default =
-                (view.settings.config_rules.list_default)(resource, name).ok_or_else(|| {
-                    Refusal::new(
-                        ErrorCode::InvalidConfig,
-                        format!("Can't {verb} to key {name} because its type is not LIST."),
-                    )
-                })?;
+            let default = list_default(view, resource, name).ok_or_else(|| {
+                Refusal::new(
+                    ErrorCode::InvalidConfig,
+                    format!("Can't {verb} to key {name} because its type is not LIST."),
+                )
+            })?;
             let present = wanted.get(name).unwrap_or(&default);
             let list = changed_list(present, &value, operation == Operation::Append);
             wanted.insert(name.clone(), list);

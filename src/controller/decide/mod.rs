@@ -2,26 +2,23 @@
 //! here waits, writes, asks for the time, or changes what it looks at.
 //!
 //! * [`topics`]: create, delete, add partitions;
-//! * [`configs`]: alter configs, in both ways;
+//! * [`configs`]: alter configs, in both ways; `config_rules`: what may be configured;
 //! * [`brokers`]: registrations;
 //! * [`producer_ids`]: blocks of producer ids;
 //! * [`names`]: what a topic may be called.
 
 pub mod brokers;
+mod config_rules;
 pub mod configs;
 pub mod names;
 pub mod producer_ids;
 pub mod topics;
 
-use std::fmt;
-use std::sync::Arc;
-
 use duramen_protocol::metadata::MetadataRecord;
-use duramen_protocol::text::Text;
 
-use super::command::{Command, Refusal, Reply};
-use crate::metadata::image::configs::ConfigValues;
-use crate::metadata::{ConfigResource, MetadataImage};
+use super::command::{Command, Reply};
+use crate::config;
+use crate::metadata::MetadataImage;
 
 /// What a decision looks at.
 #[derive(Debug, Clone, Copy)]
@@ -41,31 +38,11 @@ pub struct Settings {
     pub default_replication_factor: i16,
     /// `delete.topic.enable`.
     pub delete_topic_enable: bool,
-    /// What may be configured.
-    pub config_rules: ConfigRules,
-}
-
-/// Checks all configs that a resource would have after a change; the refusal is the client's.
-pub type CheckConfigs = dyn Fn(&ConfigResource, &ConfigValues) -> Result<(), Refusal> + Send + Sync;
-
-/// Says, for a config of type list, which items stand there when none was set; `None` for a config
-/// of another type, or an unknown one.
-pub type ListDefault = dyn Fn(&ConfigResource, &str) -> Option<Text> + Send + Sync;
-
-/// The configs there are and what they may be: the tables of `crate::config`, handed in so that
-/// decisions can be tested without them.
-#[derive(Clone)]
-pub struct ConfigRules {
-    /// Whether a resource may be configured so.
-    pub check: Arc<CheckConfigs>,
-    /// The default of a config of type list.
-    pub list_default: Arc<ListDefault>,
-}
-
-impl fmt::Debug for ConfigRules {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ConfigRules").finish_non_exhaustive()
-    }
+    /// This node's id.
+    pub node_id: i32,
+    /// The broker's settings as they were typed before the start; what is set at run time stands in
+    /// the image.
+    pub broker: config::Settings,
 }
 
 /// Where random numbers come from: 64 fresh bits a call.

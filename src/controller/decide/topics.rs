@@ -143,9 +143,8 @@ fn create_one(
     // Configs stand before partitions, so that whoever opens a partition knows them.
     let mut records = vec![record::topic(&topic.name, id)];
     let resource = ConfigResource::topic(&topic.name);
-    records.extend(
-        configs.iter().map(|(name, value)| record::config(&resource, name, Some(value))),
-    );
+    records
+        .extend(configs.iter().map(|(name, value)| record::config(&resource, name, Some(value))));
     records.extend((0..).zip(&partitions).map(|(at, has)| record::partition(id, at, has)));
     let replicas = partitions.first().map_or(0, |partition| partition.replicas.len());
     let created = CreatedTopic {
@@ -175,7 +174,7 @@ fn creation_configs(view: View<'_>, topic: &NewTopic) -> Outcome<BTreeMap<Text, 
         ));
     }
     if !configs.is_empty() {
-        super::configs::check(view, &ConfigResource::topic(&topic.name), &configs)?;
+        super::config_rules::check(view, &ConfigResource::topic(&topic.name), &configs)?;
     }
     Ok(configs)
 }
@@ -341,10 +340,7 @@ fn assigned_partition(
 }
 
 /// Decides which topics to delete.
-pub fn delete(
-    view: View<'_>,
-    command: &DeleteTopics,
-) -> (Vec<MetadataRecord>, Vec<DeletedTopic>) {
+pub fn delete(view: View<'_>, command: &DeleteTopics) -> (Vec<MetadataRecord>, Vec<DeletedTopic>) {
     let mut records = Vec::new();
     let mut results = Vec::new();
     let repeated = repeated_topics(view, &command.topics);
@@ -496,5 +492,8 @@ fn add_partitions(
             .map(|(at, replicas)| assigned_partition(view, at, replicas, Some(replication_factor)))
             .collect::<Outcome<_>>()?,
     };
-    Ok((present..).zip(&partitions).map(|(at, has)| record::partition(found.id(), at, has)).collect())
+    Ok((present..)
+        .zip(&partitions)
+        .map(|(at, has)| record::partition(found.id(), at, has))
+        .collect())
 }
