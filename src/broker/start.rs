@@ -1,6 +1,6 @@
 //! Starting, step by step.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
@@ -281,10 +281,9 @@ async fn register(
         cluster_id: Text::from(cluster_id),
         incarnation_id: env.random.uuid(),
         endpoints: endpoints.collect(),
-        features: std::collections::BTreeMap::new(),
+        features: BTreeMap::new(),
         rack: config.rack.as_deref().map(Text::from),
         log_dirs: Vec::new(),
-        fenced: false,
     });
     match controller.submit_within(command, START_TIMEOUT).await? {
         Reply::RegisterBroker(Ok(registered)) => Ok(registered.broker_epoch),
