@@ -154,14 +154,6 @@ impl BrokerConfig {
     }
 }
 
-impl Default for BrokerConfig {
-    /// What no settings at all come to.
-    fn default() -> Self {
-        // The table's own defaults always resolve; a test says so.
-        Self::resolve(&Settings::default()).unwrap_or_else(|_| unreachable!())
-    }
-}
-
 impl NetworkConfig {
     fn read(of: &Reader<'_>) -> Result<Self, ConfigError> {
         let buffer = |name| Ok(u32::try_from(of.int(name)?).ok().filter(|bytes| *bytes > 0));

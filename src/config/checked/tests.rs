@@ -16,7 +16,7 @@ fn message(text: &str) -> String {
 
 #[test]
 fn no_settings_at_all() {
-    let config = BrokerConfig::default();
+    let config = resolve("").unwrap();
     assert_eq!(config.node_id, 1);
     assert_eq!(config.log.dirs, [PathBuf::from("./duramen-data")]);
     assert_eq!(config.metadata.dir, PathBuf::from("./duramen-data"));
