@@ -6,6 +6,4 @@ pub mod controller;
 pub mod env;
 pub mod metadata;
 pub mod raft;
-mod replication;
-mod server;
 pub mod storage;

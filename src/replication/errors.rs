@@ -4,6 +4,7 @@ use duramen_protocol::error::ErrorCode;
 
 use super::Offset;
 use crate::storage::producer_state::ProducerError;
+use crate::storage::validate::Refusal;
 use crate::storage::{AppendError, ReadError, StorageError};
 
 /// Why a batch was not appended.
@@ -13,20 +14,34 @@ pub(crate) struct AppendFailure {
     pub(crate) code: ErrorCode,
     /// One line for a person.
     pub(crate) message: Option<String>,
+    /// Places in the batch of records that are refused, and why.
+    pub(crate) records: Vec<(i32, String)>,
     /// First offset that still exists, -1 when not known.
     pub(crate) log_start_offset: Offset,
 }
 
 impl From<ErrorCode> for AppendFailure {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: None, log_start_offset: -1 }
+        Self { code, message: None, records: Vec::new(), log_start_offset: -1 }
     }
 }
 
 impl AppendFailure {
-    /// Storage refused the batch; the log starts at `log_start_offset`.
-    pub(crate) fn new(error: &AppendError, log_start_offset: Offset) -> Self {
-        Self { code: of_append(error), message: Some(error.to_string()), log_start_offset }
+    /// The batch is not as a leader demands it; the log starts at `log_start_offset`.
+    pub(crate) fn refused(refusal: &Refusal, log_start_offset: Offset) -> Self {
+        let records = refusal.records().iter().map(|record| (record.index, record.message.clone()));
+        Self {
+            code: refusal.code(),
+            message: Some(refusal.to_string()),
+            records: records.collect(),
+            log_start_offset,
+        }
+    }
+
+    /// The log did not take the batch; it starts at `log_start_offset`.
+    pub(crate) fn failed(error: &AppendError, log_start_offset: Offset) -> Self {
+        let message = Some(error.to_string());
+        Self { code: of_append(error), message, records: Vec::new(), log_start_offset }
     }
 }
 

@@ -18,8 +18,10 @@ use super::partition_types::{
 use super::waiters::{OffsetWaiters, WaiterId};
 use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
-use crate::storage::validate;
-use crate::storage::{AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadRequest};
+use crate::storage::validate::{self, BatchRules, Refusal};
+use crate::storage::{
+    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadRequest, StorageError,
+};
 
 /// A partition that this broker leads.
 #[derive(Debug)]
@@ -27,14 +29,15 @@ pub(crate) struct Partition {
     name: TopicPartition,
     topic_id: TopicId,
     log: LogHandle,
-    state: Mutex<State>,
+    /// `None` once the partition is gone from this broker.
+    state: Mutex<Option<State>>,
 }
 
 #[derive(Debug)]
 struct State {
     log: Log,
-    /// The settings by which a batch is checked; shared, so that it is done outside the lock.
-    config: Arc<LogConfig>,
+    /// What a batch must satisfy; shared, so that it is checked outside the lock.
+    rules: Arc<BatchRules>,
     leader: Leader,
     /// Answers that wait for the high watermark.
     commits: OffsetWaiters<Committer>,
@@ -61,7 +64,9 @@ pub(crate) struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.partition.lock().polls.remove(self.id);
+        let leave = |state: &mut State| Ok::<_, ErrorCode>(state.polls.remove(self.id));
+        // Gone with the partition otherwise.
+        let _ = self.partition.with(leave);
     }
 }
 
@@ -87,28 +92,22 @@ impl Woken {
 
 impl Partition {
     /// Leads the partition that `log` holds, at `leader_epoch`.
-    pub(crate) fn lead(
-        mut log: Log,
-        leader_epoch: i32,
-    ) -> Result<Self, crate::storage::StorageError> {
+    pub(crate) fn lead(mut log: Log, leader_epoch: i32, rules: BatchRules) -> Result<Self, StorageError> {
         log.assign_epoch(leader_epoch)?;
         let leader = Leader::new(leader_epoch, log.high_watermark(), log.log_end_offset());
-        let partition = Self {
-            name: log.topic_partition().clone(),
-            topic_id: log.topic_id(),
-            log: log.handle(),
-            state: Mutex::new(State {
-                config: Arc::new(log.config().clone()),
-                log,
-                leader,
-                commits: OffsetWaiters::default(),
-                durables: OffsetWaiters::default(),
-                polls: OffsetWaiters::default(),
-            }),
+        let (name, topic_id, handle) =
+            (log.topic_partition().clone(), log.topic_id(), log.handle());
+        let mut state = State {
+            rules: Arc::new(rules),
+            log,
+            leader,
+            commits: OffsetWaiters::default(),
+            durables: OffsetWaiters::default(),
+            polls: OffsetWaiters::default(),
         };
         // Alone in sync: what is in the log is committed as soon as it is settled here.
-        partition.lock().progress().wake(Ok(()));
-        Ok(partition)
+        state.progress().wake(Ok(()));
+        Ok(Self { name, topic_id, log: handle, state: Mutex::new(Some(state)) })
     }
 
     /// Topic name and partition index.
@@ -129,111 +128,86 @@ impl Partition {
     /// Appends a producer's batch. The bytes are checked before the lock is taken; under it they
     /// get their offsets and go to the file in one write.
     pub(crate) fn append(&self, append: &Append) -> Result<AppendOutcome, AppendFailure> {
-        let config = Arc::clone(&self.lock().config);
-        let batch = validate::check_client_batch(&append.records, &config, append.now_ms)?;
-        if append.zstd_refused(batch.compression()) {
-            return Err(ErrorCode::UnsupportedCompressionType.into());
-        }
-        let (bytes, records) = (batch.bytes().len() as u64, batch.record_count());
-        let (appended, commit, woken) = {
-            let mut state = self.lock();
-            let info = AppendInfo {
-                leader_epoch: state.leader.epoch(),
-                now_ms: append.now_ms,
-                origin: Origin::Client,
-            };
+        let rules = self.with(|state| Ok(Arc::clone(&state.rules)))?;
+        let refused = |refusal: Refusal| AppendFailure::refused(&refusal, self.log.log_start_offset());
+        validate::check_codec_for_version(&append.records, append.version).map_err(refused)?;
+        let batch =
+            validate::check_client_batch(&append.records, &rules, append.now_ms).map_err(refused)?;
+        let (appended, commit, woken) = self.with(|state| {
+            let leader_epoch = state.leader.epoch();
+            let info = AppendInfo { leader_epoch, now_ms: append.now_ms, origin: Origin::Client };
             let appended = state
                 .log
-                .append(batch.bytes(), info)
-                .map_err(|error| AppendFailure::new(error, self.log.log_start_offset()))?;
+                .append(&batch, info)
+                .map_err(|error| AppendFailure::failed(&error, self.log.log_start_offset()))?;
             let woken = state.progress();
             let commit = state.wait_for(append.acks, &appended);
-            (appended, commit, woken)
-        };
+            Ok::<_, AppendFailure>((appended, commit, woken))
+        })?;
         woken.wake(Ok(()));
         let written = !appended.duplicate;
         Ok(AppendOutcome {
             first_offset: appended.first_offset,
             log_append_time_ms: appended.log_append_time,
             log_start_offset: appended.log_start_offset,
-            bytes: if written { bytes } else { 0 },
-            records: if written { records } else { 0 },
+            bytes: if written { batch.size() as u64 } else { 0 },
+            records: if written { u64::try_from(batch.header.record_count).unwrap_or(0) } else { 0 },
             commit,
         })
     }
 
     /// Reads from an offset on.
     pub(crate) fn fetch(&self, query: &FetchQuery) -> Result<Fetched, ErrorCode> {
-        let state = self.lock();
-        state.check_epoch(query.current_leader_epoch)?;
-        let mut fetched = Fetched {
-            records: Bytes::new(),
-            cold: None,
-            high_watermark: state.leader.high_watermark(),
-            last_stable_offset: state.visible_end(Isolation::ReadCommitted),
-            log_start_offset: state.log.log_start_offset(),
-            diverging: None,
-        };
-        if query.last_fetched_epoch >= 0 {
-            fetched.diverging = state.divergence(query)?;
-        }
-        if fetched.diverging.is_none() {
-            let request = ReadRequest {
-                offset: query.offset,
-                max_bytes: query.max_bytes,
-                min_one: query.at_least_one,
-                up_to: state.visible_end(query.isolation),
-            };
-            let read = state.log.read(&request).map_err(|error| of_read(&error))?;
-            fetched.records = read.bytes;
-            fetched.cold = read.populate;
-        }
-        Ok(fetched)
+        self.with(|state| state.fetch(query))
     }
 
     /// Wakes `news` once there is something to read at `offset`; until the watch is dropped.
-    pub(crate) fn watch(self: &Arc<Self>, offset: Offset, news: &Arc<Notify>) -> Watch {
-        let id = self.lock().polls.add(offset.saturating_add(1), Arc::clone(news));
-        Watch { partition: Arc::clone(self), id }
+    pub(crate) fn watch(self: &Arc<Self>, offset: Offset, news: &Arc<Notify>) -> Option<Watch> {
+        let add = |state: &mut State| {
+            Ok::<_, ErrorCode>(state.polls.add(offset.saturating_add(1), Arc::clone(news)))
+        };
+        let id = self.with(add).ok()?;
+        Some(Watch { partition: Arc::clone(self), id })
     }
 
     /// More of the log is on the disk: called by the flusher of the log's directory.
     pub(crate) fn on_durable(&self) {
-        let woken = self.lock().progress();
-        woken.wake(Ok(()));
+        if let Ok(woken) = self.with(|state| Ok::<_, ErrorCode>(state.progress())) {
+            woken.wake(Ok(()));
+        }
     }
 
-    /// Lets go of the log, for deletion: everyone who waits is told that it is not here any more.
-    pub(crate) fn on_gone(&self, why: ErrorCode) {
-        let woken = self.lock().everyone();
-        woken.wake(Err(why));
+    /// Tells everyone who waits that it is in vain: the disk failed.
+    pub(crate) fn on_offline(&self) {
+        if let Ok(woken) = self.with(|state| Ok::<_, ErrorCode>(state.everyone())) {
+            woken.wake(Err(ErrorCode::KafkaStorageError));
+        }
     }
 
     /// Compares the leader epoch that a client knows (-1: none) with ours (KIP-320).
     pub(crate) fn check_leader_epoch(&self, known: i32) -> Result<(), ErrorCode> {
-        self.lock().check_epoch(known)
+        self.with(|state| state.check_epoch(known))
     }
 
     /// Where a leadership term ended in this log.
-    pub(crate) fn end_of_epoch(&self, epoch: i32) -> EpochEnd {
-        let state = self.lock();
-        state.log.epochs().end_offset_for(epoch, state.log.log_end_offset())
+    pub(crate) fn end_of_epoch(&self, epoch: i32) -> Result<EpochEnd, ErrorCode> {
+        self.with(|state| Ok(state.log.epochs().end_offset_for(epoch, state.log.log_end_offset())))
     }
 
     /// The end of what a consumer may see.
     pub(crate) fn latest_offset(&self, isolation: Isolation) -> Result<OffsetFound, ErrorCode> {
-        let state = self.lock();
-        if !state.leader.knows_latest() {
-            return Err(ErrorCode::OffsetNotAvailable);
-        }
-        let (offset, leader_epoch) = (state.visible_end(isolation), state.leader.epoch());
-        Ok(OffsetFound { offset, timestamp: NO_TIMESTAMP, leader_epoch })
+        self.with(|state| {
+            if !state.leader.knows_latest() {
+                return Err(ErrorCode::OffsetNotAvailable);
+            }
+            let (offset, leader_epoch) = (state.visible_end(isolation), state.leader.epoch());
+            Ok(OffsetFound { offset, timestamp: NO_TIMESTAMP, leader_epoch })
+        })
     }
 
     /// The first offset that still exists.
-    pub(crate) fn earliest_offset(&self) -> OffsetFound {
-        let state = self.lock();
-        state.found_at(state.log.log_start_offset(), NO_TIMESTAMP)
+    pub(crate) fn earliest_offset(&self) -> Result<OffsetFound, ErrorCode> {
+        self.with(|state| Ok(state.found_at(state.log.log_start_offset(), NO_TIMESTAMP)))
     }
 
     /// The first record at or after a time, among those that a consumer may see. Reads the log.
@@ -242,74 +216,124 @@ impl Partition {
         timestamp: i64,
         isolation: Isolation,
     ) -> Result<OffsetFound, ErrorCode> {
-        let state = self.lock();
-        let end = state.visible_end(isolation);
-        let found = state.log.offset_for_timestamp(timestamp, end).map_err(|error| of_read(&error))?;
-        Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+        self.with(|state| {
+            let found = state.log.offset_for_timestamp(timestamp).map_err(|error| of_read(&error))?;
+            let end = state.visible_end(isolation);
+            let visible = found.filter(|at| at.offset < end);
+            Ok(visible.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+        })
     }
 
     /// The record with the largest timestamp; the first of them if there are several. Reads the log.
     pub(crate) fn offset_of_max_timestamp(&self) -> Result<OffsetFound, ErrorCode> {
-        let state = self.lock();
-        let found = state.log.max_timestamp_offset().map_err(|error| of_read(&error))?;
-        Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+        self.with(|state| {
+            let found = state.log.max_timestamp_offset().map_err(|error| of_read(&error))?;
+            Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+        })
     }
 
     /// Moves the log start forward (KIP-107); -1 is the high watermark. Returns the new log start.
     pub(crate) fn delete_records(&self, offset: Offset) -> Result<Offset, ErrorCode> {
-        let mut state = self.lock();
-        let high_watermark = state.leader.high_watermark();
-        let target = if offset == -1 { high_watermark } else { offset };
-        if target < 0 || target > high_watermark {
-            return Err(ErrorCode::OffsetOutOfRange);
-        }
-        state.log.advance_log_start(target).map_err(|error| of_storage(&error))?;
-        Ok(state.log.log_start_offset())
+        self.with(|state| {
+            let high_watermark = state.leader.high_watermark();
+            let target = if offset == -1 { high_watermark } else { offset };
+            if target < 0 || target > high_watermark {
+                return Err(ErrorCode::OffsetOutOfRange);
+            }
+            state.log.advance_log_start(target).map_err(|error| of_storage(&error))?;
+            Ok(state.log.log_start_offset())
+        })
     }
 
     /// Shows each producer that has written here.
-    pub(crate) fn producers<T>(&self, show: impl Fn(i64, &ProducerEntry) -> T) -> Vec<T> {
-        let state = self.lock();
-        state.log.producers().iter().map(|(id, entry)| show(id, entry)).collect()
+    pub(crate) fn producers<T>(
+        &self,
+        show: impl Fn(i64, &ProducerEntry) -> T,
+    ) -> Result<Vec<T>, ErrorCode> {
+        self.with(|state| Ok(state.log.producers().iter().map(|(id, entry)| show(id, entry)).collect()))
     }
 
     /// Takes new settings, for what comes from now on.
-    pub(crate) fn set_config(&self, config: LogConfig) {
-        let mut state = self.lock();
-        state.config = Arc::new(config.clone());
-        state.log.set_config(config);
-        // With durability=page-cache everything written is settled at once.
-        let woken = state.progress();
-        drop(state);
-        woken.wake(Ok(()));
+    pub(crate) fn set_config(&self, config: LogConfig, rules: BatchRules) {
+        let woken = self.with(|state| {
+            state.rules = Arc::new(rules);
+            state.log.set_config(config);
+            // With durability=page-cache everything written is settled at once.
+            Ok::<_, ErrorCode>(state.progress())
+        });
+        if let Ok(woken) = woken {
+            woken.wake(Ok(()));
+        }
     }
 
     /// The chores of a log: retention, roll by time, producer expiry.
     pub(crate) fn maintain(&self, now_ms: i64) -> Result<(), ErrorCode> {
-        let mut state = self.lock();
-        state.log.expire_producers(now_ms);
-        state.log.apply_retention(now_ms).map_err(|error| of_storage(&error))?;
-        let log_start = state.log.log_start_offset();
-        state.leader.on_log_start(log_start);
-        Ok(())
+        self.with(|state| {
+            state.log.expire_producers(now_ms);
+            let high_watermark = state.leader.high_watermark();
+            state.log.apply_retention(now_ms, high_watermark).map_err(|error| of_storage(&error))?;
+            let log_start = state.log.log_start_offset();
+            state.leader.on_log_start(log_start);
+            Ok(())
+        })
     }
 
-    /// Takes the log out, to be closed or deleted.
-    pub(crate) fn into_log(self) -> Log {
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).log
+    /// Takes the log out, to be closed or deleted; everyone who waits hears that it is gone.
+    pub(crate) fn take_log(&self) -> Option<Log> {
+        let mut state = self.lock().take()?;
+        state.everyone().wake(Err(ErrorCode::NotLeaderOrFollower));
+        Some(state.log)
+    }
+
+    /// Runs `work` on the state, under the lock.
+    fn with<T, E: From<ErrorCode>>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self.lock().as_mut() {
+            Some(state) => work(state),
+            None => Err(ErrorCode::NotLeaderOrFollower.into()),
+        }
     }
 
     /// A panic while the lock was held was a bug of ours in a short section; the state is whole
     /// enough to go on serving others, and the log checks itself.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn fetch(&self, query: &FetchQuery) -> Result<Fetched, ErrorCode> {
+        self.check_epoch(query.current_leader_epoch)?;
+        let mut fetched = Fetched {
+            records: Bytes::new(),
+            cold: None,
+            high_watermark: self.leader.high_watermark(),
+            last_stable_offset: self.visible_end(Isolation::ReadCommitted),
+            log_start_offset: self.log.log_start_offset(),
+            diverging: None,
+        };
+        if query.last_fetched_epoch >= 0 {
+            fetched.diverging = self.divergence(query)?;
+        }
+        if fetched.diverging.is_none() {
+            let request = ReadRequest {
+                offset: query.offset,
+                max_bytes: query.max_bytes,
+                min_one: query.at_least_one,
+                up_to: self.visible_end(query.isolation),
+            };
+            let read = self.log.read(&request).map_err(|error| of_read(&error))?;
+            fetched.records = read.bytes;
+            fetched.cold = read.populate;
+        }
+        Ok(fetched)
+    }
+
     /// How far this replica has come for good: with `durability=disk`, as far as its disk has.
     fn settled(&self) -> Offset {
-        match self.config.durability {
+        match self.log.config().durability {
             Durability::Disk => self.log.durable_offset(),
             Durability::PageCache => self.log.log_end_offset(),
         }

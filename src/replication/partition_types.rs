@@ -41,8 +41,8 @@ pub(crate) struct Append {
     pub(crate) acks: Acks,
     /// Wall clock, milliseconds.
     pub(crate) now_ms: i64,
-    /// The request's version lets its batch be compressed with zstd.
-    pub(crate) zstd_allowed: bool,
+    /// Version of the produce request: it decides which codecs are allowed.
+    pub(crate) version: i16,
 }
 
 /// Resolves when a batch is committed, or can't be any more.
@@ -53,8 +53,8 @@ pub(crate) type Commit = oneshot::Receiver<Result<(), ErrorCode>>;
 pub(crate) struct AppendOutcome {
     /// Offset of the first record; for a duplicate, the one it got the first time.
     pub(crate) first_offset: Offset,
-    /// The time stamped into the batch, with `message.timestamp.type=LogAppendTime`.
-    pub(crate) log_append_time_ms: Option<i64>,
+    /// The time stamped into the batch, with `message.timestamp.type=LogAppendTime`; else -1.
+    pub(crate) log_append_time_ms: i64,
     /// First offset that still exists.
     pub(crate) log_start_offset: Offset,
     /// Bytes appended; 0 for a duplicate.

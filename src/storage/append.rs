@@ -4,16 +4,14 @@ use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use duramen_protocol::records::batch::{
-    BatchError, BatchView, HEADER_LEN, TimestampType, stamp_base_offset, stamp_leader_epoch,
-    stamp_log_append_time,
-};
+use duramen_protocol::records::batch::{BatchError, BatchHeader, BatchView, TimestampType};
 
 use super::error::{AppendError, StorageError};
 use super::log::Log;
 use super::log_config::Durability;
 use super::producer_state::{BatchFacts, NO_PRODUCER_ID, Origin, StoredBatch, Verdict};
 use super::segment::{BatchNote, Segment};
+use super::validate::ValidatedBatch;
 
 /// What comes with a batch.
 #[derive(Debug, Clone, Copy)]
@@ -46,52 +44,46 @@ pub struct Appended {
 }
 
 impl Log {
-    /// Appends one batch that [`super::validate`] has accepted, or, for a replica, all whole
-    /// batches of a fetch answer. Nothing is copied: the batch goes to the file behind a stamped
-    /// copy of its header.
+    /// Appends one batch that [`super::validate`] has accepted. Nothing is copied: the payload goes
+    /// to the file behind a stamped header. The time of a `LogAppendTime` topic is in the header
+    /// already, for its checksum was made outside the log's lock.
     ///
     /// # Errors
     /// [`AppendError`]; nothing has been written then. [`StorageError::NoSpace`] passes by itself.
-    pub fn append(&mut self, records: &Bytes, info: AppendInfo) -> Result<Appended, AppendError> {
+    pub fn append(
+        &mut self,
+        batch: &ValidatedBatch,
+        info: AppendInfo,
+    ) -> Result<Appended, AppendError> {
         self.check()?;
-        let appended = match info.origin {
-            Origin::Replica => self.append_copies(records, info)?,
-            Origin::Client | Origin::Coordinator => self.append_new(records, info)?,
-        };
-        Ok(appended)
-    }
-
-    fn append_new(&mut self, records: &Bytes, info: AppendInfo) -> Result<Appended, AppendError> {
-        let (batch, rest) = BatchView::split(records)?;
-        if !rest.is_empty() || batch.last_offset_delta() < 0 {
+        let facts = facts_of(&batch.header, self.log_end_offset());
+        if facts.last_offset < facts.first_offset || facts.last_offset == i64::MAX {
             return Err(AppendError::Offsets);
         }
-        let mut facts = self.facts_of_new(&batch)?;
-        if facts.producer_id != NO_PRODUCER_ID && !batch.is_control() {
+        let is_control = batch.header.is_control();
+        if facts.producer_id != NO_PRODUCER_ID && !is_control {
             match self.producers.check(&facts, info.origin)? {
                 Verdict::New => {}
                 Verdict::Duplicate(stored) => return Ok(self.duplicate(&stored)),
             }
         }
-        let mut header = *batch.header_bytes();
-        stamp_base_offset(&mut header, facts.first_offset)?;
-        stamp_leader_epoch(&mut header, info.leader_epoch)?;
-        let mut log_append_time = -1;
-        if self.config.timestamp_type == TimestampType::LogAppendTime {
-            stamp_log_append_time(&mut header, info.now_ms)?;
-            (log_append_time, facts.max_timestamp) = (info.now_ms, info.now_ms);
-        }
-
-        self.make_room(batch.size(), &facts, info.now_ms)?;
+        let header = BatchHeader {
+            base_offset: facts.first_offset,
+            partition_leader_epoch: info.leader_epoch,
+            ..batch.header
+        };
+        let header = header.to_bytes();
+        let size = batch.size();
+        self.make_room(size, &facts, info.now_ms)?;
         self.note_epoch(info.leader_epoch, facts.first_offset);
-        let payload = records.get(HEADER_LEN..).unwrap_or_default();
-        self.write(&[IoSlice::new(&header), IoSlice::new(payload)], batch.size(), info.now_ms)?;
-        self.publish(&batch, &facts, info.now_ms);
+        let parts = [IoSlice::new(&header), IoSlice::new(&batch.payload)];
+        self.write(&parts, size, info.now_ms)?;
+        self.publish(size, is_control, &facts, info.now_ms);
         let await_durable = self.ask_for_flush(info.now_ms);
         Ok(Appended {
             first_offset: facts.first_offset,
             last_offset: facts.last_offset,
-            log_append_time,
+            log_append_time: batch.log_append_time_ms.unwrap_or(-1),
             max_timestamp: facts.max_timestamp,
             log_start_offset: self.log_start_offset(),
             duplicate: false,
@@ -99,12 +91,17 @@ impl Log {
         })
     }
 
-    /// Appends what a leader has sent: offsets, epochs and timestamps stay as they are.
-    fn append_copies(
+    /// Appends all whole batches that a leader has sent: offsets, epochs and timestamps stay as they
+    /// are.
+    ///
+    /// # Errors
+    /// [`AppendError`]; what came before the batch that was refused has been written.
+    pub fn append_copies(
         &mut self,
         records: &Bytes,
         info: AppendInfo,
     ) -> Result<Appended, AppendError> {
+        self.check()?;
         let mut appended = Appended {
             first_offset: self.log_end_offset(),
             last_offset: self.log_end_offset() - 1,
@@ -125,7 +122,7 @@ impl Log {
                 // Written by a leader that this fetch knew nothing of (KAFKA-18723).
                 break;
             }
-            let facts = facts_of(&batch, batch.base_offset());
+            let facts = facts_of(&batch.header(), batch.base_offset());
             self.append_copy(&batch, &facts, info.now_ms)?;
             appended.last_offset = facts.last_offset;
             appended.max_timestamp = appended.max_timestamp.max(facts.max_timestamp);
@@ -153,14 +150,8 @@ impl Log {
         self.make_room(batch.size(), facts, now_ms)?;
         self.note_epoch(batch.partition_leader_epoch(), facts.first_offset);
         self.write(&[IoSlice::new(batch.bytes())], batch.size(), now_ms)?;
-        self.publish(batch, facts, now_ms);
+        self.publish(batch.size(), batch.is_control(), facts, now_ms);
         Ok(())
-    }
-
-    fn facts_of_new(&self, batch: &BatchView<'_>) -> Result<BatchFacts, AppendError> {
-        let facts = facts_of(batch, self.log_end_offset());
-        let fits = facts.last_offset >= facts.first_offset && facts.last_offset < i64::MAX;
-        if fits { Ok(facts) } else { Err(AppendError::Offsets) }
     }
 
     fn duplicate(&self, stored: &StoredBatch) -> Appended {
@@ -196,9 +187,9 @@ impl Log {
     }
 
     /// Makes a written batch part of the log.
-    fn publish(&mut self, batch: &BatchView<'_>, facts: &BatchFacts, now_ms: i64) {
+    fn publish(&mut self, size: usize, is_control: bool, facts: &BatchFacts, now_ms: i64) {
         let note = BatchNote {
-            size: batch.size() as u64,
+            size: size as u64,
             last_offset: facts.last_offset,
             max_timestamp: facts.max_timestamp,
         };
@@ -210,7 +201,7 @@ impl Log {
                 self.home.judge("write the index of", active.file.path(), &error);
             }
         }
-        self.note_producer(batch, facts, now_ms);
+        self.note_producer(is_control, facts, now_ms);
         self.state.size_bytes.fetch_add(note.size, Ordering::Relaxed);
         self.state.log_end.store(facts.last_offset + 1, Ordering::Release);
         self.snapshot_if_due();
@@ -263,14 +254,14 @@ impl Log {
 }
 
 /// What the header says of the producer and the offsets, were the batch at `first_offset`.
-pub(super) fn facts_of(batch: &BatchView<'_>, first_offset: i64) -> BatchFacts {
+pub(super) fn facts_of(header: &BatchHeader, first_offset: i64) -> BatchFacts {
     BatchFacts {
-        producer_id: batch.producer_id(),
-        producer_epoch: batch.producer_epoch(),
-        base_sequence: batch.base_sequence(),
+        producer_id: header.producer_id,
+        producer_epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
         first_offset,
-        last_offset: first_offset.saturating_add(i64::from(batch.last_offset_delta())),
-        max_timestamp: batch.max_timestamp(),
-        transactional: batch.is_transactional(),
+        last_offset: first_offset.saturating_add(i64::from(header.last_offset_delta)),
+        max_timestamp: header.max_timestamp,
+        transactional: header.is_transactional(),
     }
 }

@@ -49,6 +49,17 @@ impl IndexFile {
         Ok(whole.then_some(index))
     }
 
+    /// Empties the index, in the file too if there is one.
+    pub(super) fn discard(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        match disk.open(&self.path, OpenMode::Write) {
+            Ok(file) => file.set_len(0)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        *self = Self::empty(std::mem::take(&mut self.path), self.width);
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

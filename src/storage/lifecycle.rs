@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -131,18 +132,26 @@ impl Log {
         self.state.closed.store(true, Ordering::Release);
         self.home.logs().remove(self.topic_partition());
         self.home.check()?;
-        let dir = &self.state.dir;
-        // A file name has 255 bytes at most, a topic name up to 249.
-        let id = self.home.env.random.uuid().simple();
-        let suffix = format!("-{}.{id}{DELETED}", self.topic_partition().partition);
-        let topic: String = self.topic_partition().topic.chars().take(255 - suffix.len()).collect();
-        let gone = self.home.path.join(format!("{topic}{suffix}"));
-        let disk = &*self.home.env.disk;
-        let renamed = disk.rename(dir, &gone).and_then(|()| disk.sync_dir(&self.home.path));
-        renamed.map_err(|error| self.home.judge("delete", dir, &error))?;
-        self.home.jobs.push(Job::RemoveTree(gone));
-        Ok(())
+        delete_dir(&self.home, &self.state.dir, self.topic_partition())
     }
+}
+
+/// Renames the directory of a log, for good, and has it removed.
+pub(super) fn delete_dir(
+    home: &Home,
+    dir: &Path,
+    topic_partition: &TopicPartition,
+) -> Result<(), StorageError> {
+    // A file name has 255 bytes at most, a topic name up to 249.
+    let id = home.env.random.uuid().simple();
+    let suffix = format!("-{}.{id}{DELETED}", topic_partition.partition);
+    let topic: String = topic_partition.topic.chars().take(255 - suffix.len()).collect();
+    let gone = home.path.join(format!("{topic}{suffix}"));
+    let disk = &*home.env.disk;
+    let renamed = disk.rename(dir, &gone).and_then(|()| disk.sync_dir(&home.path));
+    renamed.map_err(|error| home.judge("delete", dir, &error))?;
+    home.jobs.push(Job::RemoveTree(gone));
+    Ok(())
 }
 
 impl LogHandle {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use super::background::Job;
+use super::damage::Damage;
 use super::epochs::EpochHistory;
 use super::error::StorageError;
 use super::home::Home;
@@ -39,19 +40,6 @@ pub struct Log {
     pub(super) bytes_since_snapshot: u64,
     /// What recovery found damaged, oldest first.
     pub(super) damage: Vec<Damage>,
-}
-
-/// Offsets that were on the disk once and can't be read any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// First offset lost.
-    pub first: i64,
-    /// First offset after it that is there.
-    pub next: i64,
-    /// The file.
-    pub path: PathBuf,
-    /// Where the damage begins in the file, in bytes.
-    pub position: u64,
 }
 
 impl Log {

@@ -4,16 +4,8 @@
 use duramen_protocol::records::batch::TimestampType;
 
 use super::retention::RetentionPolicy;
-
-/// When an append counts as done (`durability`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// When it is on the disk: group-committed `fdatasync`.
-    #[default]
-    Disk,
-    /// When the operating system has it, as in Kafka: a power loss may take it.
-    PageCache,
-}
+pub use crate::config::Durability;
+use crate::config::TopicConfig;
 
 /// Settings of one log. Defaults are Kafka's (4.3), but for `durability`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,19 +34,8 @@ pub struct LogConfig {
     pub retention_ms: Option<i64>,
     /// `retention.bytes`: `None` is no limit.
     pub retention_bytes: Option<u64>,
-    /// `max.message.bytes`: the largest batch, in bytes.
-    pub max_message_bytes: usize,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
-    /// `message.timestamp.before.max.ms`: how far a timestamp may lie behind now, in ms.
-    pub timestamp_before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`: how far a timestamp may lie ahead of now, in ms.
-    pub timestamp_after_max_ms: i64,
-    /// `compression.type`: the codec number that batches are stored with (0 is none); `None` is
-    /// `producer`, that is as they come.
-    pub compression: Option<u8>,
-    /// `validate.records`: open every batch and check its records.
-    pub validate_records: bool,
     /// `producer.id.expiration.ms`: forget producers that wrote nothing for so long, in ms.
     pub producer_expiration_ms: i64,
 }
@@ -75,18 +56,35 @@ impl Default for LogConfig {
             compact: false,
             retention_ms: Some(7 * DAY_MS),
             retention_bytes: None,
-            max_message_bytes: 1_048_588,
             timestamp_type: TimestampType::CreateTime,
-            timestamp_before_max_ms: i64::MAX,
-            timestamp_after_max_ms: 3_600_000,
-            compression: None,
-            validate_records: false,
             producer_expiration_ms: DAY_MS,
         }
     }
 }
 
 impl LogConfig {
+    /// The part of a topic's settings that concerns its logs; producers are forgotten after
+    /// `producer_expiration_ms` (`producer.id.expiration.ms`, a setting of the broker).
+    pub fn of(topic: &TopicConfig, producer_expiration_ms: i64) -> Self {
+        let never = |limit: Option<i64>| limit.and_then(|limit| u64::try_from(limit).ok());
+        Self {
+            durability: topic.durability,
+            segment_bytes: topic.segment_bytes,
+            segment_ms: topic.segment_ms,
+            segment_jitter_ms: topic.segment_jitter_ms,
+            segment_index_bytes: topic.segment_index_bytes,
+            index_interval_bytes: topic.index_interval_bytes,
+            flush_messages: never(topic.flush_messages).unwrap_or(u64::MAX),
+            flush_ms: topic.flush_ms.unwrap_or(i64::MAX),
+            delete: topic.delete,
+            compact: topic.compact,
+            retention_ms: topic.retention_ms,
+            retention_bytes: topic.retention_bytes,
+            timestamp_type: topic.timestamp_type,
+            producer_expiration_ms,
+        }
+    }
+
     /// What retention may take.
     pub fn retention_policy(&self) -> RetentionPolicy {
         RetentionPolicy {

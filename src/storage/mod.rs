@@ -9,6 +9,7 @@ mod atomic_file;
 mod background;
 pub mod checkpoint;
 mod checkpoints;
+mod damage;
 mod dir;
 pub mod epochs;
 mod error;
@@ -28,20 +29,28 @@ pub mod producer_snapshot;
 pub mod producer_state;
 pub mod producer_txn;
 mod read;
+mod recovery;
+mod recovery_files;
+mod recovery_load;
+mod recovery_walk;
+pub mod refusal;
 pub mod retention;
 mod roll;
 mod segment;
 mod time_index;
+pub mod validate;
 mod walk;
 
 pub use append::{AppendInfo, Appended};
+pub use damage::Damage;
 pub use dir::{LogDir, LogDirOptions};
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use home::{DurableHook, Hooks, OfflineHook};
-pub use log::{Damage, Log, LogHandle};
+pub use log::{Log, LogHandle};
 pub use log_config::{Durability, LogConfig};
 pub use meta_properties::{FORMAT, MetaProperties};
 pub use read::{LogRead, ReadRequest};
+pub use recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
 
 #[cfg(test)]
 mod testing;

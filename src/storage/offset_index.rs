@@ -64,7 +64,7 @@ impl OffsetIndex {
         self.file.len().checked_sub(1).map(|n| self.get(disk, n)).transpose()
     }
 
-    fn get(&self, disk: &dyn Disk, n: usize) -> io::Result<OffsetEntry> {
+    pub(super) fn get(&self, disk: &dyn Disk, n: usize) -> io::Result<OffsetEntry> {
         let mut raw = [0; WIDTH];
         self.file.get(disk, n, &mut raw)?;
         Ok(self.decode(&raw))

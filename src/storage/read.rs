@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::env::Populate;
 
+use super::damage::Damage;
 use super::error::{ReadError, StorageError};
 use super::log::Log;
 use super::segment::Segment;
@@ -111,22 +112,26 @@ impl Log {
     /// The first batch of `segment` that ends at or after `offset`.
     pub(super) fn find(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
         let found = segment.find(&*self.home.env.disk, &self.home.files, offset);
-        found.map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => self.damaged_at(segment, offset),
+        let found = found.map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => self.found_damaged(segment, offset),
             _ => self.unreadable(segment, &error),
-        })
+        })?;
+        let next = found.map_or(i64::MAX, |found| found.header.base_offset);
+        let lost = |damage: &&Damage| damage.first <= offset && offset < damage.next.min(next);
+        match self.damage.iter().find(lost) {
+            Some(Damage { first, next, .. }) => {
+                Err(ReadError::Damaged { first: *first, next: *next })
+            }
+            None => Ok(found),
+        }
     }
 
-    fn damaged_at(&self, segment: &Segment, offset: i64) -> ReadError {
-        let known = self.damage.iter().find(|damage| (damage.first..damage.next).contains(&offset));
-        match known {
-            Some(damage) => ReadError::Damaged { first: damage.first, next: damage.next },
-            None => {
-                let next = self.segments.iter().find(|later| later.base > segment.base);
-                let next = next.map_or(self.log_end_offset(), |later| later.base);
-                ReadError::Damaged { first: offset, next }
-            }
-        }
+    /// Damage that nobody knew of: all that is sure is that it ends with the segment.
+    fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
+        let next = self.segments.iter().find(|later| later.base > segment.base);
+        let next = next.map_or(self.log_end_offset(), |later| later.base);
+        tracing::error!(log = %self.topic_partition(), offset, segment = segment.base, "found damage");
+        ReadError::Damaged { first: offset, next }
     }
 
     fn unreadable(&self, segment: &Segment, error: &std::io::Error) -> ReadError {

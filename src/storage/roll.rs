@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use duramen_protocol::records::batch::BatchView;
-
 use super::atomic_file;
 use super::background::Job;
 use super::error::StorageError;
@@ -70,8 +68,8 @@ impl Log {
     }
 
     /// Notes what a batch in the log means for its producer.
-    pub(super) fn note_producer(&mut self, batch: &BatchView<'_>, facts: &BatchFacts, now_ms: i64) {
-        if facts.producer_id == NO_PRODUCER_ID || batch.is_control() {
+    pub(super) fn note_producer(&mut self, is_control: bool, facts: &BatchFacts, now_ms: i64) {
+        if facts.producer_id == NO_PRODUCER_ID || is_control {
             self.producers.advance_to(facts.last_offset + 1);
         } else {
             self.producers.apply(facts, now_ms);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::env::{Disk, DiskFile, OpenMode, Populate};
 
 use super::file_cache::{FileCache, SegmentFile};
+use super::index_file::IndexFile;
 use super::offset_index::{OffsetEntry, OffsetIndex};
 use super::time_index::{TimeEntry, TimeIndex};
 use super::walk::{Found, Step, Walk};
@@ -61,6 +62,8 @@ pub(super) struct Segment {
     pub(super) modified_ms: i64,
     /// How much earlier than `segment.ms` this one rolls, in ms.
     pub(super) jitter_ms: i64,
+    /// Damaged stretches of the file, from and to; readers pass over them.
+    pub(super) holes: Vec<(u64, u64)>,
     /// Whether `latest` comes from batch headers and not from the time index.
     pub(super) latest_is_proven: bool,
 }
@@ -81,6 +84,7 @@ impl Segment {
             created_ms: now_ms,
             modified_ms: now_ms,
             jitter_ms: 0,
+            holes: Vec::new(),
             latest_is_proven: true,
         }
     }
@@ -180,6 +184,81 @@ impl Segment {
         self.write_indexes(disk)
     }
 
+    /// Opens the index files. Returns whether both were there, whole as far as their length tells;
+    /// one that was not is empty now.
+    pub(super) fn open_indexes(&mut self, disk: &dyn Disk) -> io::Result<bool> {
+        let path = |file: &IndexFile| file.path().to_owned();
+        let offsets = OffsetIndex::open(disk, path(&self.offsets.file), self.base)?;
+        let times = TimeIndex::open(disk, path(&self.times.file), self.base)?;
+        let whole = offsets.is_some() && times.is_some();
+        match offsets {
+            Some(offsets) => self.offsets = offsets,
+            None => self.offsets.file.discard(disk)?,
+        }
+        match times {
+            Some(times) => self.times = times,
+            None => self.times.file.discard(disk)?,
+        }
+        Ok(whole)
+    }
+
+    /// Opens the indexes of a closed segment of `len` bytes whose offsets lie below `end`. Returns
+    /// false if they can't be right. Their inner entries are proven when they are used.
+    pub(super) fn trust_indexes(
+        &mut self,
+        disk: &dyn Disk,
+        len: u64,
+        end: i64,
+    ) -> io::Result<bool> {
+        if !self.open_indexes(disk)? {
+            return Ok(false);
+        }
+        let inside = |offset: i64| (self.base..end).contains(&offset);
+        let last = self.offsets.last(disk)?;
+        let offsets_sound =
+            last.is_none_or(|entry| inside(entry.last_offset) && entry.position < len);
+        let times_sound = self.times.last().is_some_and(|entry| inside(entry.last_offset));
+        self.latest = self.times.last();
+        self.latest_is_proven = false;
+        // Without an entry: either no batch has a timestamp, or the file was emptied. A walk tells.
+        Ok(offsets_sound && (times_sound || len == 0))
+    }
+
+    /// Keeps the index entries below the offset `below` that are in order, and of which the last
+    /// agrees with the log. Returns the position of the batch to walk on from: the segment ends
+    /// there as far as it is known now.
+    pub(super) fn keep_sound_indexes(
+        &mut self,
+        disk: &dyn Disk,
+        file: &dyn DiskFile,
+        len: u64,
+        below: i64,
+    ) -> io::Result<u64> {
+        let mut keep = self.offsets.sound_prefix(disk, len, below)?;
+        let last = keep.checked_sub(1).map(|n| self.offsets.get(disk, n)).transpose()?;
+        let proven = |entry: &OffsetEntry| batch_ends_with(file, entry, len);
+        let last = match last {
+            Some(entry) if proven(&entry)? => Some(entry),
+            _ => None,
+        };
+        if last.is_none() {
+            keep = 0;
+        }
+        self.offsets.file.truncate(disk, keep)?;
+        let known_below = last.map_or(i64::MIN, |entry| entry.last_offset.saturating_add(1));
+        let keep_times = self.times.sound_prefix(disk, known_below)?;
+        self.times.truncate(disk, keep_times)?;
+        self.latest = self.times.last();
+        self.latest_is_proven = last.is_none();
+        self.bytes_since_entry = 0;
+        self.len = last.map_or(0, |entry| entry.position);
+        if let Step::Batch(first) = Walk::new(file, 0, len, LOOK_AROUND).step()? {
+            let timestamp = first.header.max_timestamp;
+            self.first_timestamp = (timestamp >= 0).then_some(timestamp);
+        }
+        Ok(self.len)
+    }
+
     /// Whether the index files lack entries.
     pub(super) fn indexes_are_unwritten(&self) -> bool {
         self.offsets.file.is_unwritten()
@@ -230,7 +309,7 @@ impl Segment {
         let file = files.file(&self.file)?;
         let hint = self.offsets.floor(disk, offset)?;
         let start = hint.map_or(0, |entry| entry.position);
-        let mut walk = Walk::new(&*file, start, self.len, LOOK_AROUND);
+        let mut walk = Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes);
         if let Some(entry) = hint {
             // The index carries no checksum: believed only if the log says the same.
             let proven = matches!(walk.step()?, Step::Batch(found)
@@ -270,6 +349,12 @@ impl Segment {
     ) -> io::Result<Populate> {
         files.populate(&self.file, range(start, end.min(self.len))?, window.max(self.len))
     }
+}
+
+/// Whether the log agrees with an index entry, which carries no checksum.
+fn batch_ends_with(file: &dyn DiskFile, entry: &OffsetEntry, len: u64) -> io::Result<bool> {
+    let step = Walk::new(file, entry.position, len, LOOK_AROUND).step()?;
+    Ok(matches!(step, Step::Batch(found) if found.header.last_offset() == entry.last_offset))
 }
 
 fn range(start: u64, end: u64) -> io::Result<(usize, usize)> {

@@ -8,7 +8,10 @@ use duramen_protocol::records::batch::{Attributes, BatchHeader};
 use uuid::Uuid;
 
 use super::producer_state::Origin;
-use super::{AppendInfo, Log, LogConfig, LogDir, LogDirOptions, ReadRequest};
+use super::validate::ValidatedBatch;
+use super::{
+    AppendError, AppendInfo, Appended, Log, LogConfig, LogDir, LogDirOptions, ReadRequest,
+};
 use crate::env::Env;
 
 pub(super) const TOPIC_ID: Uuid = Uuid::from_u128(7);
@@ -39,6 +42,15 @@ pub(super) fn batch_of(header: BatchHeader, payload: &[u8]) -> Bytes {
 
 pub(super) fn batch(count: i32, timestamp: i64, payload: &[u8]) -> Bytes {
     batch_of(header(count, timestamp), payload)
+}
+
+/// Appends a batch that needs no check.
+pub(super) fn append(
+    log: &mut Log,
+    batch: &Bytes,
+    info: AppendInfo,
+) -> Result<Appended, AppendError> {
+    log.append(&ValidatedBatch::own(batch).unwrap(), info)
 }
 
 pub(super) fn tp() -> TopicPartition {

@@ -61,6 +61,8 @@ pub(super) struct Walk<'a> {
     file: &'a dyn DiskFile,
     position: u64,
     end: u64,
+    /// Damaged stretches, known and passed over: from and to.
+    holes: &'a [(u64, u64)],
     window: Vec<u8>,
     /// Position of the window, and how much of it is filled.
     at: u64,
@@ -72,7 +74,13 @@ impl<'a> Walk<'a> {
     /// at a time: a page to look around, more to read everything.
     pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64, window: usize) -> Self {
         let window = vec![0; window.max(HEADER_LEN)];
-        Self { file, position, end, window, at: 0, filled: 0 }
+        Self { file, position, end, holes: &[], window, at: 0, filled: 0 }
+    }
+
+    /// Passes over these stretches of the file.
+    pub(super) fn over(mut self, holes: &'a [(u64, u64)]) -> Self {
+        self.holes = holes;
+        self
     }
 
     /// Where the next batch should begin.
@@ -87,6 +95,9 @@ impl<'a> Walk<'a> {
 
     /// The batch at the current position; goes past it if there is one.
     pub(super) fn step(&mut self) -> io::Result<Step> {
+        if let Some((_, to)) = self.holes.iter().find(|(from, _)| *from == self.position) {
+            self.position = *to;
+        }
         if self.position >= self.end {
             return Ok(Step::End);
         }
@@ -125,6 +136,41 @@ impl<'a> Walk<'a> {
             position += bytes.len() as u64;
         }
         Ok(sum == found.header.crc)
+    }
+
+    /// The next place from the current position on where a whole batch stands that `is_wanted`:
+    /// a search byte by byte, for after damage. Goes past that batch.
+    pub(super) fn resync(
+        &mut self,
+        is_wanted: impl Fn(&Found) -> bool,
+    ) -> io::Result<Option<Found>> {
+        while self.position < self.end {
+            let position = self.position;
+            let window = self.ahead(position)?;
+            // A header has its magic 16 bytes in.
+            let candidates = window.get(16..).unwrap_or_default();
+            let Some(skip) = candidates.iter().position(|byte| *byte == 2) else {
+                let step = window.len().saturating_sub(16).max(1);
+                self.position += step as u64;
+                continue;
+            };
+            self.position += skip as u64;
+            let at = self.position;
+            if let Step::Batch(found) = self.step()? {
+                if is_wanted(&found) && self.checksum_holds(&found)? {
+                    return Ok(Some(found));
+                }
+            }
+            self.position = at + 1;
+        }
+        Ok(None)
+    }
+
+    /// What the window holds from `position` on: at least a header, but at the end.
+    fn ahead(&mut self, position: u64) -> io::Result<&[u8]> {
+        let start = position.checked_sub(self.at).and_then(|n| usize::try_from(n).ok());
+        let held = start.map_or(0, |start| self.filled.saturating_sub(start));
+        self.bytes(position, if held >= HEADER_LEN { held } else { self.window.len() })
     }
 
     /// Up to `len` bytes from `position` on; fewer only at the end.
