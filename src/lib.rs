@@ -4,6 +4,8 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod controller;
+pub mod cli;
+pub mod config;
 pub mod env;
 mod http;
 pub mod metadata;
