@@ -1,8 +1,9 @@
 //! Duramen: a partitioned, replicated, append-only log broker that speaks the Kafka protocol.
 
-pub mod config;
 pub mod cli;
+pub mod config;
+pub mod controller;
 pub mod env;
-mod replication;
-mod server;
+pub mod metadata;
+pub mod raft;
 pub mod storage;

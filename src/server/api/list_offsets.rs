@@ -63,11 +63,11 @@ fn look_up(
     match wanted.timestamp {
         ids::LATEST => partition.latest_offset(isolation),
         // Nothing is in tiered storage: the local log is the whole log.
-        ids::EARLIEST | ids::EARLIEST_LOCAL => Ok(partition.earliest_offset()),
+        ids::EARLIEST | ids::EARLIEST_LOCAL => partition.earliest_offset(),
         ids::LATEST_TIERED => Ok(OffsetFound::NONE),
         ids::EARLIEST_PENDING_UPLOAD => Ok(OffsetFound::NONE),
         ids::MAX_TIMESTAMP => partition.offset_of_max_timestamp(),
-        timestamp if timestamp >= 0 => partition.offset_for_timestamp(timestamp),
+        timestamp if timestamp >= 0 => partition.offset_for_timestamp(timestamp, isolation),
         _ => Err(ErrorCode::InvalidRequest),
     }
 }

@@ -32,7 +32,7 @@ fn look_up(
 ) -> EpochEndOffset {
     let end = context.services.replicas.find(key, asked.partition).and_then(|partition| {
         partition.check_leader_epoch(asked.current_leader_epoch)?;
-        Ok(partition.end_of_epoch(asked.leader_epoch))
+        partition.end_of_epoch(asked.leader_epoch)
     });
     let mut answer = EpochEndOffset {
         partition: asked.partition,
