@@ -40,7 +40,6 @@ pub fn metadata_log_config(segment_bytes: u32) -> LogConfig {
         compact: false,
         retention_ms: None,
         retention_bytes: None,
-        max_message_bytes: batch_max,
         ..LogConfig::default()
     }
 }

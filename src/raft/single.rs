@@ -19,6 +19,7 @@ use super::snapshot::{Snapshot, SnapshotId, SnapshotStore};
 use super::{LeaderAndEpoch, PROPOSAL_MAX_BYTES, PROPOSALS_MAX, Raft, Request, batch};
 use crate::env::Env;
 use crate::storage::producer_state::Origin;
+use crate::storage::validate::ValidatedBatch;
 use crate::storage::{AppendInfo, Log};
 
 /// Entries of the committed stream that may wait for its reader.
@@ -211,7 +212,8 @@ impl SingleDriver {
         let encoded = batch::encode(&records, timestamp).map_err(|error| offline(&error))?;
         let info =
             AppendInfo { leader_epoch: self.epoch, now_ms: timestamp, origin: Origin::Coordinator };
-        let written = self.options.log.append(&encoded, info).map_err(|error| offline(&error))?;
+        let own = ValidatedBatch::own(&encoded).map_err(|error| offline(&error))?;
+        let written = self.options.log.append(&own, info).map_err(|error| offline(&error))?;
         Ok(CommittedBatch {
             base_offset: written.first_offset,
             last_offset: written.last_offset,

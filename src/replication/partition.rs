@@ -128,7 +128,7 @@ impl Partition {
     /// Appends a producer's batch. The bytes are checked before the lock is taken; under it they
     /// get their offsets and go to the file in one write.
     pub(crate) fn append(&self, append: &Append) -> Result<AppendOutcome, AppendFailure> {
-        let rules = self.with(|state| Ok(Arc::clone(&state.rules)))?;
+        let rules = self.with(|state| Ok::<_, ErrorCode>(Arc::clone(&state.rules)))?;
         let refused = |refusal: Refusal| AppendFailure::refused(&refusal, self.log.log_start_offset());
         validate::check_codec_for_version(&append.records, append.version).map_err(refused)?;
         let batch =

@@ -14,15 +14,8 @@ pub(crate) async fn submit(
     timeout_ms: i32,
 ) -> Result<Reply, Refusal> {
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-    let reply = context.services.controller.submit(command);
-    match tokio::time::timeout(timeout, reply).await {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(error)) => Err(Refusal::from(error)),
-        Err(_) => Err(Refusal::new(
-            ErrorCode::RequestTimedOut,
-            "the controller did not finish in time; the change may still happen",
-        )),
-    }
+    let reply = context.services.controller.submit_within(command, timeout).await;
+    reply.map_err(|error| Refusal::new(error.code, error.message))
 }
 
 /// The refusal for a reply of the wrong kind, which only a bug of ours can cause.

@@ -43,7 +43,6 @@ fn serve(services: &Arc<Services>, peer: &Arc<Peer>, frame: Bytes) -> Result<Enc
             services: Arc::clone(services),
             peer: Arc::clone(peer),
             api_version: header.version,
-            client_id: header.client_id,
         },
         body,
     };
@@ -78,7 +77,6 @@ routes! {
     DeleteRecords => delete_records,
     InitProducerId => init_producer_id,
     OffsetForLeaderEpoch => offset_for_leader_epoch,
-    DescribeConfigs => describe_configs,
     AlterConfigs => alter_configs,
     DescribeLogDirs => describe_log_dirs,
     CreatePartitions => create_partitions,

@@ -138,6 +138,11 @@ impl LogDir {
         Log::create(&self.home, topic_partition.clone(), topic_id, config)
     }
 
+    /// Whether `log` lies in this directory.
+    pub fn holds(&self, log: &Log) -> bool {
+        Arc::ptr_eq(&self.home, &log.home)
+    }
+
     /// Deletes a log: its name is gone when this returns, its files soon after. Slices that were
     /// read from it stay valid.
     ///

@@ -2,6 +2,8 @@
 //! made from the declarations are read and written again by us and by the `kafka-protocol` crate,
 //! and all bytes must agree.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 #[path = "../support/shapes.rs"]
 mod shapes;
 

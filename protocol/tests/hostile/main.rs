@@ -1,6 +1,8 @@
 //! What bytes may cost. Whatever a peer sends in place of a message, it gets a typed error or a
 //! message, and makes us take memory in proportion to the bytes that it really sent.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
 mod costs;
 #[path = "../support/shapes.rs"]
 mod shapes;

@@ -5,7 +5,7 @@ use duramen_protocol::messages::alter_configs::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::{AlterConfigs, Command, Refusal, Reply as ControlReply};
+use crate::controller::command::{AlterConfigs, Command, Refusal, Reply as ControlReply};
 use crate::metadata::ConfigResource;
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};

@@ -6,7 +6,7 @@ use duramen_protocol::messages::create_partitions::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::{Command, CreatePartitions, MorePartitions, Refusal, Reply as ControlReply};
+use crate::controller::command::{Command, CreatePartitions, MorePartitions, Refusal, Reply as ControlReply};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;

@@ -6,8 +6,7 @@ use duramen_protocol::messages::create_topics::{
 };
 use duramen_protocol::text::Text;
 
-use crate::config::describe;
-use crate::controller::{Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply};
+use crate::controller::command::{Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;
@@ -58,19 +57,7 @@ fn answer(
         answer.topic_id = created.id;
         answer.num_partitions = created.partitions;
         answer.replication_factor = created.replication_factor;
-        let described = context.services.settings.describe_topic(&created.configs);
-        answer.configs = Some(described.iter().map(config).collect());
     }
     answer
 }
 
-fn config(entry: &describe::ConfigEntry) -> CreatableTopicConfigs {
-    CreatableTopicConfigs {
-        name: entry.name.into(),
-        value: entry.value.clone().map(Text::from),
-        read_only: entry.read_only,
-        config_source: entry.source.code(),
-        is_sensitive: entry.sensitive,
-        ..CreatableTopicConfigs::default()
-    }
-}

@@ -4,7 +4,7 @@ use duramen_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
-use crate::controller::{Command, DeleteTopics, DeletedTopic, Refusal, Reply as ControlReply, TopicRef};
+use crate::controller::command::{Command, DeleteTopics, DeletedTopic, Refusal, Reply as ControlReply, TopicRef};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;

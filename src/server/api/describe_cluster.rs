@@ -23,7 +23,7 @@ pub(crate) fn handle(
     let mut response = DescribeClusterResponse {
         endpoint_type: request.endpoint_type,
         cluster_id: image.cluster_id().clone(),
-        controller_id: context.services.node_id,
+        controller_id: context.services.node_id(),
         ..DescribeClusterResponse::default()
     };
     if request.endpoint_type != BROKERS {

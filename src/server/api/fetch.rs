@@ -78,10 +78,10 @@ impl Fetching {
                 })
                 .collect(),
         };
-        let fresh_id = services.env.random.session_id();
+        let fresh_id = i32::try_from(services.env.random.below(1 << 31)).unwrap_or(0);
         let now = services.env.clock.now();
         let plan = services.sessions().begin(session, now, fresh_id)?;
-        let at_most = services.limits.fetch_bytes_max;
+        let at_most = services.config.network.fetch_max_bytes as usize;
         let isolation = match request.isolation_level {
             READ_COMMITTED => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,

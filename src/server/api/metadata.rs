@@ -1,8 +1,6 @@
 //! Metadata (key 3): the brokers, and who leads each partition of the topics asked for. A topic that
 //! does not exist is made when the client and `auto.create.topics.enable` both allow it.
 
-use std::time::Duration;
-
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{NO_AUTHORIZED_OPERATIONS, NO_NODE, TopicId};
 use duramen_protocol::messages::metadata::{
@@ -11,15 +9,13 @@ use duramen_protocol::messages::metadata::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::{Command, NewTopic};
+use crate::controller::command::{CreateTopics, NewTopic};
+use crate::controller::{Command, Reply as ControlReply};
 use crate::metadata::{MetadataImage, PartitionImage, TopicImage};
 use crate::server::context::RequestContext;
 use crate::server::endpoints;
 use crate::server::operations;
 use crate::server::reply::Reply;
-
-/// How long a client waits at most for a topic that its request makes.
-const AUTO_CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves a request.
 pub(crate) fn handle(context: &RequestContext, request: MetadataRequest) -> Reply<MetadataResponse> {
@@ -37,7 +33,7 @@ pub(crate) fn handle(context: &RequestContext, request: MetadataRequest) -> Repl
 /// Names asked for that do not exist and may be made.
 fn topics_to_create(context: &RequestContext, request: &MetadataRequest) -> Vec<Text> {
     let services = &context.services;
-    if !request.allow_auto_topic_creation || !services.auto_create_topics {
+    if !request.allow_auto_topic_creation || !services.config.topics.auto_create {
         return Vec::new();
     }
     let image = services.image();
@@ -50,18 +46,17 @@ fn topics_to_create(context: &RequestContext, request: &MetadataRequest) -> Vec<
 
 /// Makes the topics; what could not be made comes back with its error.
 async fn create(context: &RequestContext, names: Vec<Text>) -> Vec<(Text, ErrorCode)> {
-    let refused = |names: &[Text], code| names.iter().map(|name| (name.clone(), code)).collect();
-    let topics = names.iter().map(|name| NewTopic::with_defaults(name.clone())).collect();
-    let command = Command::CreateTopics { topics, validate_only: false };
-    match tokio::time::timeout(AUTO_CREATE_TIMEOUT, context.services.controller.submit(command)).await {
-        Ok(Ok(reply)) => reply
-            .into_topics()
-            .into_iter()
-            .filter(|topic| !matches!(topic.error, ErrorCode::None | ErrorCode::TopicAlreadyExists))
-            .map(|topic| (topic.name, topic.error))
-            .collect(),
-        Ok(Err(error)) => refused(&names, error.code),
-        Err(_) => refused(&names, ErrorCode::RequestTimedOut),
+    let refuse = |code| names.iter().map(|name| (name.clone(), code)).collect();
+    let topics = names.iter().cloned().map(NewTopic::with_defaults).collect();
+    let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
+    match context.services.controller.submit(command).await {
+        Ok(ControlReply::CreateTopics(results)) => {
+            let refused = results.into_iter().filter_map(|(name, result)| Some((name, result.err()?.code)));
+            // Somebody else was faster: all the better.
+            refused.filter(|(_, code)| *code != ErrorCode::TopicAlreadyExists).collect()
+        }
+        Ok(_) => refuse(ErrorCode::UnknownServerError),
+        Err(error) => refuse(error.code),
     }
 }
 
@@ -73,7 +68,7 @@ fn answer(
     let image = context.services.image();
     let mut response = MetadataResponse {
         cluster_id: Some(image.cluster_id().clone()),
-        controller_id: context.services.node_id,
+        controller_id: context.services.node_id(),
         ..MetadataResponse::default()
     };
     for broker in endpoints::active_brokers(context) {
