@@ -1,1 +1,26 @@
-//! client
+//! The Rust client of Duramen and of any Kafka-wire broker.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`connection`] | one pipelined connection over any byte stream |
+//! | [`cluster`] | brokers and topics as last heard of, a connection per broker |
+//! | [`producer`] | idempotent, batching producer |
+//! | [`consumer`] | reads given offsets as a stream; no groups |
+//! | [`admin`] | topics, configs, offsets |
+//! | [`error`] | what can fail, and what to do about it |
+
+pub mod backoff;
+mod clock;
+pub mod cluster;
+pub mod connection;
+pub mod error;
+pub mod producer;
+pub mod random;
+#[cfg(test)]
+mod testing;
+pub mod transport;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use connection::{Connection, ConnectionOptions};
+pub use error::{ClientError, Remedy};
+pub use producer::{Producer, ProducerOptions, ProducerRecord};

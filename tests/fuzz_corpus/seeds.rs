@@ -1,14 +1,16 @@
-//! The inputs that the fuzzer begins with: valid frames, batches and compressed data, and the
-//! hostile ones of the books.
+//! The inputs that the fuzzer begins with: valid frames, batches and compressed data, some of them
+//! recorded from real clients, and the hostile ones of the books.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 use bytes::Bytes;
 use duramen_protocol::api::{ApiKey, TABLE};
 use duramen_protocol::for_each_api;
 use duramen_protocol::header::{RequestHeader, ResponseHeader};
 use duramen_protocol::messages::{self, Message, Request};
-use duramen_protocol::primitives::Encoder;
+use duramen_protocol::primitives::{Decoder, Encoder};
 use duramen_protocol::records::batch::stamp_log_append_time;
 use duramen_protocol::records::compression::compress;
 use duramen_protocol::records::control::{EndTxnMarker, LeaderChange, Voter};
@@ -78,13 +80,69 @@ macro_rules! shapes_of_api {
 
 for_each_api!(shapes_of_api);
 
+/// Frames longer than this are left out: a fuzzer finds more in short ones.
+const RECORDED_MAX: usize = 3000;
+
+/// A request and its response as a client and Apache Kafka exchanged them, without length.
+struct Recorded {
+    name: String,
+    header: RequestHeader,
+    body: Bytes,
+    request: Vec<u8>,
+    response: Vec<u8>,
+}
+
+fn recorded() -> Vec<Recorded> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol/testdata/frames");
+    let mut all = Vec::new();
+    for client in fs::read_dir(folder).unwrap() {
+        let client = client.unwrap();
+        for file in fs::read_dir(client.path()).unwrap() {
+            let path = file.unwrap().path();
+            let file = path.file_name().unwrap().to_str().unwrap();
+            let Some(name) = file.strip_suffix("-request.bin") else { continue };
+            let request = fs::read(&path).unwrap();
+            let response = fs::read(path.with_file_name(format!("{name}-response.bin"))).unwrap();
+            let mut decoder = Decoder::new(Bytes::from(request.clone()));
+            let header = RequestHeader::decode(&mut decoder).unwrap();
+            let body = decoder.take(decoder.remaining()).unwrap();
+            let name = format!("{}-{name}", client.file_name().to_str().unwrap());
+            all.push(Recorded { name, header, body, request, response });
+        }
+    }
+    all.sort_by(|left, right| left.name.cmp(&right.name));
+    all
+}
+
+/// The two bytes that pick API and version in the targets `request` and `response`.
+fn pick(api: ApiKey, version: i16) -> Option<[u8; 2]> {
+    let index = TABLE.iter().position(|row| row.key == api && row.serves(version))?;
+    Some([u8::try_from(index).unwrap(), u8::try_from(version - TABLE[index].min).unwrap()])
+}
+
+fn recorded_messages(side: Side) -> Seeds {
+    let bytes = |frame: Recorded| {
+        let pick = pick(frame.header.api, frame.header.version)?;
+        let bytes = match side {
+            Side::Request => [&pick[..], &frame.body].concat(),
+            Side::Response => [&pick[..], &frame.response].concat(),
+        };
+        (bytes.len() <= RECORDED_MAX).then_some((frame.name, bytes))
+    };
+    recorded().into_iter().filter_map(bytes).collect()
+}
+
+fn with_length(frame: &[u8]) -> Vec<u8> {
+    [&u32::try_from(frame.len()).unwrap().to_be_bytes()[..], frame].concat()
+}
+
 /// Every API in some versions, as the targets `request` and `response` take them.
 fn messages_of(side: Side) -> Seeds {
-    let mut seeds = Seeds::new();
+    let mut seeds = recorded_messages(side);
     for (index, row) in TABLE.iter().enumerate() {
         for version in versions(index) {
             let mut header = Encoder::new();
-            header.raw(&[u8::try_from(index).unwrap(), u8::try_from(version - row.min).unwrap()]);
+            header.raw(&pick(row.key, version).unwrap());
             if side == Side::Response {
                 ResponseHeader { correlation_id: 7 }.encode(&mut header, row.key, version);
             }
@@ -101,6 +159,9 @@ fn messages_of(side: Side) -> Seeds {
 /// Whole frames, and what other protocols begin with.
 fn frames() -> Seeds {
     let mut seeds = Seeds::new();
+    for frame in recorded().into_iter().filter(|frame| frame.request.len() <= RECORDED_MAX) {
+        seeds.push((frame.name, with_length(&frame.request)));
+    }
     for (index, row) in TABLE.iter().enumerate() {
         for version in versions(index) {
             let client_id = Some(if index % 2 == 0 { "rdkafka" } else { "" }.into());
@@ -109,8 +170,7 @@ fn frames() -> Seeds {
             header.encode(&mut encoder);
             encoder.raw(&shapes_of_api(row.key, version, Side::Request)[1]);
             let frame = encoder.finish().into_bytes();
-            let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
-            seeds.push((format!("{}-{version}", row.name), [&length[..], &frame].concat()));
+            seeds.push((format!("{}-{version}", row.name), with_length(&frame)));
         }
     }
     for (name, bytes) in [
@@ -121,7 +181,10 @@ fn frames() -> Seeds {
         ("negative", b"\xff\xff\xff\xff\0\x03\0\x01"),
         ("huge", b"\x7f\xff\xff\xff\0\x03\0\x01"),
         ("unknown-api", b"\0\0\0\x0a\x7f\xff\0\0\0\0\0\x07\xff\xff"),
-        ("metadata-two-billion-topics", b"\0\0\0\x0e\0\x03\0\x01\0\0\0\x07\xff\xff\x7f\xff\xff\xff"),
+        (
+            "metadata-two-billion-topics",
+            b"\0\0\0\x0e\0\x03\0\x01\0\0\0\x07\xff\xff\x7f\xff\xff\xff",
+        ),
     ] {
         seeds.push((name.to_owned(), bytes.to_vec()));
     }
@@ -129,9 +192,8 @@ fn frames() -> Seeds {
 }
 
 fn text(len: usize) -> Vec<u8> {
-    let words = (0_u32..).flat_map(|n| {
-        format!("word{} ", n.wrapping_mul(2_654_435_761) >> 24).into_bytes()
-    });
+    let words = (0_u32..)
+        .flat_map(|n| format!("word{} ", n.wrapping_mul(2_654_435_761) >> 24).into_bytes());
     words.take(len).collect()
 }
 
@@ -152,8 +214,23 @@ fn built(count: i64, options: &BatchOptions) -> Vec<u8> {
     builder.build(options).unwrap().to_vec()
 }
 
-fn batches() -> Seeds {
+/// The batches that clients sent.
+fn recorded_batches() -> Seeds {
     let mut seeds = Seeds::new();
+    for frame in recorded().into_iter().filter(|frame| frame.header.api == ApiKey::Produce) {
+        let mut decoder = Decoder::new(frame.body);
+        let request = messages::ProduceRequest::decode(&mut decoder, frame.header.version).unwrap();
+        let partitions = request.topic_data.into_iter().flat_map(|topic| topic.partition_data);
+        let batches = partitions.filter_map(|partition| partition.records);
+        for (index, bytes) in batches.filter(|bytes| bytes.len() <= RECORDED_MAX).enumerate() {
+            seeds.push((format!("{}-{index}", frame.name), bytes.to_vec()));
+        }
+    }
+    seeds
+}
+
+fn batches() -> Seeds {
+    let mut seeds = recorded_batches();
     let producer = Some(Producer { id: 4000, epoch: 3, base_sequence: 77 });
     for compression in Compression::ALL {
         for count in [1, 3, 40] {

@@ -6,16 +6,14 @@ use std::time::Duration;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::NO_TIMESTAMP;
 use duramen_protocol::messages::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 
 use crate::replication::{Acks, Append, AppendFailure, Commit, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
 
-/// First version whose clients can read zstd (KIP-110).
-const ZSTD_VERSION: i16 = 7;
 /// First version that names topics by id (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
 
@@ -103,9 +101,9 @@ impl Producing<'_> {
             records,
             acks: self.acks,
             now_ms: self.now_ms,
-            zstd_allowed: self.context.api_version >= ZSTD_VERSION,
+            version: self.context.api_version,
         };
-        let outcome = partition.append(append)?;
+        let outcome = partition.append(&append)?;
         let metrics = &services.metrics;
         metrics.produced_bytes.inc_by(outcome.bytes);
         metrics.produced_batches.inc();
@@ -113,7 +111,7 @@ impl Producing<'_> {
         let answer = PartitionProduceResponse {
             index: data.index,
             base_offset: outcome.first_offset,
-            log_append_time_ms: outcome.log_append_time_ms.unwrap_or(NO_TIMESTAMP),
+            log_append_time_ms: outcome.log_append_time_ms,
             log_start_offset: outcome.log_start_offset,
             ..PartitionProduceResponse::default()
         };
@@ -153,8 +151,17 @@ fn refusal(index: i32, failure: AppendFailure) -> PartitionProduceResponse {
         base_offset: -1,
         log_append_time_ms: NO_TIMESTAMP,
         log_start_offset: failure.log_start_offset,
+        record_errors: failure.records.into_iter().map(record_error).collect(),
         error_message: failure.message.map(Into::into),
         ..PartitionProduceResponse::default()
+    }
+}
+
+fn record_error((batch_index, message): (i32, String)) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: Some(message.into()),
+        ..BatchIndexAndErrorMessage::default()
     }
 }
 

@@ -1,0 +1,306 @@
+//! The cluster as one client sees it: what was last heard, and a connection per broker.
+//!
+//! `view.rs` is the pure cache of metadata, `pool.rs` keeps connections. A [`Cluster`] is cheap to clone
+//! and shared by producers, consumers and admin calls.
+
+mod pool;
+mod view;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::TopicId;
+use duramen_protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse,
+};
+use duramen_protocol::text::Text;
+use tokio::time::Instant;
+
+pub use view::{Broker, ClusterView, Partition, Topic};
+
+use crate::backoff::Backoff;
+use crate::connection::{Connection, ConnectionOptions};
+use crate::error::ClientError;
+use crate::random::Random;
+use crate::transport::{Address, Connector};
+use pool::Pool;
+
+/// How a client behaves towards the cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// How each connection behaves.
+    pub connection: ConnectionOptions,
+    /// How connections are made.
+    pub connector: Connector,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long one operation is tried, over all its attempts (`default.api.timeout.ms`).
+    pub operation_timeout: Duration,
+    /// How old metadata may become before it is asked for again (`metadata.max.age.ms`).
+    pub metadata_max_age: Duration,
+    /// The waits between attempts.
+    pub backoff: Backoff,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            connection: ConnectionOptions::default(),
+            connector: Connector::Tcp,
+            connect_timeout: Duration::from_secs(10),
+            operation_timeout: Duration::from_secs(60),
+            metadata_max_age: Duration::from_secs(300),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// Which topics to ask about.
+#[derive(Debug, Clone, Copy)]
+pub enum Topics<'a> {
+    /// Brokers only.
+    None,
+    /// All of them.
+    All,
+    /// These.
+    Named(&'a [Text]),
+    /// These, and the broker may make those that are missing.
+    NamedOrMade(&'a [Text]),
+}
+
+/// A handle on a cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: ClusterOptions,
+    pool: Pool,
+    view: RwLock<Arc<ClusterView>>,
+    random: Mutex<Random>,
+}
+
+impl Cluster {
+    /// Reads a list of addresses as `host:port,host:port`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] when one is no address, or there is none.
+    pub fn new(bootstrap: &str, options: ClusterOptions) -> Result<Self, ClientError> {
+        let addresses = bootstrap
+            .split(',')
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| Address::parse(text).ok_or_else(|| ClientError::Address(text.to_owned())))
+            .collect::<Result<Vec<_>, _>>()?;
+        if addresses.is_empty() {
+            return Err(ClientError::Address(bootstrap.to_owned()));
+        }
+        let inner = Inner {
+            pool: Pool::new(addresses, &options),
+            options,
+            view: RwLock::default(),
+            random: Mutex::new(Random::from_entropy()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The options it was made with.
+    #[must_use]
+    pub fn options(&self) -> &ClusterOptions {
+        &self.inner.options
+    }
+
+    /// What was last heard; empty before the first answer.
+    #[must_use]
+    pub fn view(&self) -> Arc<ClusterView> {
+        Arc::clone(&self.inner.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks a broker about topics, once; the answer becomes part of the view.
+    ///
+    /// # Errors
+    /// When no broker answers. What the answer says of a topic is for the caller to judge.
+    pub async fn fetch_metadata(
+        &self,
+        topics: Topics<'_>,
+    ) -> Result<MetadataResponse, ClientError> {
+        let connection = self.any().await?;
+        let answer = connection.call(&metadata_request(topics)).await?;
+        let whole = matches!(topics, Topics::All);
+        let mut view = self.inner.view.write().unwrap_or_else(PoisonError::into_inner);
+        *view = Arc::new(view.updated(&answer, whole));
+        Ok(answer)
+    }
+
+    /// Asks about topics until a broker answers and says nothing of a passing fault, within the
+    /// operation's time. A topic that does not exist is an error soon; one that the broker may make is
+    /// waited for some seconds.
+    ///
+    /// # Errors
+    /// When no broker answers in time, or a named topic does not exist or may not be seen.
+    pub async fn refresh(&self, topics: Topics<'_>) -> Result<Arc<ClusterView>, ClientError> {
+        let patience = match topics {
+            Topics::NamedOrMade(_) => 7,
+            _ => 2,
+        };
+        self.retrying_unless(
+            "metadata",
+            |error, failures| is_unknown_topic(error) && failures >= patience,
+            async || {
+                let answer = self.fetch_metadata(topics).await?;
+                for topic in &answer.topics {
+                    check_topic(topic.error_code, topic.name.as_ref(), &topic.topic_id, topics)?;
+                }
+                Ok(self.view())
+            },
+        )
+        .await
+    }
+
+    /// A topic from the view, or else from a broker.
+    ///
+    /// # Errors
+    /// As [`Cluster::refresh`].
+    pub async fn topic(&self, name: &str) -> Result<Arc<Topic>, ClientError> {
+        if let Some(topic) = self.view().topic(name) {
+            return Ok(Arc::clone(topic));
+        }
+        let view = self.refresh(Topics::Named(&[Text::from(name)])).await?;
+        view.topic(name).cloned().ok_or(ClientError::Incomplete("Metadata"))
+    }
+
+    /// A connection to any broker, shared.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when none can be reached.
+    pub async fn any(&self) -> Result<Connection, ClientError> {
+        self.inner.pool.any(&self.view()).await
+    }
+
+    /// The shared connection to a broker.
+    ///
+    /// # Errors
+    /// When it can't be reached, or the cluster has no live broker with this id.
+    pub async fn broker(&self, id: i32) -> Result<Connection, ClientError> {
+        self.inner.pool.shared(&self.view(), id).await
+    }
+
+    /// A connection to a broker for one user alone, as for fetches that wait at the broker.
+    ///
+    /// # Errors
+    /// As [`Cluster::broker`].
+    pub async fn dedicated(&self, id: i32) -> Result<Connection, ClientError> {
+        self.inner.pool.dedicated(&self.view(), id).await
+    }
+
+    /// A connection to the broker that takes changes of topics and configs.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub async fn controller(&self) -> Result<Connection, ClientError> {
+        if self.view().controller.is_none() {
+            self.fetch_metadata(Topics::None).await?;
+        }
+        match self.view().controller {
+            Some(id) => self.broker(id).await,
+            None => self.any().await,
+        }
+    }
+
+    /// The wait before another attempt.
+    #[must_use]
+    pub fn backoff(&self, failures: u32) -> Duration {
+        let mut random = self.inner.random.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.options.backoff.wait(failures, &mut random)
+    }
+
+    /// Tries an operation until it succeeds, fails for good, or the operation's time is over; `what`
+    /// names it in the last case.
+    ///
+    /// # Errors
+    /// The operation's own error, or [`ClientError::Expired`].
+    pub async fn retrying<T>(
+        &self,
+        what: &str,
+        operation: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        self.retrying_unless(what, |_, _| false, operation).await
+    }
+
+    /// [`Cluster::retrying`] that gives up early where `hopeless` says so, given the error and the
+    /// number of failures.
+    async fn retrying_unless<T>(
+        &self,
+        what: &str,
+        hopeless: impl Fn(&ClientError, u32) -> bool,
+        mut operation: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let limit = self.inner.options.operation_timeout;
+        let deadline = Instant::now() + limit;
+        let mut failures = 0;
+        loop {
+            let error = match operation().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            failures += 1;
+            let wait = self.backoff(failures);
+            // An unreachable cluster is known after a few attempts: a person is waiting.
+            let unreachable = matches!(error, ClientError::Unreachable { .. }) && failures >= 3;
+            if !error.is_retriable() || unreachable || hopeless(&error, failures) {
+                return Err(error);
+            }
+            if Instant::now() + wait >= deadline {
+                let what = what.to_owned();
+                return Err(ClientError::Expired { what, after: limit, last: error.to_string() });
+            }
+            tracing::debug!(operation = what, %error, failures, "trying again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+fn metadata_request(topics: Topics<'_>) -> MetadataRequest {
+    let named = |names: &[Text]| {
+        names
+            .iter()
+            .map(|name| MetadataRequestTopic { topic_id: TopicId::nil(), name: Some(name.clone()) })
+            .collect()
+    };
+    MetadataRequest {
+        topics: match topics {
+            Topics::All => None,
+            Topics::None => Some(Vec::new()),
+            Topics::Named(names) | Topics::NamedOrMade(names) => Some(named(names)),
+        },
+        allow_auto_topic_creation: matches!(topics, Topics::NamedOrMade(_)),
+        ..MetadataRequest::default()
+    }
+}
+
+fn is_unknown_topic(error: &ClientError) -> bool {
+    matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
+}
+
+fn check_topic(
+    code: i16,
+    name: Option<&Text>,
+    id: &TopicId,
+    topics: Topics<'_>,
+) -> Result<(), ClientError> {
+    let code = ErrorCode::from_code(code);
+    // Among all topics, one that has a fault is not the caller's concern.
+    if code.is_none() || matches!(topics, Topics::All) {
+        return Ok(());
+    }
+    let what = match name {
+        Some(name) => format!("topic {name}"),
+        None => format!("topic id {id}"),
+    };
+    Err(ClientError::refused(what, code, None))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! What a user of the client meets when something fails: what happened, what kind of failure it is,
+//! and what to do about it.
+
+use std::time::Duration;
+
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::text::Text;
+
+pub use crate::connection::{CallError, ConnectionError};
+
+/// What may be done about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// The same request may succeed later; the client has tried for as long as it was allowed.
+    Retry,
+    /// Another took this client's place; make a new one.
+    Fenced,
+    /// The request can't succeed as it is.
+    Change,
+}
+
+/// An error of the client.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// An address that is no `host:port`.
+    #[error("\"{0}\" is no broker address; write host:port, as 127.0.0.1:9092")]
+    Address(String),
+    /// No broker answered.
+    #[error("no broker answered at {}: {last}", addresses.join(", "))]
+    Unreachable {
+        /// Those that were tried.
+        addresses: Vec<String>,
+        /// What the last one met with.
+        last: String,
+    },
+    /// A call failed below the level of Kafka's own errors.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The broker refused.
+    #[error("{what}: {} ({})", message.as_deref().unwrap_or(code.message()), code.name())]
+    Refused {
+        /// What was asked for: `create topic orders`, `partition orders-3`.
+        what: String,
+        /// Kafka's error.
+        code: ErrorCode,
+        /// The broker's own words, if it had any.
+        message: Option<Text>,
+    },
+    /// The time for the whole operation ran out.
+    #[error("{what} took longer than {} ms; the last attempt met: {last}", after.as_millis())]
+    Expired {
+        /// What was asked for.
+        what: String,
+        /// How long it was tried.
+        after: Duration,
+        /// What the last attempt met with.
+        last: String,
+    },
+    /// A record that is larger than all memory set aside for records.
+    #[error("the record takes {size} bytes, more than the producer's whole buffer of {max}")]
+    RecordTooLarge {
+        /// Bytes of the record and what surrounds it.
+        size: usize,
+        /// Bytes of the buffer.
+        max: usize,
+    },
+    /// A record that Kafka's format can't hold.
+    #[error("the record can't be written: {0}")]
+    Record(duramen_protocol::records::BatchError),
+    /// A partition that the topic does not have.
+    #[error("topic {topic} has no partition {partition}; it has {count}, numbered from 0")]
+    NoPartition {
+        /// The topic's name.
+        topic: Text,
+        /// The partition asked for.
+        partition: i32,
+        /// How many partitions there are.
+        count: usize,
+    },
+    /// The broker answered something else than was asked.
+    #[error("the broker's answer to {0} lacks what was asked for")]
+    Incomplete(&'static str),
+    /// The producer, consumer or cluster was closed.
+    #[error("the client was closed")]
+    Closed,
+}
+
+impl ClientError {
+    /// A refusal, in Kafka's terms.
+    pub fn refused(what: impl Into<String>, code: ErrorCode, message: Option<Text>) -> Self {
+        Self::Refused { what: what.into(), code, message: message.filter(|text| !text.is_empty()) }
+    }
+
+    /// Kafka's error code, where the broker gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// What may be done.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Refused { code, .. } => remedy_of(*code),
+            Self::Unreachable { .. } | Self::Expired { .. } => Remedy::Retry,
+            Self::Call(CallError::Connection(_) | CallError::Busy) => Remedy::Retry,
+            Self::Call(_)
+            | Self::Address(_)
+            | Self::RecordTooLarge { .. }
+            | Self::Record(_)
+            | Self::NoPartition { .. }
+            | Self::Incomplete(_)
+            | Self::Closed => Remedy::Change,
+        }
+    }
+
+    /// True when trying again may help.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        self.remedy() == Remedy::Retry
+    }
+
+    /// One line on the way out, where there is one.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("is a broker running there? see --brokers"),
+            Self::Refused { code, .. } => advice_of(*code),
+            _ => None,
+        }
+    }
+}
+
+fn remedy_of(code: ErrorCode) -> Remedy {
+    match code {
+        ErrorCode::ProducerFenced
+        | ErrorCode::InvalidProducerEpoch
+        | ErrorCode::FencedInstanceId => Remedy::Fenced,
+        code if code.is_retriable() => Remedy::Retry,
+        _ => Remedy::Change,
+    }
+}
+
+fn advice_of(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {
+            "list the topics there are, or create it"
+        }
+        ErrorCode::TopicAlreadyExists => "choose another name, or use the topic that is there",
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {
+            "send smaller records, or raise max.message.bytes of the topic"
+        }
+        ErrorCode::NotEnoughReplicas | ErrorCode::NotEnoughReplicasAfterAppend => {
+            "too few replicas are in sync: start the missing brokers, or lower min.insync.replicas"
+        }
+        ErrorCode::InvalidReplicationFactor => {
+            "use a replication factor up to the number of brokers"
+        }
+        ErrorCode::KafkaStorageError => "a disk of the broker failed or is full: see its log",
+        ErrorCode::OffsetOutOfRange => {
+            "that offset was deleted or never written: see the topic's offsets"
+        }
+        ErrorCode::UnsupportedVersion => "the broker is older than this client for that request",
+        _ => return None,
+    })
+}

@@ -1,0 +1,287 @@
+//! Records on their way into batches, one open batch per partition; pure, but for the batch cells that
+//! callers wait on. The sender takes batches out when they are full, old enough, or wanted.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use duramen_protocol::records::BatchError;
+use duramen_protocol::records::builder::BatchBuilder;
+use duramen_protocol::text::Text;
+use tokio::time::Instant;
+
+use super::delivery::{BatchDelivery, Delivery};
+use super::options::{ProducerOptions, ProducerRecord};
+use super::partitioner::{Sticky, partition_of_key};
+use crate::cluster::Topic;
+use crate::random::Random;
+
+/// A batch that is open or waits to be taken.
+#[derive(Debug)]
+pub(super) struct Filling {
+    pub(super) builder: BatchBuilder,
+    pub(super) delivery: Arc<BatchDelivery>,
+    /// Bytes taken of the producer's buffer.
+    pub(super) reserved: usize,
+    pub(super) created: Instant,
+}
+
+/// Why a record was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The topic's partitions are not known yet.
+    UnknownTopic,
+    /// The topic has no such partition, as far as known.
+    UnknownPartition { partition: i32, count: usize },
+    /// No partition has a leader, or there is none.
+    NoPartition,
+    /// Too large for the format.
+    Batch(BatchError),
+}
+
+/// Where a record went, and whether the sender should look.
+#[derive(Debug)]
+pub(super) struct Appended {
+    pub(super) delivery: Delivery,
+    pub(super) wake_sender: bool,
+}
+
+/// A partition's place in the accumulator, stable for the producer's life.
+pub(super) type BufferId = usize;
+
+/// See the top of the file.
+#[derive(Debug)]
+pub(super) struct Accumulator {
+    batch_bytes: usize,
+    linger: Duration,
+    topics: Vec<TopicBuffers>,
+    topic_index: HashMap<Text, usize>,
+    buffers: Vec<Buffer>,
+    /// Buffers with something in them, in the order in which they got it.
+    filled: Vec<BufferId>,
+    /// Batches whose fate is open, oldest first, some already known.
+    open: VecDeque<Arc<BatchDelivery>>,
+    random: Random,
+    last_topic: usize,
+}
+
+#[derive(Debug)]
+struct TopicBuffers {
+    name: Text,
+    /// Partitions that have a leader, ascending.
+    available: Vec<i32>,
+    buffers: Vec<BufferId>,
+    sticky: Sticky,
+}
+
+#[derive(Debug)]
+struct Buffer {
+    topic: Text,
+    partition: i32,
+    batches: VecDeque<Filling>,
+}
+
+impl Accumulator {
+    pub(super) fn new(options: &ProducerOptions, random: Random) -> Self {
+        Self {
+            batch_bytes: options.batch_bytes,
+            linger: options.linger,
+            topics: Vec::new(),
+            topic_index: HashMap::new(),
+            buffers: Vec::new(),
+            filled: Vec::new(),
+            open: VecDeque::new(),
+            random,
+            last_topic: 0,
+        }
+    }
+
+    /// Takes in what is known of a topic; partitions are only ever added.
+    pub(super) fn learn(&mut self, topic: &Topic) {
+        let at = *self.topic_index.entry(topic.name.clone()).or_insert_with(|| {
+            self.topics.push(TopicBuffers {
+                name: topic.name.clone(),
+                available: Vec::new(),
+                buffers: Vec::new(),
+                sticky: Sticky::default(),
+            });
+            self.topics.len() - 1
+        });
+        let Some(known) = self.topics.get_mut(at) else { return };
+        known.available =
+            topic.partitions.iter().filter(|p| p.leader.is_some()).map(|p| p.id).collect();
+        for partition in topic.partitions.iter().skip(known.buffers.len()) {
+            known.buffers.push(self.buffers.len());
+            self.buffers.push(Buffer {
+                topic: topic.name.clone(),
+                partition: partition.id,
+                batches: VecDeque::new(),
+            });
+        }
+    }
+
+    /// Names of the topics known.
+    pub(super) fn topics(&self) -> Vec<Text> {
+        self.topics.iter().map(|topic| topic.name.clone()).collect()
+    }
+
+    /// Topic and partition of a buffer.
+    pub(super) fn place(&self, id: BufferId) -> Option<(Text, i32)> {
+        self.buffers.get(id).map(|buffer| (buffer.topic.clone(), buffer.partition))
+    }
+
+    /// Puts a record into its partition's open batch; `reserved` bytes of the buffer are its own.
+    pub(super) fn append(
+        &mut self,
+        record: &ProducerRecord<'_>,
+        timestamp: i64,
+        reserved: usize,
+    ) -> Result<Appended, Refusal> {
+        let topic = self.topic_at(record.topic).ok_or(Refusal::UnknownTopic)?;
+        let id = self.choose(topic, record, reserved)?;
+        let Some(buffer) = self.buffers.get_mut(id) else { return Err(Refusal::UnknownTopic) };
+        let was_empty = buffer.batches.is_empty();
+        if let Some(last) = buffer.batches.back_mut() {
+            if let Some(delivery) = last.add(record, timestamp, reserved)? {
+                return Ok(Appended { delivery, wake_sender: false });
+            }
+        }
+        let cell = Arc::new(BatchDelivery::new(buffer.topic.clone(), buffer.partition));
+        let mut fresh = Filling {
+            builder: BatchBuilder::new(self.batch_bytes),
+            delivery: Arc::clone(&cell),
+            reserved: 0,
+            created: Instant::now(),
+        };
+        // The first record is taken at any size.
+        let added = fresh.add(record, timestamp, reserved)?;
+        let delivery = added.ok_or(Refusal::UnknownTopic)?;
+        buffer.batches.push_back(fresh);
+        if was_empty {
+            self.filled.push(id);
+        }
+        while self.open.front().is_some_and(|delivery| delivery.is_complete()) {
+            self.open.pop_front();
+        }
+        self.open.push_back(cell);
+        // A new batch starts a linger, or means that the one before it is full.
+        Ok(Appended { delivery, wake_sender: true })
+    }
+
+    fn topic_at(&mut self, name: &str) -> Option<usize> {
+        // Records of one topic mostly come in a row.
+        if self.topics.get(self.last_topic).is_some_and(|topic| topic.name == *name) {
+            return Some(self.last_topic);
+        }
+        self.last_topic = *self.topic_index.get(name)?;
+        Some(self.last_topic)
+    }
+
+    fn choose(
+        &mut self,
+        topic: usize,
+        record: &ProducerRecord<'_>,
+        bytes: usize,
+    ) -> Result<BufferId, Refusal> {
+        let known = self.topics.get_mut(topic).ok_or(Refusal::UnknownTopic)?;
+        let count = known.buffers.len();
+        let partition = match (record.partition, record.key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) if count > 0 => partition_of_key(key, count),
+            _ => {
+                let chosen =
+                    known.sticky.choose(&known.available, self.batch_bytes, &mut self.random);
+                known.sticky.sent(bytes);
+                chosen.ok_or(Refusal::NoPartition)?
+            }
+        };
+        usize::try_from(partition)
+            .ok()
+            .and_then(|at| known.buffers.get(at).copied())
+            .ok_or(Refusal::UnknownPartition { partition, count })
+    }
+
+    /// Takes out the batches that are ready, at most what `room` allows each buffer; `all` takes open
+    /// ones too, whatever their age. Also says when the next one will be ready by itself.
+    pub(super) fn take_ready(
+        &mut self,
+        now: Instant,
+        all: bool,
+        mut room: impl FnMut(BufferId) -> usize,
+    ) -> (Vec<(BufferId, Filling)>, Option<Instant>) {
+        let (mut taken, mut next) = (Vec::new(), None::<Instant>);
+        let (linger, buffers) = (self.linger, &mut self.buffers);
+        self.filled.retain(|id| {
+            let Some(buffer) = buffers.get_mut(*id) else { return false };
+            let mut room = room(*id);
+            while let Some(first) = buffer.batches.front() {
+                let ripe = first.created + linger;
+                if room == 0 {
+                    break;
+                }
+                if !(all || buffer.batches.len() > 1 || ripe <= now) {
+                    next = Some(next.map_or(ripe, |at| at.min(ripe)));
+                    break;
+                }
+                room -= 1;
+                taken.extend(buffer.batches.pop_front().map(|batch| (*id, batch)));
+            }
+            !buffer.batches.is_empty()
+        });
+        (taken, next)
+    }
+
+    /// Takes out the batches made before `limit`: their time is over.
+    pub(super) fn take_older(&mut self, limit: Instant) -> Vec<Filling> {
+        let mut taken = Vec::new();
+        let buffers = &mut self.buffers;
+        self.filled.retain(|id| {
+            let Some(buffer) = buffers.get_mut(*id) else { return false };
+            while buffer.batches.front().is_some_and(|batch| batch.created <= limit) {
+                taken.extend(buffer.batches.pop_front());
+            }
+            !buffer.batches.is_empty()
+        });
+        taken
+    }
+
+    /// The time of the oldest batch still here.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let fronts = self.filled.iter().filter_map(|id| self.buffers.get(*id)?.batches.front());
+        fronts.map(|batch| batch.created).min()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.filled.is_empty()
+    }
+
+    /// The batches whose fate is open now.
+    pub(super) fn undelivered(&self) -> Vec<Arc<BatchDelivery>> {
+        self.open.iter().filter(|delivery| !delivery.is_complete()).cloned().collect()
+    }
+}
+
+impl Filling {
+    /// `None` when the batch is full.
+    fn add(
+        &mut self,
+        record: &ProducerRecord<'_>,
+        timestamp: i64,
+        reserved: usize,
+    ) -> Result<Option<Delivery>, Refusal> {
+        let index = self.builder.record_count();
+        let took = self
+            .builder
+            .append(timestamp, record.key, record.value, record.headers)
+            .map_err(Refusal::Batch)?;
+        if !took {
+            return Ok(None);
+        }
+        self.reserved += reserved;
+        Ok(Some(Delivery { batch: Arc::clone(&self.delivery), index, timestamp }))
+    }
+}
+
+#[cfg(test)]
+#[path = "accumulator_tests.rs"]
+mod tests;

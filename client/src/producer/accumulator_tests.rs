@@ -1,0 +1,117 @@
+//! When batches open, close and leave.
+
+use super::*;
+use crate::cluster::Partition;
+
+fn topic(name: &str, leaders: &[Option<i32>]) -> Topic {
+    Topic {
+        name: name.into(),
+        id: duramen_protocol::ids::TopicId::from_u128(1),
+        internal: false,
+        partitions: leaders
+            .iter()
+            .enumerate()
+            .map(|(id, leader)| Partition {
+                id: i32::try_from(id).unwrap(),
+                leader: *leader,
+                leader_epoch: 0,
+                replicas: Vec::new(),
+                in_sync: Vec::new(),
+                offline: Vec::new(),
+            })
+            .collect(),
+    }
+}
+
+fn accumulator(leaders: &[Option<i32>]) -> Accumulator {
+    let options = ProducerOptions {
+        batch_bytes: 1000,
+        linger: Duration::from_millis(5),
+        ..ProducerOptions::default()
+    };
+    let mut accumulator = Accumulator::new(&options, Random::seeded(1));
+    accumulator.learn(&topic("t", leaders));
+    accumulator
+}
+
+fn put(accumulator: &mut Accumulator, partition: i32, bytes: usize) -> Result<Appended, Refusal> {
+    let value = vec![7; bytes];
+    let record = ProducerRecord { partition: Some(partition), ..ProducerRecord::new("t", &value) };
+    accumulator.append(&record, 0, bytes)
+}
+
+#[test]
+fn a_batch_leaves_when_it_is_full_or_old_or_wanted() {
+    let mut accumulator = accumulator(&[Some(1), Some(1)]);
+    let now = Instant::now();
+    assert!(put(&mut accumulator, 0, 400).unwrap().wake_sender, "a new batch starts a linger");
+    assert!(!put(&mut accumulator, 0, 400).unwrap().wake_sender);
+    let (taken, next) = accumulator.take_ready(now, false, |_| 5);
+    assert!(taken.is_empty() && next.is_some());
+    assert!(put(&mut accumulator, 0, 400).unwrap().wake_sender, "the first one is full");
+    let (taken, _) = accumulator.take_ready(now, false, |_| 5);
+    assert_eq!(taken.iter().map(|(id, b)| (*id, b.reserved)).collect::<Vec<_>>(), [(0, 800)]);
+    let (taken, next) = accumulator.take_ready(now + Duration::from_secs(1), false, |_| 5);
+    assert_eq!((taken.len(), next), (1, None));
+    put(&mut accumulator, 1, 10).unwrap();
+    assert_eq!(accumulator.take_ready(now, true, |_| 0).0.len(), 0, "no room");
+    assert_eq!(accumulator.take_ready(now, true, |_| 5).0.len(), 1);
+    assert!(accumulator.is_empty());
+}
+
+#[test]
+fn a_record_above_the_batch_size_goes_alone() {
+    let mut accumulator = accumulator(&[Some(1)]);
+    put(&mut accumulator, 0, 10).unwrap();
+    put(&mut accumulator, 0, 5000).unwrap();
+    put(&mut accumulator, 0, 10).unwrap();
+    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 5);
+    let sizes: Vec<_> = taken.iter().map(|(_, batch)| batch.builder.record_count()).collect();
+    assert_eq!(sizes, [1, 1, 1]);
+}
+
+#[test]
+fn partitions_are_chosen_by_number_by_key_or_by_turns() {
+    let mut accumulator = accumulator(&[Some(1), None, Some(1)]);
+    let mut place = |record: ProducerRecord<'_>| accumulator.append(&record, 0, 100).map(|_| ());
+    assert_eq!(
+        place(ProducerRecord { partition: Some(3), ..ProducerRecord::new("t", b"v") }),
+        Err(Refusal::UnknownPartition { partition: 3, count: 3 })
+    );
+    assert_eq!(place(ProducerRecord::new("other", b"v")), Err(Refusal::UnknownTopic));
+    for _ in 0..60 {
+        place(ProducerRecord::new("t", b"v")).unwrap();
+    }
+    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 100);
+    let used: std::collections::BTreeSet<_> = taken.iter().map(|(id, _)| *id).collect();
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), [0, 2], "not the one without a leader");
+    let key = b"foobar";
+    accumulator.append(&ProducerRecord::new("t", b"v").with_key(key), 0, 1).unwrap();
+    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 1);
+    let want = usize::try_from(partition_of_key(key, 3)).unwrap();
+    assert_eq!(taken[0].0, want, "a key stays with its partition, leader or not");
+}
+
+#[test]
+fn a_topic_that_grows_keeps_its_buffers() {
+    let mut accumulator = accumulator(&[Some(1)]);
+    put(&mut accumulator, 0, 10).unwrap();
+    accumulator.learn(&topic("t", &[Some(1), Some(2)]));
+    put(&mut accumulator, 1, 10).unwrap();
+    assert_eq!(accumulator.place(1), Some(("t".into(), 1)));
+    assert_eq!(accumulator.take_ready(Instant::now(), true, |_| 5).0.len(), 2);
+}
+
+#[test]
+fn what_waits_too_long_is_taken_out_and_only_the_open_are_waited_for() {
+    let mut accumulator = accumulator(&[Some(1)]);
+    let first = put(&mut accumulator, 0, 10).unwrap().delivery;
+    assert_eq!(accumulator.undelivered().len(), 1);
+    assert_eq!(accumulator.take_older(Instant::now()).len(), 1);
+    assert!(accumulator.is_empty());
+    first
+        .batch
+        .complete(super::super::delivery::Outcome::Written { base_offset: 7, append_time: None });
+    assert_eq!(accumulator.undelivered().len(), 0);
+    assert_eq!(first.result().unwrap().unwrap().offset, 7);
+}

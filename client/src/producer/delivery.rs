@@ -1,0 +1,149 @@
+//! The fate of a record: one shared cell per batch, a small handle per record.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use duramen_protocol::text::Text;
+
+use crate::error::ClientError;
+
+/// Where a record was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// The partition's number.
+    pub partition: i32,
+    /// The record's offset; -1 with [`Acks::None`](super::Acks::None), and when the broker had the batch
+    /// already and no longer knows where.
+    pub offset: i64,
+    /// The record's timestamp in milliseconds since 1970, as it is stored.
+    pub timestamp: i64,
+}
+
+/// Why a record was not delivered.
+#[derive(Debug, Clone)]
+pub struct DeliveryError {
+    /// The topic's name.
+    pub topic: Text,
+    /// The partition's number.
+    pub partition: i32,
+    /// What went wrong.
+    pub error: ClientError,
+    /// What the broker said of this very record.
+    pub record: Option<Text>,
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.record {
+            Some(words) => write!(f, "{}: {words}", self.error),
+            None => self.error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DeliveryError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// How a batch ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Written { base_offset: i64, append_time: Option<i64> },
+    Failed { error: ClientError, records: Vec<(i32, Option<Text>)> },
+}
+
+/// The fate of one batch, awaited by all its records.
+#[derive(Debug)]
+pub(super) struct BatchDelivery {
+    topic: Text,
+    partition: i32,
+    outcome: OnceLock<Outcome>,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl BatchDelivery {
+    pub(super) fn new(topic: Text, partition: i32) -> Self {
+        Self { topic, partition, outcome: OnceLock::new(), wakers: Mutex::default() }
+    }
+
+    /// Says how it ended; only the first word counts.
+    pub(super) fn complete(&self, outcome: Outcome) {
+        let _ = self.outcome.set(outcome);
+        let wakers =
+            std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.outcome.get().is_some()
+    }
+
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<&Outcome> {
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
+        }
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Set between the first look and the lock? Then nobody will wake what is added now.
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
+        }
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// A record on its way; awaiting it gives its fate. Dropping it changes nothing.
+#[derive(Debug, Clone)]
+#[must_use = "a delivery that nobody looks at may have failed"]
+pub struct Delivery {
+    pub(super) batch: Arc<BatchDelivery>,
+    pub(super) index: i32,
+    pub(super) timestamp: i64,
+}
+
+impl Delivery {
+    /// The fate, if it is known by now.
+    #[must_use]
+    pub fn result(&self) -> Option<Result<Delivered, DeliveryError>> {
+        self.batch.outcome.get().map(|outcome| self.of(outcome))
+    }
+
+    fn of(&self, outcome: &Outcome) -> Result<Delivered, DeliveryError> {
+        let BatchDelivery { topic, partition, .. } = &*self.batch;
+        match outcome {
+            Outcome::Written { base_offset, append_time } => Ok(Delivered {
+                partition: *partition,
+                offset: match base_offset {
+                    -1 => -1,
+                    base => base + i64::from(self.index),
+                },
+                timestamp: append_time.unwrap_or(self.timestamp),
+            }),
+            Outcome::Failed { error, records } => Err(DeliveryError {
+                topic: topic.clone(),
+                partition: *partition,
+                error: error.clone(),
+                record: match records.iter().find(|(index, _)| *index == self.index) {
+                    Some((_, words)) => words.clone(),
+                    None if records.is_empty() => None,
+                    None => Some(Text::from("another record of the same batch is at fault")),
+                },
+            }),
+        }
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<Delivered, DeliveryError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.batch.poll(cx).map(|outcome| self.of(outcome))
+    }
+}

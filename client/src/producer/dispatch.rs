@@ -1,0 +1,242 @@
+//! The half of the sender that talks to brokers: requests out, answers in, batches to their fate.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::messages::{ProduceRequest, ProduceResponse};
+use tokio::time::Instant;
+
+use super::lane::{Answered, Lane};
+use super::options::Acks;
+use super::queue::{Attempt, Fate};
+use super::request::{Part, PartAnswer, answers, is_stale_metadata, request, version_cap};
+use super::sender::{Done, Identity, Sender};
+use crate::connection::{CallError, Connection};
+use crate::error::ClientError;
+
+impl Sender {
+    /// Fills the lanes: requests of one batch per partition, until nothing more may go.
+    pub(super) fn send_all(&mut self, now: Instant) {
+        let Identity::Known { id, .. } = self.identity else { return };
+        let mut by_leader: BTreeMap<i32, Vec<Part>> = BTreeMap::new();
+        for buffer in &self.active {
+            match self.leader_of(*buffer) {
+                Some((leader, part)) => by_leader.entry(leader).or_default().push(part),
+                None => self.stale = true,
+            }
+        }
+        for (leader, mut parts) in by_leader {
+            if !self.is_ready(leader, now) {
+                continue;
+            }
+            while self.lanes.get(&leader).is_some_and(|l| l.in_flight() < self.max_in_flight()) {
+                if !self.send_one(leader, &mut parts, id, now) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn max_in_flight(&self) -> usize {
+        self.shared.options.max_in_flight.max(1)
+    }
+
+    /// True when the leader's lane can take a request; begins to connect it otherwise.
+    fn is_ready(&mut self, leader: i32, now: Instant) -> bool {
+        let lane = self.lanes.entry(leader).or_default();
+        if lane.usable(now).is_some() {
+            return true;
+        }
+        let waits = lane.not_before.is_some_and(|at| now < at);
+        if lane.connection.is_none() && !lane.connecting && !waits {
+            lane.connecting = true;
+            let cluster = self.cluster.clone();
+            self.done.spawn(async move { Done::Connected(leader, cluster.broker(leader).await) });
+        }
+        false
+    }
+
+    /// Sends one request to a leader; false when nothing could go.
+    fn send_one(&mut self, leader: i32, parts: &mut Vec<Part>, id: i64, now: Instant) -> bool {
+        let lane = self.lanes.get(&leader);
+        let Some(connection) = lane.and_then(|lane| lane.connection.clone()) else { return false };
+        let (mut sent, mut batches, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bytes = 0;
+        let limit = self.shared.options.request_bytes;
+        for part in parts.iter() {
+            let Some(route) = self.routes.get_mut(&part.buffer) else { continue };
+            let queue = &mut route.queue;
+            let Some(at) = queue.next_to_send(now) else { continue };
+            let Some(batch) = queue.get_mut(at) else { continue };
+            match batch.payload.bytes(&self.batch_options, id, batch.sequence) {
+                Ok(encoded) if bytes > 0 && bytes + encoded.len() > limit => break,
+                Ok(encoded) => {
+                    bytes += encoded.len();
+                    batches.push(encoded);
+                    sent.push(Part { batch: batch.payload.id, ..part.clone() });
+                    indexes.push((part.buffer, at));
+                }
+                Err(error) => {
+                    // It can never be sent, so it ends as if the broker had refused it.
+                    self.shared.set_last_error(error.to_string());
+                    let part = Part { batch: batch.payload.id, ..part.clone() };
+                    queue.sent(at);
+                    self.settle(&part, Attempt::Refused(ErrorCode::InvalidRecord), None);
+                }
+            }
+        }
+        if sent.is_empty() {
+            return false;
+        }
+        for (buffer, at) in indexes {
+            if let Some(route) = self.routes.get_mut(&buffer) {
+                route.queue.sent(at);
+            }
+        }
+        // The next request begins with other partitions, so that none starves.
+        let turn = sent.len() % parts.len().max(1);
+        parts.rotate_left(turn);
+        self.transmit(leader, &connection, sent, batches)
+    }
+
+    fn transmit(
+        &mut self,
+        leader: i32,
+        connection: &Connection,
+        parts: Vec<Part>,
+        batches: Vec<Bytes>,
+    ) -> bool {
+        let options = &self.shared.options;
+        let begun =
+            connection.version_of::<ProduceRequest>(version_cap(&parts)).and_then(|version| {
+                let message = request(options, version, &parts, batches);
+                match options.acks {
+                    Acks::None => connection.begin_unanswered(version, &message).map(|()| None),
+                    _ => connection.begin(version, &message, options.request_timeout).map(Some),
+                }
+            });
+        match begun {
+            Ok(Some(pending)) => {
+                self.lanes.entry(leader).or_default().sent(parts, pending);
+                true
+            }
+            Ok(None) => {
+                for part in parts {
+                    self.settle(&part, Attempt::Written, None);
+                }
+                true
+            }
+            Err(error) => {
+                self.call_failed(leader, &parts, &error, true);
+                false
+            }
+        }
+    }
+
+    /// A request was answered, or its connection ended.
+    pub(super) fn take_answer(
+        &mut self,
+        leader: i32,
+        parts: &[Part],
+        result: Result<ProduceResponse, CallError>,
+    ) {
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => return self.call_failed(leader, parts, &error, false),
+        };
+        if let Some(lane) = self.lanes.get_mut(&leader) {
+            lane.failures = 0;
+            let throttle = u64::try_from(response.throttle_time_ms).unwrap_or(0);
+            if throttle > 0 {
+                lane.not_before = Some(Instant::now() + Duration::from_millis(throttle));
+            }
+        }
+        for (part, answer) in parts.iter().zip(answers(parts, response)) {
+            match answer {
+                Some(answer) => {
+                    let attempt = match answer.code {
+                        ErrorCode::None => Attempt::Written,
+                        code => Attempt::Refused(code),
+                    };
+                    self.settle(part, attempt, Some(answer));
+                }
+                None => self.settle(part, Attempt::Lost, None),
+            }
+        }
+    }
+
+    /// A whole request met its end below Kafka's own errors.
+    fn call_failed(&mut self, leader: i32, parts: &[Part], error: &CallError, unsent: bool) {
+        self.shared.set_last_error(error.to_string());
+        let broken = matches!(error, CallError::Connection(_));
+        if let Some(lane) = self.lanes.get_mut(&leader).filter(|_| broken) {
+            // Requests that failed together count once.
+            if lane.connection.take().is_some() {
+                lane.failures += 1;
+                lane.not_before = Some(Instant::now() + self.cluster.backoff(lane.failures));
+            }
+        }
+        let attempt = match error {
+            CallError::Connection(_) if !unsent => Attempt::Lost,
+            CallError::Connection(_) | CallError::Busy => Attempt::NotSent,
+            CallError::Decode(_) => Attempt::Refused(ErrorCode::UnknownServerError),
+            CallError::Encode(_) => Attempt::Refused(ErrorCode::InvalidRequest),
+            CallError::Unsupported { .. } => Attempt::Refused(ErrorCode::UnsupportedVersion),
+        };
+        self.stale |= broken;
+        for part in parts {
+            self.settle(part, attempt, None);
+        }
+    }
+
+    /// One batch came back.
+    fn settle(&mut self, part: &Part, attempt: Attempt, answer: Option<PartAnswer>) {
+        if let Attempt::Refused(code) = attempt {
+            self.stale |= is_stale_metadata(code);
+            let words = answer.as_ref().and_then(|answer| answer.message.as_deref());
+            let words = words.unwrap_or(code.message());
+            self.shared.set_last_error(format!("{words} ({})", code.name()));
+        }
+        let cluster = &self.cluster;
+        let Some(route) = self.routes.get_mut(&part.buffer) else { return };
+        let fate = route.queue.came_back(
+            |content| content.id == part.batch,
+            attempt,
+            Instant::now(),
+            |failures| cluster.backoff(failures),
+        );
+        match fate {
+            Some(Fate::Delivered(batch)) => {
+                let (base, time) = match &answer {
+                    Some(answer) => (answer.base_offset, answer.append_time),
+                    None => (-1, None),
+                };
+                self.finish(part.buffer, batch.payload, |content| content.written(base, time));
+            }
+            Some(Fate::Failed(batch, code)) => {
+                let what = format!("partition {}-{}", part.topic, part.partition);
+                let (message, records) =
+                    answer.map_or((None, Vec::new()), |answer| (answer.message, answer.records));
+                let error = ClientError::refused(what, code, message);
+                self.finish(part.buffer, batch.payload, |c| c.failed(error, records));
+            }
+            Some(Fate::Retried) | None => {}
+        }
+    }
+}
+
+/// Waits until at least one request in flight has been answered.
+pub(super) async fn poll_answers(lanes: &mut BTreeMap<i32, Lane>) -> Vec<(i32, Answered)> {
+    poll_fn(|cx| {
+        let mut all = Vec::new();
+        for (leader, lane) in lanes.iter_mut() {
+            lane.poll_answers(cx, |answered| all.push((*leader, answered)));
+        }
+        if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
+    })
+    .await
+}

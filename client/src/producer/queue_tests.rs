@@ -1,0 +1,160 @@
+//! The sequence rules of an idempotent producer, as stories.
+
+use super::*;
+
+type Queue = PartitionQueue<u32>;
+
+fn start() -> Instant {
+    // Within a paused runtime this needs no real clock.
+    Instant::now()
+}
+
+fn queue_of(batches: u32, now: Instant) -> Queue {
+    let mut queue = Queue::new(true, 0);
+    for id in 0..batches {
+        queue.push(Batch::new(id, 10, now + Duration::from_secs(120)));
+    }
+    queue
+}
+
+fn send_all(queue: &mut Queue, now: Instant) -> Vec<(u32, i16, i32)> {
+    let mut sent = Vec::new();
+    while let Some(at) = queue.next_to_send(now) {
+        let batch = queue.get_mut(at).unwrap();
+        let sequence = batch.sequence.unwrap();
+        sent.push((batch.payload, sequence.epoch, sequence.first));
+        queue.sent(at);
+    }
+    sent
+}
+
+fn back(queue: &mut Queue, id: u32, attempt: Attempt, now: Instant) -> Fate<u32> {
+    queue.came_back(|p| *p == id, attempt, now, |_| Duration::from_millis(100)).unwrap()
+}
+
+fn later(now: Instant) -> Instant {
+    now + Duration::from_secs(1)
+}
+
+#[test]
+fn five_leave_in_order_and_the_sixth_waits() {
+    let now = start();
+    let mut queue = queue_of(6, now);
+    assert_eq!(
+        send_all(&mut queue, now),
+        [(0, 0, 0), (1, 0, 10), (2, 0, 20), (3, 0, 30), (4, 0, 40)]
+    );
+    assert!(matches!(back(&mut queue, 0, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, now), [(5, 0, 50)]);
+}
+
+#[test]
+fn a_cut_connection_sends_all_again_with_the_same_sequences() {
+    let now = start();
+    let mut queue = queue_of(3, now);
+    send_all(&mut queue, now);
+    for id in 0..3 {
+        assert!(matches!(back(&mut queue, id, Attempt::Lost, now), Fate::Retried));
+    }
+    assert_eq!(send_all(&mut queue, now), [], "not before the wait is over");
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 0, 0), (1, 0, 10), (2, 0, 20)]);
+    let duplicate = Attempt::Refused(ErrorCode::DuplicateSequenceNumber);
+    assert!(matches!(back(&mut queue, 0, duplicate, now), Fate::Delivered(_)));
+}
+
+#[test]
+fn those_behind_a_retried_batch_are_retried_behind_it() {
+    let now = start();
+    let mut queue = queue_of(3, now);
+    send_all(&mut queue, now);
+    let moved = Attempt::Refused(ErrorCode::NotLeaderOrFollower);
+    let disorder = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    assert!(matches!(back(&mut queue, 0, moved, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 1, disorder, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 2, disorder, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 0, 0), (1, 0, 10), (2, 0, 20)]);
+}
+
+#[test]
+fn after_a_refusal_the_rest_starts_again_under_the_next_epoch() {
+    let now = start();
+    let mut queue = queue_of(4, now);
+    send_all(&mut queue, now);
+    let too_large = Attempt::Refused(ErrorCode::MessageTooLarge);
+    let failed = back(&mut queue, 1, too_large, now);
+    assert!(
+        matches!(failed, Fate::Failed(batch, ErrorCode::MessageTooLarge) if batch.payload == 1)
+    );
+    let disorder = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    assert!(matches!(back(&mut queue, 2, disorder, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [], "0 and 3 are still open");
+    assert!(matches!(back(&mut queue, 0, Attempt::Written, now), Fate::Delivered(_)));
+    assert!(matches!(back(&mut queue, 3, Attempt::Lost, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(3, 0, 30)], "its fate is not known");
+    assert!(matches!(back(&mut queue, 3, disorder, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(2, 1, 0), (3, 1, 10)]);
+}
+
+#[test]
+fn a_batch_of_unknown_fate_is_asked_about_before_a_new_epoch() {
+    let now = start();
+    let mut queue = queue_of(3, now);
+    send_all(&mut queue, now);
+    let refused = Attempt::Refused(ErrorCode::InvalidRecord);
+    assert!(matches!(back(&mut queue, 0, refused, now), Fate::Failed(..)));
+    assert!(matches!(back(&mut queue, 1, Attempt::Lost, now), Fate::Retried));
+    let disorder = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    assert!(matches!(back(&mut queue, 2, disorder, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(1, 0, 10)], "the same sequence, to learn");
+    assert!(matches!(back(&mut queue, 1, disorder, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(1, 1, 0), (2, 1, 10)]);
+}
+
+#[test]
+fn a_broker_that_forgot_the_producer_gets_a_new_epoch() {
+    let now = start();
+    let mut queue = queue_of(2, now);
+    send_all(&mut queue, now);
+    let unknown = Attempt::Refused(ErrorCode::UnknownProducerId);
+    assert!(matches!(back(&mut queue, 0, unknown, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 1, unknown, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 1, 0), (1, 1, 10)]);
+}
+
+#[test]
+fn a_batch_whose_time_is_over_is_given_up_but_not_while_in_flight() {
+    let now = start();
+    let end = now + Duration::from_secs(120);
+    let mut queue = queue_of(2, now);
+    send_all(&mut queue, now);
+    assert!(queue.expire(end).is_none());
+    assert!(matches!(back(&mut queue, 0, Attempt::Lost, now), Fate::Retried));
+    assert!(queue.next_wake(now).is_some_and(|at| at <= later(now)));
+    assert_eq!(queue.expire(end).map(|batch| batch.payload), Some(0));
+    assert!(matches!(back(&mut queue, 1, Attempt::Written, now), Fate::Delivered(_)));
+    queue.push(Batch::new(9, 1, end + Duration::from_secs(1)));
+    assert_eq!(send_all(&mut queue, now), [(9, 1, 0)], "a new epoch after the gap");
+}
+
+#[test]
+fn without_sequences_one_batch_at_a_time_keeps_the_order() {
+    let now = start();
+    let mut queue = Queue::new(false, -1);
+    for id in 0..2 {
+        queue.push(Batch::new(id, 10, now + Duration::from_secs(1)));
+    }
+    let at = queue.next_to_send(now).unwrap();
+    queue.sent(at);
+    assert_eq!(queue.next_to_send(now), None);
+    assert!(matches!(back(&mut queue, 0, Attempt::Lost, now), Fate::Retried));
+    let at = queue.next_to_send(later(now)).unwrap();
+    assert_eq!(queue.get_mut(at).unwrap().payload, 0);
+    assert_eq!(queue.get_mut(at).unwrap().sequence, None);
+}
+
+#[test]
+fn sequences_start_again_at_zero_after_the_largest() {
+    assert_eq!(after(i32::MAX - 4, 5), 0);
+    assert_eq!(after(i32::MAX - 4, 4), i32::MAX);
+    assert_eq!(after(0, 10), 10);
+}

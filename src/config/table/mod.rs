@@ -1,0 +1,83 @@
+//! THE table of settings. Everything about a setting (checks, `DescribeConfigs`, documentation,
+//! the error for a mistyped name) comes from its row here.
+
+mod broker;
+mod kafka_names;
+mod topic;
+
+use super::setting::{Level, Setting};
+
+/// A group of settings for the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Heading.
+    pub title: &'static str,
+    /// The settings.
+    pub rows: &'static [Setting],
+}
+
+/// All settings, in the order of the documentation.
+pub const PARTS: &[Part] = &[
+    Part { title: "Topics: one topic", rows: topic::ROWS },
+    Part { title: "Node and listeners", rows: broker::NODE },
+    Part { title: "Connections and requests", rows: broker::NETWORK },
+    Part { title: "Topics: all of them", rows: broker::TOPICS },
+    Part { title: "Data directories", rows: broker::LOG },
+    Part { title: "Metadata log", rows: broker::METADATA },
+    Part { title: "Defaults of the topic settings", rows: broker::TOPIC_DEFAULTS },
+];
+
+/// All settings of a level, in the order of the documentation.
+pub fn settings(level: Level) -> impl Iterator<Item = &'static Setting> {
+    PARTS.iter().flat_map(|part| part.rows).filter(move |setting| setting.level == level)
+}
+
+/// The row of a setting.
+pub fn find(level: Level, name: &str) -> Option<&'static Setting> {
+    settings(level).find(|setting| setting.name == name)
+}
+
+/// Whether `name` is a broker setting of Kafka 4.3 that has no effect here.
+pub fn is_kafka_without_effect(name: &str) -> bool {
+    kafka_names::WITHOUT_EFFECT.binary_search(&name).is_ok()
+        || kafka_names::WITHOUT_EFFECT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The known name nearest to a mistyped one, if one is near enough to be meant.
+pub fn nearest(level: Level, name: &str) -> Option<&'static str> {
+    // A third of the name mistyped is no longer that name.
+    let limit = (name.len() / 3).clamp(1, 6);
+    settings(level)
+        .filter(|setting| !setting.internal)
+        .map(|setting| (distance(name, setting.name), setting.name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Letters to insert, delete, replace or swap to get from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, other) in b.iter().enumerate() {
+            let get = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX);
+            let replace = get(&last, j) + usize::from(letter != other);
+            let mut best = replace.min(get(&last, j + 1) + 1).min(get(&row, j) + 1);
+            let before = |word: &[char], index: usize| {
+                index.checked_sub(1).and_then(|before| word.get(before)).copied()
+            };
+            if before(&a, i) == Some(*other) && before(&b, j) == Some(*letter) {
+                best = best.min(get(&before_last, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! From the text of a value to the value, with Kafka's rules and Kafka's words for what is wrong.
+
+use super::error::ConfigError;
+use super::setting::{Kind, Setting, Valid};
+
+/// A checked value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Of a boolean setting.
+    Boolean(bool),
+    /// Of a short, int or long setting.
+    Number(i64),
+    /// Of a double setting.
+    Double(f64),
+    /// Of a string setting.
+    Text(String),
+    /// Of a list setting.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// The value as Kafka prints it: trimmed, lists joined by plain commas.
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Boolean(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Double(value) => format!("{value:?}"),
+            Self::Text(value) => value.clone(),
+            Self::List(values) => values.join(","),
+        }
+    }
+}
+
+/// Reads the value of `setting`.
+///
+/// # Errors
+/// [`ConfigError::Value`] or [`ConfigError::List`] when type or validity rules are broken.
+pub fn parse(setting: &Setting, typed: &str) -> Result<Value, ConfigError> {
+    let text = typed.trim();
+    let value = match setting.kind {
+        Kind::Boolean => boolean(text).map(Value::Boolean),
+        Kind::String => Some(Value::Text(text.to_owned())),
+        Kind::Short => text.parse::<i16>().ok().map(|value| Value::Number(value.into())),
+        Kind::Int => text.parse::<i32>().ok().map(|value| Value::Number(value.into())),
+        Kind::Long => text.parse().ok().map(Value::Number),
+        Kind::Double => text.parse().ok().map(Value::Double),
+        Kind::List => Some(Value::List(split_list(text))),
+    };
+    let value = value.ok_or_else(|| {
+        let reason = match setting.kind {
+            Kind::Boolean => "Expected value to be either true or false".to_owned(),
+            kind => format!("Not a number of type {}", kind.name()),
+        };
+        ConfigError::value(setting.name, typed, reason)
+    })?;
+    check(setting, &value)?;
+    Ok(value)
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    let is = |word| text.eq_ignore_ascii_case(word);
+    is("true").then_some(true).or_else(|| is("false").then_some(false))
+}
+
+fn split_list(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split(',').map(|part| part.trim().to_owned()).collect()
+}
+
+fn check(setting: &Setting, value: &Value) -> Result<(), ConfigError> {
+    let wrong = |reason: String| Err(ConfigError::value(setting.name, &value.canonical(), reason));
+    match (setting.valid, value) {
+        (Valid::AtLeast(min), Value::Number(number)) if *number < min => {
+            wrong(format!("Value must be at least {min}"))
+        }
+        (Valid::Between(min, max), Value::Number(number)) => match *number {
+            number if number < min => wrong(format!("Value must be at least {min}")),
+            number if number > max => wrong(format!("Value must be no more than {max}")),
+            _ => Ok(()),
+        },
+        (Valid::Ratio, Value::Double(number)) if !(0.0..=1.0).contains(number) => {
+            let bound = if *number > 1.0 { "no more than 1" } else { "at least 0" };
+            wrong(format!("Value must be {bound}"))
+        }
+        (Valid::GzipLevel, Value::Number(number)) if *number != -1 && !(1..=9).contains(number) => {
+            wrong("Value must be between 1 and 9 or equal to -1".to_owned())
+        }
+        (Valid::OneOf(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
+            wrong(format!("String must be one of: {}", words.join(", ")))
+        }
+        (Valid::ListOf(words), Value::List(values)) => {
+            check_distinct(setting, values)?;
+            let stranger = values.iter().find(|value| !words.contains(&value.as_str()));
+            stranger.map_or(Ok(()), |value| {
+                let reason = format!("String must be one of: {}", words.join(", "));
+                Err(ConfigError::value(setting.name, value, reason))
+            })
+        }
+        (Valid::Distinct, Value::List(values)) if values.is_empty() => Err(ConfigError::list(
+            setting.name,
+            "must not be empty. Valid values include: any non-empty value",
+        )),
+        (Valid::Distinct, Value::List(values)) => check_distinct(setting, values),
+        (Valid::ThrottledReplicas, Value::List(values)) if !throttled_is_valid(values) => {
+            wrong(format!(
+                "{} must be the literal '*' or a list of replicas in the following format: \
+                 [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                setting.name
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_distinct(setting: &Setting, values: &[String]) -> Result<(), ConfigError> {
+    let repeated = values
+        .iter()
+        .enumerate()
+        .any(|(i, value)| values.iter().skip(i + 1).any(|other| other == value));
+    if repeated {
+        return Err(ConfigError::list(setting.name, "values must not be duplicated."));
+    }
+    if values.iter().any(String::is_empty) {
+        return Err(ConfigError::list(setting.name, "values must not be empty."));
+    }
+    Ok(())
+}
+
+fn throttled_is_valid(values: &[String]) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let replica = |value: &String| {
+        value.split_once(':').is_some_and(|(partition, broker)| number(partition) && number(broker))
+    };
+    matches!(values, [only] if only == "*") || values.iter().all(replica)
+}

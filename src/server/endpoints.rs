@@ -1,0 +1,48 @@
+//! Where clients are told to find the brokers.
+//!
+//! A client got here somehow, so the address it connected to works for it: that is what it is told,
+//! unless `advertised.listeners` says otherwise. Other brokers are told by what they registered for
+//! the listener that the client used.
+
+use duramen_protocol::text::Text;
+
+use super::context::RequestContext;
+use crate::metadata::BrokerImage;
+
+/// A broker as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BrokerAddress {
+    /// Node id.
+    pub(crate) id: i32,
+    /// Host name or address.
+    pub(crate) host: Text,
+    /// Port.
+    pub(crate) port: i32,
+    /// Rack, if it has one.
+    pub(crate) rack: Option<Text>,
+}
+
+/// The brokers that can be reached through the listener of this connection.
+pub(crate) fn active_brokers(context: &RequestContext) -> Vec<BrokerAddress> {
+    let image = context.services.image();
+    image
+        .brokers()
+        .iter()
+        .filter(|broker| broker.is_active())
+        .filter_map(|broker| address(context, broker))
+        .collect()
+}
+
+/// How a client of this connection reaches `broker`; `None` when it does not listen there.
+pub(crate) fn address(context: &RequestContext, broker: &BrokerImage) -> Option<BrokerAddress> {
+    let (host, port) = if broker.id == context.services.node_id() {
+        match context.services.config.listeners.advertised_for(&context.peer.listener) {
+            Some(advertised) => (Text::from(advertised.host.as_str()), advertised.port),
+            None => (Text::from(context.peer.local.ip().to_string()), context.peer.local.port()),
+        }
+    } else {
+        let endpoint = broker.endpoint(&context.peer.listener)?;
+        (endpoint.host.clone(), endpoint.port)
+    };
+    Some(BrokerAddress { id: broker.id, host, port: i32::from(port), rack: broker.rack.clone() })
+}
