@@ -1,5 +1,7 @@
 //! Record batches and their codecs.
 
+use std::mem::discriminant;
+
 use duramen_protocol::records::batch::{
     stamp_base_offset, stamp_leader_epoch, stamp_log_append_time,
 };
@@ -92,11 +94,11 @@ fn codec(codec: Compression, data: &[u8]) {
     let packed = compress(codec, None, data).unwrap();
     assert_eq!(decompress(codec, &packed, data.len()).unwrap(), data);
 
-    // The same answer, whatever the buffer held before.
+    // The same answer, whatever the buffer held before; only the reason may be another.
     let fresh = decompress(codec, data, UNFOLDED_MAX);
     let mut used = vec![7; 1000];
     let again = decompress_into(codec, data, UNFOLDED_MAX, &mut used);
-    assert_eq!(fresh.as_ref().err(), again.as_ref().err());
+    assert_eq!(fresh.as_ref().err().map(discriminant), again.as_ref().err().map(discriminant));
     let Ok(fresh) = fresh else { return };
     assert!(fresh.len() <= UNFOLDED_MAX && fresh == used);
     if let Some(limit) = fresh.len().checked_sub(1) {
