@@ -81,6 +81,8 @@ fn changed_topics(delta: &MetadataDelta, node_id: i32) -> Vec<Text> {
     if delta.configs().any(|resource| own.contains(resource)) {
         return topics.iter().map(|topic| topic.name().clone()).collect();
     }
-    let changed = delta.configs().filter(|resource| **resource == ConfigResource::topic(resource.name.clone()));
+    let changed = delta
+        .configs()
+        .filter(|resource| **resource == ConfigResource::topic(resource.name.clone()));
     changed.map(|resource| resource.name.clone()).collect()
 }

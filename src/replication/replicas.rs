@@ -136,7 +136,12 @@ impl Replicas {
     }
 
     /// The log of a partition: the one found at start, or a new one.
-    fn open(&self, name: &TopicPartition, id: TopicId, config: LogConfig) -> Result<Log, StorageError> {
+    fn open(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        config: LogConfig,
+    ) -> Result<Log, StorageError> {
         let found = lock(&self.found).remove(name);
         match found {
             // A directory that lost its partition.metadata is taken for what its name says.
@@ -153,7 +158,12 @@ impl Replicas {
     }
 
     /// A new log in the directory with the fewest among those that work.
-    fn create(&self, name: &TopicPartition, id: TopicId, config: LogConfig) -> Result<Log, StorageError> {
+    fn create(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        config: LogConfig,
+    ) -> Result<Log, StorageError> {
         let dirs = self.dirs();
         let working = dirs.iter().filter(|dir| !dir.is_offline());
         let roomiest = working.min_by_key(|dir| dir.logs().len()).or(dirs.first());
@@ -239,8 +249,15 @@ impl Replicas {
     /// The chores of every log, and the checkpoints of every directory. Blocks on the disk.
     pub(crate) fn maintain(&self, now_ms: i64) {
         for partition in self.all() {
-            if let Err(error) = partition.maintain(now_ms) {
-                warn!(partition = %partition.name(), error = error.name(), "cannot maintain a log");
+            match partition.maintain(now_ms) {
+                Ok(outcome) if outcome.segments > 0 => info!(
+                    partition = %partition.name(), segments = outcome.segments, bytes = outcome.bytes,
+                    "retention let segments go"
+                ),
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(partition = %partition.name(), error = error.name(), "cannot maintain a log");
+                }
             }
         }
     }

@@ -67,7 +67,8 @@ pub(crate) struct Services {
 impl Services {
     /// Serves with these handles.
     pub(crate) fn new(handles: Handles) -> Self {
-        let Handles { env, config, settings, replicas, metadata, controller, broker_epoch } = handles;
+        let Handles { env, config, settings, replicas, metadata, controller, broker_epoch } =
+            handles;
         let network = &config.network;
         let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let limits = Limits {

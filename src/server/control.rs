@@ -24,7 +24,9 @@ pub(crate) fn mismatched() -> Refusal {
 }
 
 /// The code and the message of a result, as responses carry them.
-pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> (i16, Option<duramen_protocol::text::Text>) {
+pub(crate) fn outcome<T>(
+    result: &Result<T, Refusal>,
+) -> (i16, Option<duramen_protocol::text::Text>) {
     match result {
         Ok(_) => (ErrorCode::None.code(), None),
         Err(refusal) => (refusal.code.code(), Some(refusal.message.clone())),

@@ -25,7 +25,12 @@ pub(crate) struct BrokerAddress {
 /// The brokers that can be reached through the listener of this connection.
 pub(crate) fn active_brokers(context: &RequestContext) -> Vec<BrokerAddress> {
     let image = context.services.image();
-    image.brokers().iter().filter(|broker| broker.is_active()).filter_map(|broker| address(context, broker)).collect()
+    image
+        .brokers()
+        .iter()
+        .filter(|broker| broker.is_active())
+        .filter_map(|broker| address(context, broker))
+        .collect()
 }
 
 /// How a client of this connection reaches `broker`; `None` when it does not listen there.

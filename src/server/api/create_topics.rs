@@ -6,24 +6,31 @@ use duramen_protocol::messages::create_topics::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::command::{Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply};
+use crate::controller::command::{
+    Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply,
+};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;
 
 /// Serves a request.
-pub(crate) fn handle(context: &RequestContext, request: CreateTopicsRequest) -> Reply<CreateTopicsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: CreateTopicsRequest,
+) -> Reply<CreateTopicsResponse> {
     let context = context.clone();
     Reply::exclusive(async move {
         let names: Vec<Text> = request.topics.iter().map(|topic| topic.name.clone()).collect();
         let topics = request.topics.into_iter().map(new_topic).collect();
-        let command = Command::CreateTopics(CreateTopics { topics, validate_only: request.validate_only });
+        let command =
+            Command::CreateTopics(CreateTopics { topics, validate_only: request.validate_only });
         let results = match control::submit(&context, command, request.timeout_ms).await {
             Ok(ControlReply::CreateTopics(results)) => results,
             Ok(_) => refuse(names, &mismatched()),
             Err(refusal) => refuse(names, &refusal),
         };
-        let topics = results.into_iter().map(|(name, result)| answer(&context, name, result)).collect();
+        let topics =
+            results.into_iter().map(|(name, result)| answer(&context, name, result)).collect();
         CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
     })
 }
@@ -60,4 +67,3 @@ fn answer(
     }
     answer
 }
-

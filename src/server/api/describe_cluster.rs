@@ -32,7 +32,9 @@ pub(crate) fn handle(
             Some(Text::from("this is a broker's listener: ask for endpoint type 1"));
         return Reply::Now(response);
     }
-    for broker in image.brokers().iter().filter(|broker| request.include_fenced_brokers || broker.is_active()) {
+    for broker in
+        image.brokers().iter().filter(|broker| request.include_fenced_brokers || broker.is_active())
+    {
         let Some(address) = endpoints::address(context, broker) else { continue };
         response.brokers.push(DescribeClusterBroker {
             broker_id: address.id,

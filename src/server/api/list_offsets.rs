@@ -19,7 +19,10 @@ use crate::server::reply::Reply;
 const LEADER_EPOCH_VERSION: i16 = 4;
 
 /// Serves a request. A lookup by time reads the log, so it runs where blocking is allowed.
-pub(crate) fn handle(context: &RequestContext, request: ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: ListOffsetsRequest,
+) -> Reply<ListOffsetsResponse> {
     let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
     if partitions.clone().all(|partition| !reads_the_log(partition.timestamp)) {
         return Reply::Now(answer(context, request));

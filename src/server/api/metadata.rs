@@ -18,7 +18,10 @@ use crate::server::operations;
 use crate::server::reply::Reply;
 
 /// Serves a request.
-pub(crate) fn handle(context: &RequestContext, request: MetadataRequest) -> Reply<MetadataResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: MetadataRequest,
+) -> Reply<MetadataResponse> {
     let missing = topics_to_create(context, &request);
     if missing.is_empty() {
         return Reply::Now(answer(context, &request, &[]));
@@ -38,7 +41,8 @@ fn topics_to_create(context: &RequestContext, request: &MetadataRequest) -> Vec<
     }
     let image = services.image();
     let asked = request.topics.iter().flatten().filter_map(|topic| topic.name.clone());
-    let mut missing: Vec<Text> = asked.filter(|name| image.topics().by_name(name).is_none()).collect();
+    let mut missing: Vec<Text> =
+        asked.filter(|name| image.topics().by_name(name).is_none()).collect();
     missing.sort_unstable();
     missing.dedup();
     missing
@@ -51,7 +55,8 @@ async fn create(context: &RequestContext, names: Vec<Text>) -> Vec<(Text, ErrorC
     let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
     match context.services.controller.submit(command).await {
         Ok(ControlReply::CreateTopics(results)) => {
-            let refused = results.into_iter().filter_map(|(name, result)| Some((name, result.err()?.code)));
+            let refused =
+                results.into_iter().filter_map(|(name, result)| Some((name, result.err()?.code)));
             // Somebody else was faster: all the better.
             refused.filter(|(_, code)| *code != ErrorCode::TopicAlreadyExists).collect()
         }
@@ -79,7 +84,8 @@ fn answer(
             rack: broker.rack,
         });
     }
-    let topic = |topic: &TopicImage| describe(topic, &image, request.include_topic_authorized_operations);
+    let topic =
+        |topic: &TopicImage| describe(topic, &image, request.include_topic_authorized_operations);
     response.topics = match wanted(context, request) {
         None => image.topics().iter().map(|image| topic(image)).collect(),
         Some(asked) => asked
@@ -97,13 +103,19 @@ fn answer(
 }
 
 /// The topics asked for; `None` for all of them.
-fn wanted<'a>(context: &RequestContext, request: &'a MetadataRequest) -> Option<&'a [MetadataRequestTopic]> {
+fn wanted<'a>(
+    context: &RequestContext,
+    request: &'a MetadataRequest,
+) -> Option<&'a [MetadataRequestTopic]> {
     // Version 0 has no null: there an empty array asks for all.
     let topics = request.topics.as_deref()?;
     (context.api_version > 0 || !topics.is_empty()).then_some(topics)
 }
 
-fn find<'a>(image: &'a MetadataImage, asked: &MetadataRequestTopic) -> Result<&'a TopicImage, ErrorCode> {
+fn find<'a>(
+    image: &'a MetadataImage,
+    asked: &MetadataRequestTopic,
+) -> Result<&'a TopicImage, ErrorCode> {
     let topics = image.topics();
     match &asked.name {
         Some(name) => {
@@ -133,7 +145,10 @@ fn describe(topic: &TopicImage, image: &MetadataImage, operations: bool) -> Meta
         name: Some(topic.name().clone()),
         topic_id: topic.id(),
         is_internal: topic.is_internal(),
-        partitions: topic.partitions().map(|(index, partition)| describe_partition(index, partition, image)).collect(),
+        partitions: topic
+            .partitions()
+            .map(|(index, partition)| describe_partition(index, partition, image))
+            .collect(),
         topic_authorized_operations: if operations {
             operations::TOPIC
         } else {
