@@ -46,17 +46,22 @@ impl Log {
     }
 
     /// Deletes the segments that `retention.ms`, `retention.bytes` or the log start offset let go,
-    /// none at or above the high watermark. Age is never taken from a time index alone: where only
+    /// none at or above `high_watermark`. Age is never taken from a time index alone: where only
     /// that says that a segment is old, its batches are looked at in the background, and the next
     /// call decides.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub fn apply_retention(&mut self, now_ms: i64) -> Result<RetentionOutcome, StorageError> {
+    pub fn apply_retention(
+        &mut self,
+        now_ms: i64,
+        high_watermark: i64,
+    ) -> Result<RetentionOutcome, StorageError> {
         self.check()?;
+        let high_watermark = high_watermark.min(self.log_end_offset());
         self.take_findings();
         self.inspect_suspects();
-        let plan = self.plan_retention(now_ms);
+        let plan = self.plan_retention(now_ms, high_watermark);
         if plan.roll {
             self.roll(self.log_end_offset(), now_ms)?;
         }
@@ -72,7 +77,7 @@ impl Log {
         })
     }
 
-    fn plan_retention(&self, now_ms: i64) -> RetentionPlan {
+    fn plan_retention(&self, now_ms: i64, high_watermark: i64) -> RetentionPlan {
         let facts = |segment: &Segment| SegmentFacts {
             base_offset: segment.base,
             size_bytes: segment.len,
@@ -83,7 +88,7 @@ impl Log {
         let offsets = LogOffsets {
             log_start: self.log_start_offset(),
             log_end: self.log_end_offset(),
-            high_watermark: self.high_watermark(),
+            high_watermark,
         };
         let policy = self.config.retention_policy();
         loop {

@@ -54,8 +54,8 @@ pub use log::{Log, LogHandle};
 pub use log_config::{Durability, LogConfig};
 pub use meta_properties::{FORMAT, MetaProperties};
 pub use read::{LogRead, ReadRequest};
-pub use timestamps::TimestampedOffset;
 pub use recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
+pub use timestamps::TimestampedOffset;
 
 #[cfg(test)]
 mod testing;

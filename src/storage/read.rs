@@ -139,18 +139,3 @@ impl Log {
         error.into()
     }
 }
-/// temporary
-#[derive(Debug)]
-pub struct Tmp { /// o
- pub offset: i64, /// t
- pub timestamp: i64 }
-impl Log {
-    /// tmp
-    pub fn offset_for_timestamp(&self, _t: i64) -> Result<Option<Tmp>, ReadError> { Ok(None) }
-    /// tmp
-    pub fn max_timestamp_offset(&self) -> Result<Option<Tmp>, ReadError> { Ok(None) }
-    /// tmp
-    pub fn advance_log_start(&mut self, _o: i64) -> Result<(), StorageError> { Ok(()) }
-    /// tmp
-    pub fn apply_retention(&mut self, _n: i64, _h: i64) -> Result<(), StorageError> { Ok(()) }
-}
