@@ -16,6 +16,8 @@ pub mod connection;
 pub mod error;
 pub mod producer;
 pub mod random;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 
 pub use cluster::{Cluster, ClusterOptions};

@@ -51,7 +51,7 @@ fn a_clean_restart_scans_nothing_and_a_crash_finds_everything_again() {
     let dir = open(&Env::real(), path.path());
     let mut log = new_log(&dir, small());
     for n in 0..50_u8 {
-        log.append(&batch(3, 1000 + i64::from(n), &[n; 70]), info(1000)).unwrap();
+        append(&mut log, &batch(3, 1000 + i64::from(n), &[n; 70]), info(1000)).unwrap();
     }
     let all = read_all(&log, 0);
     log.close().unwrap();
@@ -64,7 +64,7 @@ fn a_clean_restart_scans_nothing_and_a_crash_finds_everything_again() {
     assert_eq!(log.durable_offset(), 150);
     assert_eq!(read_all(&log, 0), all);
     for n in 50..60_u8 {
-        log.append(&batch(3, 1000 + i64::from(n), &[n; 70]), info(1000)).unwrap();
+        append(&mut log, &batch(3, 1000 + i64::from(n), &[n; 70]), info(1000)).unwrap();
     }
     let all = read_all(&log, 0);
     drop((log, dir));

@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     Case { name: "java::get_offset_shell", need: Need::Java, run: offsets },
     Case { name: "java::delete_records_command", need: Need::Java, run: delete_records },
     Case { name: "java::log_dirs_command", need: Need::Java, run: log_dirs },
+    Case { name: "java::smaller_tools", need: Need::Java, run: smaller_tools },
     Case { name: "java::dump_log_segments_reads_our_files", need: Need::Java, run: dump },
 ];
 
@@ -82,10 +83,12 @@ fn console(context: &Context) {
 
 fn verifiable(context: &Context) {
     create(context, "java-verifiable", "--partitions 3");
-    let arguments = "--topic java-verifiable --max-messages 1000 --acks -1";
-    let got = tool(context, VERIFIABLE, arguments).ok().text();
+    let bootstrap = context.bootstrap();
+    let mut arguments = vec!["--bootstrap-server", &bootstrap, "--topic", "java-verifiable"];
+    arguments.extend(["--max-messages", "1000", "--acks", "-1"]);
+    let got = context.tools.java_alone(VERIFIABLE, &arguments).ok().text();
     let done = got.lines().find(|line| line.contains("tool_data")).unwrap_or_default();
-    assert!(done.contains("\"sent\":1000") && done.contains("\"acked\":1000"), "{done}");
+    assert!(done.contains("\"sent\":1000") && done.contains("\"acked\":1000"), "{got}");
     assert_eq!(got.matches("producer_send_success").count(), 1000);
     let ends = tool(context, OFFSETS, "--topic java-verifiable").ok().text();
     let total: usize =
@@ -196,6 +199,22 @@ fn log_dirs(context: &Context) {
     assert_eq!(partitions.len(), 2, "{shown}");
     let bytes: u64 = partitions.iter().filter_map(|one| one["size"].as_u64()).sum();
     assert!(bytes > 1000, "{shown}");
+}
+
+fn smaller_tools(context: &Context) {
+    create(context, "java-producers", "--partitions 1");
+    produce(context, "java-producers", "", lines(5).as_bytes());
+    let transactions = "org.apache.kafka.tools.TransactionsCommand";
+    let arguments = "describe-producers --topic java-producers --partition 0";
+    let got = tool(context, transactions, arguments).ok().text();
+    let producer = got.lines().nth(1).expect("one producer");
+    let fields: Vec<&str> = producer.split_whitespace().collect();
+    // ProducerId ProducerEpoch LatestCoordinatorEpoch LastSequence LastTimestamp …
+    assert_eq!((fields[1], fields[3]), ("0", "4"), "{got}");
+    let got = tool(context, "org.apache.kafka.tools.BrokerApiVersionsCommand", "").ok().text();
+    assert!(got.contains("Produce(0): 0 to 13 [usable: 13]"), "{got}");
+    let got = tool(context, "org.apache.kafka.tools.ClientMetricsCommand", "--list").ok().text();
+    assert_eq!(got.trim(), "");
 }
 
 /// Starts a node of its own, so that the files are at rest when the tool reads them.

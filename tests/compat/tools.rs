@@ -88,6 +88,15 @@ impl Tools {
         run(command, b"")
     }
 
+    /// Runs one of Apache Kafka's tools in a JVM of its own: one that closes only as it exits.
+    pub fn java_alone(&self, class: &str, arguments: &[&str]) -> Output {
+        let jars = self.jars.as_ref().expect("java was found");
+        let mut command = Command::new("java");
+        command.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.arg(format!("{}/*", jars.display())).arg(class).args(arguments);
+        run(command, b"")
+    }
+
     /// Runs one of Apache Kafka's tools, by its class. They take turns in one JVM.
     pub fn java(&self, class: &str, arguments: &[&str], input: Option<&Path>) -> Output {
         let mut guard = self.java.lock().unwrap_or_else(|poison| {

@@ -129,8 +129,7 @@ impl Connection {
             ..ApiVersionsRequest::default()
         };
         let timeout = self.inner.options.request_timeout;
-        let pending: Pending<ApiVersionsResponse> =
-            self.send(version, &request, timeout).await?;
+        let pending: Pending<ApiVersionsResponse> = self.send(version, &request, timeout).await?;
         pending.api_versions().await
     }
 

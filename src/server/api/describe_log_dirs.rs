@@ -64,11 +64,13 @@ fn topics(
     };
     let mut by_topic: BTreeMap<Text, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for partition in partitions.iter().filter(is_wanted) {
-        by_topic.entry(partition.name().topic.clone()).or_default().push(DescribeLogDirsPartition {
-            partition_index: partition.name().partition,
-            partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
-            ..DescribeLogDirsPartition::default()
-        });
+        by_topic.entry(partition.name().topic.clone()).or_default().push(
+            DescribeLogDirsPartition {
+                partition_index: partition.name().partition,
+                partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
+                ..DescribeLogDirsPartition::default()
+            },
+        );
     }
     by_topic
         .into_iter()

@@ -18,7 +18,8 @@ pub(crate) fn handle(
     let mut response = DescribeProducersResponse::default();
     for topic in request.topics {
         let key = TopicKey::Name(topic.name.clone());
-        let partitions = topic.partition_indexes.iter().map(|&index| describe(context, &key, index));
+        let partitions =
+            topic.partition_indexes.iter().map(|&index| describe(context, &key, index));
         let partitions = partitions.collect();
         response.topics.push(TopicResponse { name: topic.name, partitions });
     }

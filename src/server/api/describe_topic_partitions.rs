@@ -85,7 +85,8 @@ impl Page<'_> {
 
     fn next(&mut self, name: &Text, partition_index: i32) {
         let topic_name = name.clone();
-        self.response.next_cursor = Some(Cursor { topic_name, partition_index, ..Cursor::default() });
+        self.response.next_cursor =
+            Some(Cursor { topic_name, partition_index, ..Cursor::default() });
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::NO_TIMESTAMP;
 use duramen_protocol::messages::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 
 use crate::replication::{Acks, Append, AppendFailure, Commit, TopicKey};

@@ -58,10 +58,13 @@ public class Tools {
                 code = run(in, new PrintStream(out, true), new PrintStream(err, true),
                     fields[1], Arrays.copyOfRange(fields, 2, fields.length));
             }
-            String head = code + " " + out.size() + " " + err.size() + "\n";
+            // copies, since a tool may have left a thread that still prints
+            byte[] printed = out.toByteArray();
+            byte[] errors = err.toByteArray();
+            String head = code + " " + printed.length + " " + errors.length + "\n";
             answers.write(head.getBytes(StandardCharsets.UTF_8));
-            out.writeTo(answers);
-            err.writeTo(answers);
+            answers.write(printed);
+            answers.write(errors);
             answers.flush();
         }
     }

@@ -16,6 +16,15 @@ async def take(consumer, count):
             return got
 
 
+async def eventually(reason, ask):
+    """Kafka's brokers learn of a topic a moment after the answer that made it."""
+    for _ in range(200):
+        if await ask():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(reason)
+
+
 async def codecs(bootstrap):
     for codec in (None, "gzip", "snappy", "lz4", "zstd"):
         for idempotent in (False, True):
@@ -67,15 +76,32 @@ async def admin(bootstrap):
     await client.start()
     answer = await client.create_topics([NewTopic(topic, 1, 1)])
     assert "error_code=0" in repr(answer), answer
-    assert topic in await client.list_topics()
+
+    async def listed():
+        return topic in await client.list_topics()
+
+    async def partitions():
+        described = await client.describe_topics([topic])
+        return len(described[0]["partitions"]) == 3
+
+    async def not_listed():
+        return topic not in await client.list_topics()
+
+    await eventually("the topic is listed", listed)
     await client.create_partitions({topic: NewPartitions(3)})
-    described = await client.describe_topics([topic])
-    assert len(described[0]["partitions"]) == 3, described
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-    assert "retention.ms" in repr(await client.describe_configs([resource]))
+    await eventually("the topic has three partitions", partitions)
+    change = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"retention.ms": "7200000"})
+    answer = await client.alter_configs([change])
+    assert "error_code=0" in repr(answer), answer
+
+    async def changed():
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        return "7200000" in repr(await client.describe_configs([resource]))
+
+    await eventually("the setting is changed", changed)
     assert await client.describe_cluster()
     await client.delete_topics([topic])
-    assert topic not in await client.list_topics()
+    await eventually("the topic is gone", not_listed)
     await client.close()
 
 

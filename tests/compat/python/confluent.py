@@ -1,6 +1,7 @@
 """confluent-kafka against a broker: confluent.py SCENARIO BOOTSTRAP"""
 
 import sys
+import time
 
 from confluent_kafka import (
     Consumer, KafkaException, Producer, TopicCollection, TopicPartition,
@@ -28,6 +29,15 @@ def take(consumer, count):
             assert message.error() is None, message.error()
         got.extend(messages)
     return got
+
+
+def eventually(reason, ask):
+    """Kafka's brokers learn of a topic a moment after the answer that made it."""
+    for _ in range(200):
+        if ask():
+            return
+        time.sleep(0.02)
+    raise AssertionError(reason)
 
 
 def codecs(bootstrap):
@@ -73,6 +83,9 @@ def offsets(bootstrap):
     assert late[0].offset == END, late
     consumer.assign([TopicPartition(topic, 0, 95)])
     assert [m.offset() for m in take(consumer, 5)] == [95, 96, 97, 98, 99]
+    # with an epoch, this client asks first whether the log still is the one it knew
+    consumer.assign([TopicPartition(topic, 0, 90, leader_epoch=0)])
+    assert [m.offset() for m in take(consumer, 10)] == list(range(90, 100))
     consumer.close()
 
 
@@ -90,8 +103,14 @@ def admin(bootstrap):
         raise AssertionError("a topic was created twice")
     except KafkaException as error:
         assert error.args[0].name() == "TOPIC_ALREADY_EXISTS", error
-    assert len(client.list_topics(timeout=10).topics[topic].partitions) == 2
+
+    def partitions(count):
+        known = client.list_topics(timeout=10).topics.get(topic)
+        return known is not None and len(known.partitions) == count
+
+    eventually("the topic has two partitions", lambda: partitions(2))
     only(client.create_partitions([NewPartitions(topic, 3)]))
+    eventually("the topic has three partitions", lambda: partitions(3))
     described = only(client.describe_topics(TopicCollection([topic])))
     assert len(described.partitions) == 3, described
     resource = ConfigResource("topic", topic)
@@ -100,8 +119,12 @@ def admin(bootstrap):
         ConfigEntry("retention.ms", "7200000", incremental_operation=AlterConfigOpType.SET),
     ])
     only(client.incremental_alter_configs([change]))
-    entry = only(client.describe_configs([resource]))["retention.ms"]
-    assert (entry.value, entry.is_default) == ("7200000", False), entry
+
+    def changed():
+        entry = only(client.describe_configs([resource]))["retention.ms"]
+        return (entry.value, entry.is_default) == ("7200000", False)
+
+    eventually("the setting is changed", changed)
     assert len(client.describe_cluster().result(timeout=30).nodes) == 1
     producer = Producer({"bootstrap.servers": bootstrap})
     for n in range(10):
@@ -114,7 +137,7 @@ def admin(bootstrap):
     assert only(client.list_offsets({partition: OffsetSpec.latest()})).offset == 10
     assert only(client.list_offsets({partition: OffsetSpec.max_timestamp()})).offset == 9
     only(client.delete_topics([topic]))
-    assert topic not in client.list_topics(timeout=10).topics
+    eventually("the topic is gone", lambda: topic not in client.list_topics(timeout=10).topics)
 
 
 {"codecs": codecs, "offsets": offsets, "admin": admin}[sys.argv[1]](sys.argv[2])

@@ -1,6 +1,7 @@
 """kafka-python against a broker: kafka_python.py SCENARIO BOOTSTRAP"""
 
 import sys
+import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
@@ -23,6 +24,15 @@ def take(consumer, count):
         got.append(message)
         if len(got) == count:
             return got
+
+
+def eventually(reason, ask):
+    """Kafka's brokers learn of a topic a moment after the answer that made it."""
+    for _ in range(200):
+        if ask():
+            return
+        time.sleep(0.02)
+    raise AssertionError(reason)
 
 
 def codecs(bootstrap):
@@ -104,18 +114,24 @@ def admin(bootstrap):
         raise AssertionError("a topic was created twice")
     except TopicAlreadyExistsError:
         pass
-    assert topic in client.list_topics()
+    eventually("the topic is listed", lambda: topic in client.list_topics())
     described = client.describe_topics([topic])
     assert "kafka-python-admin" in repr(described), described
     client.create_partitions({topic: NewPartitions(4)})
-    consumer = KafkaConsumer(bootstrap_servers=[bootstrap])
-    assert consumer.partitions_for_topic(topic) == {0, 1, 2, 3}
-    consumer.close()
+
+    def partitions():
+        consumer = KafkaConsumer(bootstrap_servers=[bootstrap])
+        try:
+            return consumer.partitions_for_topic(topic)
+        finally:
+            consumer.close()
+
+    eventually("the topic has four partitions", lambda: partitions() == {0, 1, 2, 3})
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     shown = repr(client.describe_configs([resource]))
     assert "retention.ms" in shown and "3600000" in shown, shown
     client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "7200000"})])
-    assert "7200000" in repr(client.describe_configs([resource]))
+    eventually("the setting is changed", lambda: "7200000" in repr(client.describe_configs([resource])))
     assert client.describe_cluster()
     assert "kafka-python-admin" in repr(client.describe_log_dirs())
     producer = KafkaProducer(bootstrap_servers=[bootstrap])
@@ -133,7 +149,7 @@ def admin(bootstrap):
         raise AssertionError("a topic was deleted twice")
     except UnknownTopicOrPartitionError:
         pass
-    assert topic not in client.list_topics()
+    eventually("the topic is gone", lambda: topic not in client.list_topics())
     client.close()
 
 
