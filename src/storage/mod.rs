@@ -10,6 +10,7 @@ mod atomic_file;
 mod background;
 pub mod checkpoint;
 mod checkpoints;
+mod cut;
 mod damage;
 mod dir;
 pub mod epochs;
