@@ -207,6 +207,7 @@ fn files_stay_short() {
 fn every_file_says_what_lives_here() {
     let findings: Vec<String> = crates()
         .iter()
+        .filter(|source| !source.is_test)
         .map(|source| source.path.clone())
         .filter(|path| {
             let text = fs::read_to_string(root().join(path)).unwrap_or_default();
@@ -251,6 +252,34 @@ fn unsafe_stands_in_one_file() {
         }
     }
     report(&format!("`unsafe` stands only in {UNSAFE}"), &findings);
+}
+
+/// `CreateTopics` → `create_topics`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn every_api_has_its_three_parts() {
+    let mut findings = Vec::new();
+    for spec in duramen_protocol::api::TABLE {
+        let name = snake(spec.name);
+        for folder in ["protocol/src/messages", "src/server/api", "tests/api"] {
+            let file = root().join(folder).join(format!("{name}.rs"));
+            let inside = root().join(folder).join(&name).join("mod.rs");
+            if root().join(folder).is_dir() && !file.exists() && !inside.exists() {
+                findings.push(format!("{folder}/{name}.rs is missing"));
+            }
+        }
+    }
+    report("an API is a row in protocol/src/api.rs, a handler and a test", &findings);
 }
 
 #[test]

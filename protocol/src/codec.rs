@@ -173,3 +173,6 @@ pub(crate) fn measure_message<M: Message + Value>(message: &M, version: i16) -> 
     Value::measure(message, &mut size, Form::of(M::KEY, version));
     size
 }
+
+#[cfg(test)]
+mod tests;

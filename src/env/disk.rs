@@ -34,6 +34,8 @@ pub struct DirEntry {
     pub is_dir: bool,
     /// Length of the file in bytes, 0 for a directory.
     pub len: u64,
+    /// When it was last written, in ms since 1970, where the disk tells.
+    pub modified_ms: Option<i64>,
 }
 
 /// Room on the file system that holds a path.
@@ -193,6 +195,10 @@ pub trait DiskFile: Debug + Send + Sync {
     /// # Errors
     /// As the operating system says.
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Forgets what of the file is in memory and already on the disk, so that the next read comes
+    /// from the disk. Only a hint.
+    fn drop_cache(&self) {}
 
     /// Maps the first `window` bytes for reading. The window may reach beyond the end of the file;
     /// bytes there must not be touched before they have been written.

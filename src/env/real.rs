@@ -35,9 +35,13 @@ impl Clock for RealClock {
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn wall_ms(&self) -> i64 {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since_1970.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+        ms_since_1970(SystemTime::now())
     }
+}
+
+fn ms_since_1970(time: SystemTime) -> i64 {
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+    since_1970.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Lets this process open as many files as the hard limit allows; a soft limit of 1024, the usual
@@ -76,7 +80,8 @@ impl Disk for RealDisk {
                 Ok(meta) => {
                     let is_dir = meta.is_dir();
                     let len = if is_dir { 0 } else { meta.len() };
-                    entries.push(DirEntry { name, is_dir, len });
+                    let modified_ms = meta.modified().ok().map(ms_since_1970);
+                    entries.push(DirEntry { name, is_dir, len, modified_ms });
                 }
                 // Removed while we were listing.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -209,6 +214,12 @@ impl DiskFile for RealFile {
         self.file.set_len(len)
     }
 
+    #[cfg(target_os = "linux")]
+    fn drop_cache(&self) {
+        // Without effect the next read is only less of a proof.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
     fn map(self: Arc<Self>, window: u64) -> io::Result<Map> {
         Map::of_file(&self.file, window)
     }
@@ -286,8 +297,9 @@ mod tests {
         let file = RealDisk.open(&dir.path().join("a"), OpenMode::Create).unwrap();
         file.set_len(10).unwrap();
         let listed = RealDisk.list(dir.path()).unwrap();
-        assert_eq!(listed[0], DirEntry { name: "a".into(), is_dir: false, len: 10 });
-        assert_eq!(listed[1], DirEntry { name: "b".into(), is_dir: true, len: 0 });
+        let seen: Vec<_> = listed.iter().map(|e| (e.name.as_str(), e.is_dir, e.len)).collect();
+        assert_eq!(seen, [("a", false, 10), ("b", true, 0)]);
+        assert!(listed[0].modified_ms.unwrap() > 1_700_000_000_000);
         assert_eq!(RealDisk.read(&dir.path().join("a"), 10).unwrap(), [0; 10]);
         let too_large = RealDisk.read(&dir.path().join("a"), 9).unwrap_err();
         assert_eq!(too_large.kind(), io::ErrorKind::FileTooLarge);

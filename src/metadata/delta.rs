@@ -103,7 +103,9 @@ impl Replay {
         self.next = MetadataImage::default();
         self.touched.topics.extend(self.before.topics.iter().map(|topic| topic.id()));
         self.touched.brokers.extend(self.before.brokers.iter().map(|broker| broker.id));
-        self.touched.configs.extend(self.before.configs.iter().map(|(resource, _)| resource.clone()));
+        self.touched
+            .configs
+            .extend(self.before.configs.iter().map(|(resource, _)| resource.clone()));
     }
 
     /// The next image, which goes up to `at`, and what changed.
@@ -209,11 +211,9 @@ impl Replay {
         let Ok(kind) = i8::try_from(record.resource_type) else { return false };
         let resource = ConfigResource { kind, name: Text::from(&record.resource_name) };
         match &record.value {
-            Some(value) => self.next.configs.set(
-                resource.clone(),
-                Text::from(&record.name),
-                Text::from(value),
-            ),
+            Some(value) => {
+                self.next.configs.set(resource.clone(), Text::from(&record.name), Text::from(value))
+            }
             None => self.next.configs.unset(&resource, &record.name),
         }
         self.touched.configs.insert(resource);
@@ -282,7 +282,8 @@ impl MetadataDelta {
             })
         };
         let removed = changes().filter(|change| change.before.is_some() && change.after.is_none());
-        let kept = changes().filter(|change| change.after.is_some() && change.before != change.after);
+        let kept =
+            changes().filter(|change| change.after.is_some() && change.before != change.after);
         removed.chain(kept)
     }
 

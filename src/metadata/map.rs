@@ -109,9 +109,7 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
         };
         let entries = Arc::make_mut(run);
         match entries.binary_search_by(|(known, _)| known.cmp(&key)) {
-            Ok(at) => {
-                entries.get_mut(at).map(|(_, present)| std::mem::replace(present, value))
-            }
+            Ok(at) => entries.get_mut(at).map(|(_, present)| std::mem::replace(present, value)),
             Err(at) => {
                 entries.insert(at, (key, value));
                 self.len += 1;

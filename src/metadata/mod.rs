@@ -10,6 +10,7 @@
 //! * [`image`]: the immutable [`MetadataImage`];
 //! * [`delta`]: replay, and what it changed;
 //! * [`loader`]: the task that follows the committed stream;
+//! * [`watch`]: the handle that everyone reads the newest image by;
 //! * [`map`]: the sorted map that images share their parts by.
 
 pub mod delta;
@@ -17,8 +18,10 @@ pub mod image;
 pub mod loader;
 pub mod map;
 pub mod record;
+pub mod watch;
 
 pub use delta::{MetadataDelta, Replay};
 pub use image::{
     BrokerImage, ConfigResource, MetadataImage, PartitionImage, Provenance, TopicImage,
 };
+pub use watch::{LoaderStopped, MetadataWatch};

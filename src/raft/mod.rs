@@ -14,10 +14,16 @@
 pub mod batch;
 pub mod committed;
 mod error;
+pub mod log;
+pub mod single;
 pub mod snapshot;
 
+use std::sync::Arc;
+
 use duramen_protocol::metadata::MetadataRecord;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use snapshot::{Snapshot, SnapshotId, SnapshotStore};
 
 pub use committed::{Committed, CommittedBatch, CommittedEntry, CommittedStream};
 pub use error::{ProposeError, RaftError, SnapshotError};
@@ -46,12 +52,22 @@ pub struct LeaderAndEpoch {
 pub struct Raft {
     requests: mpsc::Sender<Request>,
     leader: watch::Receiver<LeaderAndEpoch>,
+    snapshots: SnapshotStore,
+    /// One snapshot at a time.
+    snapshot_turn: Arc<Semaphore>,
 }
 
 /// What the handle asks of the driver.
 #[derive(Debug)]
 enum Request {
-    Propose { records: Vec<MetadataRecord>, answer: oneshot::Sender<Result<i64, ProposeError>> },
+    Propose {
+        records: Vec<MetadataRecord>,
+        answer: oneshot::Sender<Result<i64, ProposeError>>,
+    },
+    /// The log below this snapshot may go.
+    Trim {
+        snapshot: SnapshotId,
+    },
 }
 
 impl Raft {
@@ -75,5 +91,30 @@ impl Raft {
     #[must_use]
     pub fn leader(&self) -> watch::Receiver<LeaderAndEpoch> {
         self.leader.clone()
+    }
+
+    /// Writes the snapshot that `make` gives, on the blocking pool, and then has the log below it
+    /// trimmed. Says `false`, and does nothing, while another one is being written.
+    pub fn snapshot(&self, make: impl FnOnce() -> Snapshot + Send + 'static) -> bool {
+        let Ok(turn) = Arc::clone(&self.snapshot_turn).try_acquire_owned() else { return false };
+        let raft = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let snapshot = make();
+            match raft.snapshots.write(&snapshot) {
+                Ok(()) => {
+                    tracing::info!(
+                        end_offset = snapshot.id.end_offset,
+                        records = snapshot.records.len(),
+                        "wrote a metadata snapshot"
+                    );
+                    // A driver that has stopped trims nothing; the next start finds the snapshot.
+                    let _ = raft.requests.blocking_send(Request::Trim { snapshot: snapshot.id });
+                }
+                // The log still has everything: the next attempt comes with the next records.
+                Err(error) => tracing::warn!(%error, "can't write a metadata snapshot"),
+            }
+            drop(turn);
+        });
+        true
     }
 }

@@ -1,152 +1,59 @@
 //! The shell around one log: it appends and reads under a short lock, moves the high watermark, and
 //! wakes those who wait. Nothing here awaits; what must wait is handed back as a receiver.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{TopicId, TopicPartition};
+use duramen_protocol::ids::{NO_TIMESTAMP, TopicId, TopicPartition};
 use tokio::sync::{Notify, oneshot};
 
 use super::Offset;
+use super::errors::{AppendFailure, of_read, of_storage};
 use super::leader::Leader;
+use super::partition_types::{
+    Acks, Append, AppendOutcome, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
+};
 use super::waiters::{OffsetWaiters, WaiterId};
-use crate::env::Populate;
-use crate::storage::Log;
+use crate::storage::epochs::EpochEnd;
+use crate::storage::producer_state::{Origin, ProducerEntry};
+use crate::storage::validate::{self, BatchRules, Refusal};
+use crate::storage::{
+    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadRequest, RetentionOutcome,
+    StorageError,
+};
 
-/// When a producer wants its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Acks {
-    /// Never.
-    None,
-    /// When the leader has the batch.
-    Leader,
-    /// When every in-sync replica has it for good.
-    All,
-}
-
-impl Acks {
-    /// Kafka's numbers: 0, 1 and -1.
-    pub(crate) fn from_wire(acks: i16) -> Option<Self> {
-        match acks {
-            0 => Some(Self::None),
-            1 => Some(Self::Leader),
-            -1 => Some(Self::All),
-            _ => None,
-        }
-    }
-}
-
-/// A producer's batch for one partition.
-#[derive(Debug)]
-pub(crate) struct Append {
-    /// The record batch as it came.
-    pub(crate) records: Bytes,
-    /// When the producer wants its answer.
-    pub(crate) acks: Acks,
-    /// Wall clock, milliseconds.
-    pub(crate) now_ms: i64,
-    /// The request's version lets its batch be compressed with zstd.
-    pub(crate) zstd_allowed: bool,
-}
-
-/// Resolves when a batch is committed, or can't be any more.
-pub(crate) type Commit = oneshot::Receiver<Result<(), ErrorCode>>;
-
-/// The outcome of an append.
-#[derive(Debug)]
-pub(crate) struct AppendOutcome {
-    /// Offset of the first record; for a duplicate, the one it got the first time.
-    pub(crate) first_offset: Offset,
-    /// The time stamped into the batch, with `message.timestamp.type=LogAppendTime`.
-    pub(crate) log_append_time_ms: Option<i64>,
-    /// First offset that still exists.
-    pub(crate) log_start_offset: Offset,
-    /// Bytes appended; 0 for a duplicate.
-    pub(crate) bytes: u64,
-    /// Records appended; 0 for a duplicate.
-    pub(crate) records: u64,
-    /// What to wait for; `None` when the batch is committed already, or nobody waits.
-    pub(crate) commit: Option<Commit>,
-}
-
-/// Why a batch was not appended.
-#[derive(Debug, Clone)]
-pub(crate) struct AppendFailure {
-    /// Kafka's code.
-    pub(crate) code: ErrorCode,
-    /// One line for a person.
-    pub(crate) message: Option<String>,
-    /// First offset that still exists, -1 when not known.
-    pub(crate) log_start_offset: Offset,
-}
-
-impl From<ErrorCode> for AppendFailure {
-    fn from(code: ErrorCode) -> Self {
-        Self { code, message: None, log_start_offset: -1 }
-    }
-}
-
-/// How much of a partition a consumer may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// Everything committed.
-    ReadUncommitted,
-    /// Everything below the last stable offset: no open or aborted transaction.
-    ReadCommitted,
-}
-
-/// What a fetch wants of a partition.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FetchQuery {
-    /// First offset wanted.
-    pub(crate) offset: Offset,
-    /// Bytes wanted at most.
-    pub(crate) max_bytes: usize,
-    /// The first batch comes even when it is larger than `max_bytes`.
-    pub(crate) at_least_one: bool,
-    /// How much may be seen.
-    pub(crate) isolation: Isolation,
-    /// Leader epoch that the client knows, -1 for none.
-    pub(crate) current_leader_epoch: i32,
-    /// Epoch of the last record that the client has, -1 for none.
-    pub(crate) last_fetched_epoch: i32,
-}
-
-/// What a fetch found.
-#[derive(Debug)]
-pub(crate) struct Fetched {
-    /// Record batches, as a slice of the log's map.
-    pub(crate) records: Bytes,
-    /// Set when the slice may have to come from the disk: run it where blocking is allowed, before
-    /// the slice is touched.
-    pub(crate) cold: Option<Populate>,
-    /// Everything below is committed.
-    pub(crate) high_watermark: Offset,
-    /// Everything below is committed and decided.
-    pub(crate) last_stable_offset: Offset,
-    /// First offset that still exists.
-    pub(crate) log_start_offset: Offset,
-    /// Where the client's history and ours part: it must go back there. No records come then.
-    pub(crate) diverging: Option<EpochEnd>,
-}
-
-/// A partition on this broker.
+/// A partition that this broker leads.
 #[derive(Debug)]
 pub(crate) struct Partition {
     name: TopicPartition,
     topic_id: TopicId,
-    state: Mutex<State>,
+    log: LogHandle,
+    /// `None` once the partition is gone from this broker.
+    state: Mutex<Option<State>>,
 }
 
 #[derive(Debug)]
 struct State {
     log: Log,
+    /// What a batch must satisfy; shared, so that it is checked outside the lock.
+    rules: Arc<BatchRules>,
     leader: Leader,
-    /// Produce answers, by the offset that must be committed.
-    commits: OffsetWaiters<oneshot::Sender<Result<(), ErrorCode>>>,
-    /// Long polls, by the offset that must be committed for them to have something to read.
+    /// Answers that wait for the high watermark.
+    commits: OffsetWaiters<Committer>,
+    /// Answers that wait for this broker's disk.
+    durables: OffsetWaiters<Committer>,
+    /// Long polls, by the high watermark at which they have something to read.
     polls: OffsetWaiters<Arc<Notify>>,
+}
+
+/// A producer's answer that waits.
+#[derive(Debug)]
+struct Committer {
+    sender: oneshot::Sender<Result<(), ErrorCode>>,
+    /// Being committed is not enough: the batch must be on this broker's disk up to this offset.
+    also_durable: Option<Offset>,
 }
 
 /// A long poll's place among the waiters of a partition; leaves it on drop.
@@ -158,7 +65,9 @@ pub(crate) struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.partition.lock().polls.remove(self.id);
+        let leave = |state: &mut State| Ok::<_, ErrorCode>(state.polls.remove(self.id));
+        // Gone with the partition otherwise.
+        let _ = self.partition.with(leave);
     }
 }
 
@@ -166,7 +75,7 @@ impl Drop for Watch {
 #[derive(Default)]
 #[must_use]
 struct Woken {
-    commits: Vec<oneshot::Sender<Result<(), ErrorCode>>>,
+    commits: Vec<Committer>,
     polls: Vec<Arc<Notify>>,
 }
 
@@ -174,7 +83,7 @@ impl Woken {
     fn wake(self, outcome: Result<(), ErrorCode>) {
         for commit in self.commits {
             // A producer that is gone has no use for its answer.
-            let _ = commit.send(outcome);
+            let _ = commit.sender.send(outcome);
         }
         for poll in self.polls {
             poll.notify_one();
@@ -184,10 +93,26 @@ impl Woken {
 
 impl Partition {
     /// Leads the partition that `log` holds, at `leader_epoch`.
-    pub(crate) fn lead(name: TopicPartition, topic_id: TopicId, log: Log, leader_epoch: i32) -> Self {
+    pub(crate) fn lead(
+        mut log: Log,
+        leader_epoch: i32,
+        rules: BatchRules,
+    ) -> Result<Self, StorageError> {
+        log.assign_epoch(leader_epoch)?;
         let leader = Leader::new(leader_epoch, log.high_watermark(), log.log_end_offset());
-        let state = State { log, leader, commits: OffsetWaiters::default(), polls: OffsetWaiters::default() };
-        Self { name, topic_id, state: Mutex::new(state) }
+        let (name, topic_id, handle) =
+            (log.topic_partition().clone(), log.topic_id(), log.handle());
+        let mut state = State {
+            rules: Arc::new(rules),
+            log,
+            leader,
+            commits: OffsetWaiters::default(),
+            durables: OffsetWaiters::default(),
+            polls: OffsetWaiters::default(),
+        };
+        // Alone in sync: what is in the log is committed as soon as it is settled here.
+        state.progress().wake(Ok(()));
+        Ok(Self { name, topic_id, log: handle, state: Mutex::new(Some(state)) })
     }
 
     /// Topic name and partition index.
@@ -200,130 +125,279 @@ impl Partition {
         self.topic_id
     }
 
-    /// A panic while the lock was held was a bug of ours in a short section; the state is whole
-    /// enough to go on serving others, and the log checks itself.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Bytes of all segments.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.log.size_bytes()
     }
-}
 
-impl Partition {
     /// Appends a producer's batch. The bytes are checked before the lock is taken; under it they
     /// get their offsets and go to the file in one write.
-    pub(crate) fn append(&self, append: Append) -> Result<AppendOutcome, AppendFailure> {
-        let rules = self.lock().log.rules();
-        let batch = validate::check_client_batch(&append.records, &rules, append.now_ms)?;
-        let records = u64::try_from(batch.record_count()).unwrap_or(0);
-        let bytes = batch.len() as u64;
-        let (outcome, woken) = {
-            let mut state = self.lock();
-            let info = AppendInfo {
-                leader_epoch: state.leader.epoch(),
-                now_ms: append.now_ms,
-                origin: Origin::Client,
-            };
-            let appended = state.log.append(&batch, info)?;
+    pub(crate) fn append(&self, append: &Append) -> Result<AppendOutcome, AppendFailure> {
+        let rules = self.with(|state| Ok::<_, ErrorCode>(Arc::clone(&state.rules)))?;
+        let refused =
+            |refusal: Refusal| AppendFailure::refused(&refusal, self.log.log_start_offset());
+        validate::check_codec_for_version(&append.records, append.version).map_err(refused)?;
+        let batch = validate::check_client_batch(&append.records, &rules, append.now_ms)
+            .map_err(refused)?;
+        let (appended, commit, woken) = self.with(|state| {
+            let leader_epoch = state.leader.epoch();
+            let info = AppendInfo { leader_epoch, now_ms: append.now_ms, origin: Origin::Client };
+            let appended = state
+                .log
+                .append(&batch, info)
+                .map_err(|error| AppendFailure::failed(&error, self.log.log_start_offset()))?;
             let woken = state.progress();
-            let waits = append.acks == Acks::All
-                && state.leader.high_watermark() <= appended.last_offset;
-            let commit = waits.then(|| {
-                let (sender, commit) = oneshot::channel();
-                state.commits.add(appended.last_offset + 1, sender);
-                commit
-            });
-            let written = !appended.duplicate;
-            let outcome = AppendOutcome {
-                first_offset: appended.first_offset,
-                log_append_time_ms: appended.log_append_time_ms,
-                log_start_offset: appended.log_start_offset,
-                bytes: if written { bytes } else { 0 },
-                records: if written { records } else { 0 },
-                commit,
-            };
-            (outcome, woken)
-        };
+            let commit = state.wait_for(append.acks, &appended);
+            Ok::<_, AppendFailure>((appended, commit, woken))
+        })?;
         woken.wake(Ok(()));
-        Ok(outcome)
+        let written = !appended.duplicate;
+        Ok(AppendOutcome {
+            first_offset: appended.first_offset,
+            log_append_time_ms: appended.log_append_time,
+            log_start_offset: appended.log_start_offset,
+            bytes: if written { batch.size() as u64 } else { 0 },
+            records: if written {
+                u64::try_from(batch.header.record_count).unwrap_or(0)
+            } else {
+                0
+            },
+            commit,
+        })
     }
 
     /// Reads from an offset on.
     pub(crate) fn fetch(&self, query: &FetchQuery) -> Result<Fetched, ErrorCode> {
-        let state = self.lock();
-        state.check_epoch(query.current_leader_epoch)?;
-        let mut fetched = Fetched {
-            records: Bytes::new(),
-            cold: None,
-            high_watermark: state.leader.high_watermark(),
-            last_stable_offset: state.last_stable_offset(),
-            log_start_offset: state.log.log_start_offset(),
-            diverging: None,
-        };
-        if query.last_fetched_epoch >= 0 {
-            fetched.diverging = state.divergence(query)?;
-        }
-        if fetched.diverging.is_none() {
-            let read = state.log.read(ReadRequest {
-                offset: query.offset,
-                max_bytes: query.max_bytes,
-                min_one: query.at_least_one,
-                up_to: state.visible_end(query.isolation),
-            })?;
-            fetched.records = read.bytes;
-            fetched.cold = read.cold;
-        }
-        Ok(fetched)
+        self.with(|state| state.fetch(query))
     }
 
     /// Wakes `news` once there is something to read at `offset`; until the watch is dropped.
-    pub(crate) fn watch(self: &Arc<Self>, offset: Offset, news: &Arc<Notify>) -> Watch {
-        let id = self.lock().polls.add(offset.saturating_add(1), Arc::clone(news));
-        Watch { partition: Arc::clone(self), id }
+    pub(crate) fn watch(self: &Arc<Self>, offset: Offset, news: &Arc<Notify>) -> Option<Watch> {
+        let add = |state: &mut State| {
+            Ok::<_, ErrorCode>(state.polls.add(offset.saturating_add(1), Arc::clone(news)))
+        };
+        let id = self.with(add).ok()?;
+        Some(Watch { partition: Arc::clone(self), id })
     }
 
     /// More of the log is on the disk: called by the flusher of the log's directory.
     pub(crate) fn on_durable(&self) {
-        let woken = self.lock().progress();
-        woken.wake(Ok(()));
+        if let Ok(woken) = self.with(|state| Ok::<_, ErrorCode>(state.progress())) {
+            woken.wake(Ok(()));
+        }
+    }
+
+    /// Tells everyone who waits that it is in vain: the disk failed.
+    pub(crate) fn on_offline(&self) {
+        if let Ok(woken) = self.with(|state| Ok::<_, ErrorCode>(state.everyone())) {
+            woken.wake(Err(ErrorCode::KafkaStorageError));
+        }
     }
 
     /// Compares the leader epoch that a client knows (-1: none) with ours (KIP-320).
     pub(crate) fn check_leader_epoch(&self, known: i32) -> Result<(), ErrorCode> {
-        self.lock().check_epoch(known)
+        self.with(|state| state.check_epoch(known))
     }
 
     /// Where a leadership term ended in this log.
-    pub(crate) fn end_of_epoch(&self, epoch: i32) -> EpochEnd {
-        let state = self.lock();
-        state.log.epochs().end_offset_for(epoch, state.log.log_end_offset())
+    pub(crate) fn end_of_epoch(&self, epoch: i32) -> Result<EpochEnd, ErrorCode> {
+        self.with(|state| Ok(state.log.epochs().end_offset_for(epoch, state.log.log_end_offset())))
     }
 
     /// The end of what a consumer may see.
     pub(crate) fn latest_offset(&self, isolation: Isolation) -> Result<OffsetFound, ErrorCode> {
-        let state = self.lock();
-        if !state.leader.knows_latest() {
-            return Err(ErrorCode::OffsetNotAvailable);
-        }
-        let offset = state.visible_end(isolation);
-        Ok(OffsetFound { offset, timestamp: NO_TIMESTAMP, leader_epoch: state.leader.epoch() })
+        self.with(|state| {
+            if !state.leader.knows_latest() {
+                return Err(ErrorCode::OffsetNotAvailable);
+            }
+            let (offset, leader_epoch) = (state.visible_end(isolation), state.leader.epoch());
+            Ok(OffsetFound { offset, timestamp: NO_TIMESTAMP, leader_epoch })
+        })
     }
 
     /// The first offset that still exists.
-    pub(crate) fn earliest_offset(&self) -> OffsetFound {
-        let state = self.lock();
-        let offset = state.log.log_start_offset();
-        OffsetFound { offset, timestamp: NO_TIMESTAMP, leader_epoch: state.log.epochs().epoch_of(offset) }
+    pub(crate) fn earliest_offset(&self) -> Result<OffsetFound, ErrorCode> {
+        self.with(|state| Ok(state.found_at(state.log.log_start_offset(), NO_TIMESTAMP)))
+    }
+
+    /// The first record at or after a time, among those that a consumer may see. Reads the log.
+    pub(crate) fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+        isolation: Isolation,
+    ) -> Result<OffsetFound, ErrorCode> {
+        self.with(|state| {
+            let end = state.visible_end(isolation);
+            let found = state.log.offset_for_timestamp(timestamp);
+            let found = found.map_err(|error| of_read(&error))?.filter(|at| at.offset < end);
+            Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+        })
+    }
+
+    /// The record with the largest timestamp; the first of them if there are several. Reads the log.
+    pub(crate) fn offset_of_max_timestamp(&self) -> Result<OffsetFound, ErrorCode> {
+        self.with(|state| {
+            let found = state.log.max_timestamp_offset().map_err(|error| of_read(&error))?;
+            Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+        })
+    }
+
+    /// Moves the log start forward (KIP-107); -1 is the high watermark. Returns the new log start.
+    pub(crate) fn delete_records(&self, offset: Offset) -> Result<Offset, ErrorCode> {
+        self.with(|state| {
+            let high_watermark = state.leader.high_watermark();
+            let target = if offset == -1 { high_watermark } else { offset };
+            if target < 0 || target > high_watermark {
+                return Err(ErrorCode::OffsetOutOfRange);
+            }
+            state.log.advance_log_start(target).map_err(|error| of_storage(&error))
+        })
+    }
+
+    /// Shows each producer that has written here.
+    pub(crate) fn producers<T>(
+        &self,
+        show: impl Fn(i64, &ProducerEntry) -> T,
+    ) -> Result<Vec<T>, ErrorCode> {
+        self.with(|state| {
+            Ok(state.log.producers().iter().map(|(id, entry)| show(id, entry)).collect())
+        })
+    }
+
+    /// Takes new settings, for what comes from now on.
+    pub(crate) fn set_config(&self, config: LogConfig, rules: BatchRules) {
+        let woken = self.with(|state| {
+            state.rules = Arc::new(rules);
+            state.log.set_config(config);
+            // With durability=page-cache everything written is settled at once.
+            Ok::<_, ErrorCode>(state.progress())
+        });
+        if let Ok(woken) = woken {
+            woken.wake(Ok(()));
+        }
+    }
+
+    /// The chores of a log: retention, roll by time, producer expiry.
+    pub(crate) fn maintain(&self, now_ms: i64) -> Result<RetentionOutcome, ErrorCode> {
+        self.with(|state| {
+            state.log.expire_producers(now_ms);
+            let high_watermark = state.leader.high_watermark();
+            let outcome = state.log.apply_retention(now_ms, high_watermark);
+            let outcome = outcome.map_err(|error| of_storage(&error))?;
+            let log_start = state.log.log_start_offset();
+            state.leader.on_log_start(log_start);
+            Ok(outcome)
+        })
+    }
+
+    /// Takes the log out, to be closed or deleted; everyone who waits hears that it is gone.
+    pub(crate) fn take_log(&self) -> Option<Log> {
+        let mut state = self.lock().take()?;
+        state.everyone().wake(Err(ErrorCode::NotLeaderOrFollower));
+        Some(state.log)
+    }
+
+    /// Runs `work` on the state, under the lock.
+    fn with<T, E: From<ErrorCode>>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self.lock().as_mut() {
+            Some(state) => work(state),
+            None => Err(ErrorCode::NotLeaderOrFollower.into()),
+        }
+    }
+
+    /// A panic while the lock was held was a bug of ours in a short section; the state is whole
+    /// enough to go on serving others, and the log checks itself.
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn fetch(&self, query: &FetchQuery) -> Result<Fetched, ErrorCode> {
+        self.check_epoch(query.current_leader_epoch)?;
+        let mut fetched = Fetched {
+            records: Bytes::new(),
+            cold: None,
+            high_watermark: self.leader.high_watermark(),
+            last_stable_offset: self.visible_end(Isolation::ReadCommitted),
+            log_start_offset: self.log.log_start_offset(),
+            diverging: None,
+        };
+        if query.last_fetched_epoch >= 0 {
+            fetched.diverging = self.divergence(query)?;
+        }
+        if fetched.diverging.is_none() {
+            let request = ReadRequest {
+                offset: query.offset,
+                max_bytes: query.max_bytes,
+                min_one: query.at_least_one,
+                up_to: self.visible_end(query.isolation),
+            };
+            let read = self.log.read(&request).map_err(|error| of_read(&error))?;
+            fetched.records = read.bytes;
+            fetched.cold = read.populate;
+        }
+        Ok(fetched)
+    }
+
+    /// How far this replica has come for good: with `durability=disk`, as far as its disk has.
+    fn settled(&self) -> Offset {
+        match self.log.config().durability {
+            Durability::Disk => self.log.durable_offset(),
+            Durability::PageCache => self.log.log_end_offset(),
+        }
+    }
+
     /// The log has come further, or its disk has: moves the high watermark and says who is done.
     fn progress(&mut self) -> Woken {
-        if !self.leader.on_local_progress(self.log.settled_offset()) {
-            return Woken::default();
+        let mut woken = Woken::default();
+        if self.leader.on_local_progress(self.settled()) {
+            let reached = self.leader.high_watermark();
+            self.log.set_high_watermark(reached);
+            woken.polls = self.polls.reached(reached);
+            for committer in self.commits.reached(reached) {
+                match committer.also_durable {
+                    Some(offset) => _ = self.durables.add(offset, committer),
+                    None => woken.commits.push(committer),
+                }
+            }
         }
-        let reached = self.leader.high_watermark();
-        self.log.set_high_watermark(reached);
-        Woken { commits: self.commits.reached(reached), polls: self.polls.reached(reached) }
+        if self.durables.len() > 0 {
+            woken.commits.extend(self.durables.reached(self.log.durable_offset()));
+        }
+        woken
+    }
+
+    /// What a producer's answer must wait for; `None` when nothing.
+    fn wait_for(&mut self, acks: Acks, appended: &Appended) -> Option<Commit> {
+        let next = appended.last_offset + 1;
+        let durable_at =
+            (appended.await_durable && self.log.durable_offset() < next).then_some(next);
+        let committed = self.leader.high_watermark() >= next;
+        let waits = match acks {
+            Acks::None => false,
+            Acks::Leader => durable_at.is_some(),
+            Acks::All => !committed || durable_at.is_some(),
+        };
+        if !waits {
+            return None;
+        }
+        let (sender, commit) = oneshot::channel();
+        let committer = Committer { sender, also_durable: durable_at };
+        match acks {
+            Acks::All if !committed => self.commits.add(next, committer),
+            _ => self.durables.add(next, committer),
+        };
+        Some(commit)
+    }
+
+    fn everyone(&mut self) -> Woken {
+        let mut commits = self.commits.drain();
+        commits.append(&mut self.durables.drain());
+        Woken { commits, polls: self.polls.drain() }
     }
 
     fn check_epoch(&self, known: i32) -> Result<(), ErrorCode> {
@@ -337,7 +411,8 @@ impl State {
 
     /// Where the reader's history ends in ours, when it is not a prefix of ours (KIP-595).
     fn divergence(&self, query: &FetchQuery) -> Result<Option<EpochEnd>, ErrorCode> {
-        let end = self.log.epochs().end_offset_for(query.last_fetched_epoch, self.log.log_end_offset());
+        let log_end = self.log.log_end_offset();
+        let end = self.log.epochs().end_offset_for(query.last_fetched_epoch, log_end);
         if end.is_undefined() {
             return Err(ErrorCode::OffsetOutOfRange);
         }
@@ -345,15 +420,15 @@ impl State {
         Ok(parts.then_some(end))
     }
 
-    fn last_stable_offset(&self) -> Offset {
-        let committed = self.leader.high_watermark();
-        self.log.first_unstable_offset().map_or(committed, |unstable| unstable.min(committed))
-    }
-
     fn visible_end(&self, isolation: Isolation) -> Offset {
         match isolation {
             Isolation::ReadUncommitted => self.leader.high_watermark(),
-            Isolation::ReadCommitted => self.last_stable_offset(),
+            Isolation::ReadCommitted => self.log.last_stable_offset(),
         }
+    }
+
+    fn found_at(&self, offset: Offset, timestamp: i64) -> OffsetFound {
+        let leader_epoch = self.log.epochs().epoch_at(offset).unwrap_or(-1);
+        OffsetFound { offset, timestamp, leader_epoch }
     }
 }

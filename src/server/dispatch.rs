@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use duramen_protocol::api::{self, ApiKey};
-use duramen_protocol::header::{RequestHeader, ResponseHeader};
+use duramen_protocol::frame;
+use duramen_protocol::header::RequestHeader;
 use duramen_protocol::messages::{Message, Request};
-use duramen_protocol::primitives::{Decoder, Encoder};
+use duramen_protocol::primitives::Decoder;
 
 use super::api as handlers;
 use super::context::{Peer, RequestContext, Services};
@@ -17,36 +18,133 @@ use super::metrics::ApiMetrics;
 use super::reply::Reply;
 
 /// The function that serves the frames of one connection.
-pub(crate) fn server(services: Arc<Services>, peer: Arc<Peer>) -> impl FnMut(Bytes) -> EncodedReply {
+pub(crate) fn server(
+    services: Arc<Services>,
+    peer: Arc<Peer>,
+) -> impl FnMut(Bytes) -> EncodedReply {
     move |frame| serve(&services, &peer, frame).unwrap_or_else(|reason| Reply::Close(reason.0))
 }
 
-fn serve(services: &Arc<Services>, peer: &Arc<Peer>, frame: Bytes) -> Result<EncodedReply, CloseReason> {
+fn serve(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    frame: Bytes,
+) -> Result<EncodedReply, CloseReason> {
     let mut body = Decoder::new(frame);
-    let header = RequestHeader::decode(&mut body).map_err(|error| CloseReason(error.to_string()))?;
-    let context = RequestContext {
-        services: Arc::clone(services),
-        peer: Arc::clone(peer),
-        api_version: header.api_version,
-        client_id: header.client_id,
-    };
+    let header =
+        RequestHeader::decode(&mut body).map_err(|error| CloseReason(error.to_string()))?;
+    let spec = api::spec(header.api)
+        .ok_or_else(|| CloseReason(format!("{} is not served here", header.api)))?;
+    if !spec.serves(header.version) {
+        if header.api == ApiKey::ApiVersions {
+            let answer = handlers::api_versions::unsupported();
+            return Ok(Reply::Now(encode(header.correlation_id, 0, &answer)));
+        }
+        let (api, version) = (header.api, header.version);
+        return Err(CloseReason(format!("{api} v{version} is not served, {} is", spec.versions())));
+    }
     let call = Call {
         correlation_id: header.correlation_id,
-        version: header.api_version,
         started: services.env.clock.now(),
-        metrics: services.metrics.api(header.api_key).cloned(),
-        context,
+        metrics: services.metrics.api(header.api).cloned(),
+        context: RequestContext {
+            services: Arc::clone(services),
+            peer: Arc::clone(peer),
+            api_version: header.version,
+        },
         body,
     };
-    route(header.api_key, call)
+    route(header.api, call)
+}
+
+macro_rules! routes {
+    ($( $key:ident => $module:ident, )*) => {
+        /// Hands a call to the handler of its API.
+        fn route(api: ApiKey, call: Call) -> Result<EncodedReply, CloseReason> {
+            match api {
+                $( ApiKey::$key => call.run(handlers::$module::handle), )*
+                other => Err(CloseReason(format!("{other} is not served here"))),
+            }
+        }
+
+        /// The APIs that have a handler.
+        #[cfg(test)]
+        const ROUTED: &[ApiKey] = &[$( ApiKey::$key ),*];
+    };
+}
+
+routes! {
+    Produce => produce,
+    Fetch => fetch,
+    ListOffsets => list_offsets,
+    Metadata => metadata,
+    FindCoordinator => find_coordinator,
+    ApiVersions => api_versions,
+    CreateTopics => create_topics,
+    DeleteTopics => delete_topics,
+    DeleteRecords => delete_records,
+    InitProducerId => init_producer_id,
+    OffsetForLeaderEpoch => offset_for_leader_epoch,
+    DescribeConfigs => describe_configs,
+    AlterConfigs => alter_configs,
+    DescribeLogDirs => describe_log_dirs,
+    CreatePartitions => create_partitions,
+    IncrementalAlterConfigs => incremental_alter_configs,
+    DescribeCluster => describe_cluster,
+    DescribeProducers => describe_producers,
+    ListConfigResources => list_config_resources,
+    DescribeTopicPartitions => describe_topic_partitions,
 }
 
 /// One request on its way to its handler.
 struct Call {
     correlation_id: i32,
-    version: i16,
     started: Duration,
     metrics: Option<ApiMetrics>,
     context: RequestContext,
     body: Decoder,
+}
+
+impl Call {
+    fn run<Q: Request + 'static>(
+        mut self,
+        handle: impl FnOnce(&RequestContext, Q) -> Reply<Q::Response>,
+    ) -> Result<EncodedReply, CloseReason>
+    where
+        Q::Response: Send + 'static,
+    {
+        let version = self.context.api_version;
+        let request =
+            Q::decode(&mut self.body, version).map_err(|error| CloseReason(error.to_string()))?;
+        let reply = handle(&self.context, request);
+        let Self { correlation_id, started, metrics, context, .. } = self;
+        Ok(reply.map(move |response| {
+            if let Some(metrics) = metrics {
+                metrics.answered(context.services.env.clock.now().saturating_sub(started));
+            }
+            encode(correlation_id, version, &response)
+        }))
+    }
+}
+
+fn encode<M: Message>(
+    correlation_id: i32,
+    version: i16,
+    response: &M,
+) -> Result<Answer, CloseReason> {
+    frame::response(version, correlation_id, response)
+        .map(|chunks| chunks.into_vec())
+        // Ours alone: a handler filled a field that this version can't carry.
+        .map_err(|error| CloseReason(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_api_of_the_table_has_a_handler_and_no_other() {
+        let served: Vec<ApiKey> = api::TABLE.iter().map(|spec| spec.key).collect();
+        assert_eq!(served, ROUTED);
+    }
 }

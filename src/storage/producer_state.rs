@@ -11,6 +11,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::records::BatchHeader;
+
 pub use super::producer_txn::{CompletedTxn, MarkerFacts};
 
 /// The producer id of a batch that has no producer.
@@ -85,6 +88,18 @@ pub enum ProducerError {
     },
 }
 
+impl ProducerError {
+    /// Kafka's error code.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::InvalidEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            Self::TransactionOpen { .. } => ErrorCode::InvalidTxnState,
+            Self::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        }
+    }
+}
+
 /// The part of a data batch's header that concerns its producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchFacts {
@@ -105,6 +120,19 @@ pub struct BatchFacts {
 }
 
 impl BatchFacts {
+    /// The facts of a batch that stands, or is about to, at `first_offset`.
+    pub fn of(header: &BatchHeader, first_offset: i64) -> Self {
+        Self {
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            first_offset,
+            last_offset: first_offset.saturating_add(i64::from(header.last_offset_delta)),
+            max_timestamp: header.max_timestamp,
+            transactional: header.is_transactional(),
+        }
+    }
+
     fn offset_delta(&self) -> i32 {
         i32::try_from(self.last_offset.saturating_sub(self.first_offset)).unwrap_or(i32::MAX)
     }
@@ -259,10 +287,9 @@ impl ProducerStates {
         if origin == Origin::Replica {
             return Ok(Verdict::New);
         }
-        if origin == Origin::Client {
-            if let Some(stored) = entry.duplicate_of(batch) {
-                return Ok(Verdict::Duplicate(stored));
-            }
+        let duplicate = || entry.duplicate_of(batch);
+        if let Some(stored) = (origin == Origin::Client).then(duplicate).flatten() {
+            return Ok(Verdict::Duplicate(stored));
         }
         let producer_id = batch.producer_id;
         if batch.producer_epoch < entry.epoch {
@@ -282,7 +309,7 @@ impl ProducerStates {
     /// A batch without a producer only moves the end offset.
     pub fn apply(&mut self, batch: &BatchFacts, now_ms: i64) {
         self.end_offset = batch.last_offset.saturating_add(1);
-        if batch.producer_id == NO_PRODUCER_ID {
+        if batch.producer_id < 0 {
             return;
         }
         let new = || ProducerEntry::new(batch.producer_epoch);

@@ -1,6 +1,5 @@
 //! The configs of an image: what was set, never the defaults.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -92,7 +91,7 @@ impl ConfigsImage {
     pub(in crate::metadata) fn unset(&mut self, resource: &ConfigResource, name: &str) {
         let Some(values) = self.by_resource.get(resource) else { return };
         let mut values = Arc::clone(values);
-        Arc::make_mut(&mut values).remove::<str>(name.borrow());
+        Arc::make_mut(&mut values).remove(name);
         if values.is_empty() {
             self.by_resource.remove(resource);
         } else {

@@ -19,7 +19,8 @@ pub(crate) fn handle(
     let mut response = OffsetForLeaderEpochResponse::default();
     for topic in request.topics {
         let key = TopicKey::Name(topic.topic.clone());
-        let partitions = topic.partitions.iter().map(|asked| look_up(context, &key, asked)).collect();
+        let partitions =
+            topic.partitions.iter().map(|asked| look_up(context, &key, asked)).collect();
         response.topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });
     }
     Reply::Now(response)
@@ -32,7 +33,7 @@ fn look_up(
 ) -> EpochEndOffset {
     let end = context.services.replicas.find(key, asked.partition).and_then(|partition| {
         partition.check_leader_epoch(asked.current_leader_epoch)?;
-        Ok(partition.end_of_epoch(asked.leader_epoch))
+        partition.end_of_epoch(asked.leader_epoch)
     });
     let mut answer = EpochEndOffset {
         partition: asked.partition,

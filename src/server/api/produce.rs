@@ -6,16 +6,14 @@ use std::time::Duration;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::NO_TIMESTAMP;
 use duramen_protocol::messages::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 
 use crate::replication::{Acks, Append, AppendFailure, Commit, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
 
-/// First version whose clients can read zstd (KIP-110).
-const ZSTD_VERSION: i16 = 7;
 /// First version that names topics by id (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
 
@@ -83,12 +81,7 @@ impl Producing<'_> {
             };
             partition_responses.push(answer);
         }
-        TopicProduceResponse {
-            name: data.name,
-            topic_id: data.topic_id,
-            partition_responses,
-            ..TopicProduceResponse::default()
-        }
+        TopicProduceResponse { name: data.name, topic_id: data.topic_id, partition_responses }
     }
 
     fn partition(
@@ -103,9 +96,9 @@ impl Producing<'_> {
             records,
             acks: self.acks,
             now_ms: self.now_ms,
-            zstd_allowed: self.context.api_version >= ZSTD_VERSION,
+            version: self.context.api_version,
         };
-        let outcome = partition.append(append)?;
+        let outcome = partition.append(&append)?;
         let metrics = &services.metrics;
         metrics.produced_bytes.inc_by(outcome.bytes);
         metrics.produced_batches.inc();
@@ -113,7 +106,7 @@ impl Producing<'_> {
         let answer = PartitionProduceResponse {
             index: data.index,
             base_offset: outcome.first_offset,
-            log_append_time_ms: outcome.log_append_time_ms.unwrap_or(NO_TIMESTAMP),
+            log_append_time_ms: outcome.log_append_time_ms,
             log_start_offset: outcome.log_start_offset,
             ..PartitionProduceResponse::default()
         };
@@ -153,9 +146,14 @@ fn refusal(index: i32, failure: AppendFailure) -> PartitionProduceResponse {
         base_offset: -1,
         log_append_time_ms: NO_TIMESTAMP,
         log_start_offset: failure.log_start_offset,
+        record_errors: failure.records.into_iter().map(record_error).collect(),
         error_message: failure.message.map(Into::into),
         ..PartitionProduceResponse::default()
     }
+}
+
+fn record_error((batch_index, message): (i32, String)) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage { batch_index, batch_index_error_message: Some(message.into()) }
 }
 
 fn refuse_all(request: ProduceRequest, error: ErrorCode) -> ProduceResponse {
@@ -167,7 +165,6 @@ fn refuse_all(request: ProduceRequest, error: ErrorCode) -> ProduceResponse {
             .iter()
             .map(|partition| refusal(partition.index, AppendFailure::from(error)))
             .collect(),
-        ..TopicProduceResponse::default()
     };
     let responses = request.topic_data.into_iter().map(topic).collect();
     ProduceResponse { responses, ..ProduceResponse::default() }

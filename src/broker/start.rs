@@ -1,0 +1,333 @@
+//! Starting, step by step.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, RwLock, Weak};
+use std::time::Duration;
+
+use duramen_protocol::text::Text;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use super::applier::Applier;
+use super::{Broker, Group, Parts, upkeep};
+use crate::config::listeners::HostPort;
+use crate::config::{BrokerConfig, ConfigError, Settings};
+use crate::controller::task::Bootstrap;
+use crate::controller::{self, Command, Controller, ControllerError, RegisterBroker, Reply};
+use crate::env::Env;
+use crate::http;
+use crate::metadata::image::brokers::Endpoint;
+use crate::metadata::loader::{self, LoaderOptions};
+use crate::raft::log::{FlushSignal, metadata_log_config, metadata_partition};
+use crate::raft::single::{self, SingleOptions};
+use crate::replication::Replicas;
+use crate::server::{self, Services};
+use crate::storage::{Hooks, Log, LogDir, LogDirOptions, OpenError, StorageError, UnrecoveredLog};
+
+/// How long the parts of one process may take to find each other.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A port can't be had.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// What was asked for.
+        address: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A log directory can't be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A log can't be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The metadata can't be brought up to date.
+    #[error("{0}")]
+    Metadata(String),
+}
+
+impl From<ControllerError> for StartError {
+    fn from(error: ControllerError) -> Self {
+        Self::Metadata(error.to_string())
+    }
+}
+
+/// Log directories that are open, and what lies in them.
+struct Opened {
+    dirs: Vec<LogDir>,
+    found: Vec<UnrecoveredLog>,
+    metadata_log: Log,
+    cluster_id: String,
+}
+
+/// Those who must hear from the threads of the log directories, once they exist.
+#[derive(Debug, Clone, Default)]
+struct Listening {
+    replicas: Arc<OnceLock<Weak<Replicas>>>,
+    metadata: FlushSignal,
+}
+
+/// Everything that is bound before any work is done.
+struct Doors {
+    clients: Vec<(String, TcpListener)>,
+    http: Option<TcpListener>,
+}
+
+pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartError> {
+    let config = Arc::new(BrokerConfig::resolve(&settings)?);
+    let doors = bind(&config).await?;
+    let listening = Listening::default();
+    let opened = {
+        let (env, config, listening) = (env.clone(), Arc::clone(&config), listening.clone());
+        tokio::task::spawn_blocking(move || open(&env, &config, &listening))
+            .await
+            .map_err(|error| StartError::Metadata(error.to_string()))??
+    };
+    let Opened { dirs, found, metadata_log, cluster_id } = opened;
+    let expiration_ms = config.log.producer_expiration_ms;
+    let replicas = Arc::new(Replicas::new(config.node_id, expiration_ms, dirs, found));
+    // Set once, here.
+    let _ = listening.replicas.set(Arc::downgrade(&replicas));
+
+    let (mut raft_group, mut followers, mut controllers) =
+        (Group::default(), Group::default(), Group::default());
+    let (raft, committed, driver) = single::new(SingleOptions {
+        node_id: config.node_id,
+        env: env.clone(),
+        dir: config.metadata.dir.join(metadata_partition().to_string()),
+        log: metadata_log,
+        flushed: listening.metadata.clone(),
+    });
+    raft_group.spawn(driver.run(raft_group.stop.clone()));
+
+    let shared_settings = Arc::new(RwLock::new(settings.clone()));
+    let (deltas, to_apply) = mpsc::channel(1);
+    let options = LoaderOptions { snapshot_after_bytes: config.metadata.snapshot_bytes };
+    let (metadata, loader) = loader::new(committed, raft.clone(), deltas, options);
+    let applier = Applier {
+        node_id: config.node_id,
+        replicas: Arc::clone(&replicas),
+        settings: Arc::clone(&shared_settings),
+        fallback: config.topic_defaults.clone(),
+    };
+    followers.spawn(applier.run(to_apply, followers.stop.clone()));
+    let stop = followers.stop.clone();
+    followers.spawn(async move {
+        if let Err(error) = loader.run(stop).await {
+            error!(%error, "metadata changes are no longer followed; restart the broker");
+        }
+    });
+
+    let (controller, task) = controller::task::new(
+        raft,
+        metadata.clone(),
+        controller_settings(&config, &settings),
+        env.random.clone(),
+    );
+    let (stop, bootstrap) = (
+        controllers.stop.clone(),
+        Bootstrap { cluster_id: cluster_id.clone(), features: Vec::new() },
+    );
+    controllers.spawn(async move {
+        if let Err(error) = task.run(bootstrap, stop).await {
+            error!(%error, "the controller has stopped; restart the broker");
+        }
+    });
+    let broker_epoch = register(&env, &config, &controller, &cluster_id, &doors).await?;
+
+    let services = Arc::new(Services::new(server::Handles {
+        env: env.clone(),
+        config: Arc::clone(&config),
+        settings: shared_settings,
+        replicas: Arc::clone(&replicas),
+        metadata: metadata.clone(),
+        controller,
+        broker_epoch,
+    }));
+    let upkeep =
+        upkeep::run(env, config.log.clone(), Arc::clone(&replicas), followers.stop.clone());
+    followers.spawn(upkeep);
+    let (doors, addresses, http_address) = open_doors(doors, &services)?;
+    let parts = Parts { doors, controller: controllers, followers, raft: raft_group, replicas };
+    Ok(Broker { addresses, http_address, cluster_id, parts })
+}
+
+async fn bind(config: &BrokerConfig) -> Result<Doors, StartError> {
+    let mut clients = Vec::new();
+    for listener in &config.listeners.clients {
+        let name = if listener.name.is_empty() { "PLAINTEXT" } else { &listener.name };
+        clients.push((name.to_owned(), bind_one(&listener.address, "--listen").await?));
+    }
+    let http = match &config.listeners.http {
+        Some(address) => Some(bind_one(address, "--http").await?),
+        None => None,
+    };
+    Ok(Doors { clients, http })
+}
+
+async fn bind_one(address: &HostPort, option: &str) -> Result<TcpListener, StartError> {
+    let host = if address.host.is_empty() { "0.0.0.0" } else { &address.host };
+    TcpListener::bind((host, address.port)).await.map_err(|error| {
+        let reason = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("the port is in use; stop what uses it, or choose another with {option}")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                format!("this user may not use the port; choose one above 1023 with {option}")
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                format!("this machine has no such address; choose another with {option}")
+            }
+            _ => error.to_string(),
+        };
+        StartError::Listen { address: address.to_string(), reason }
+    })
+}
+
+/// Opens the log directories and recovers the metadata log. Blocks.
+fn open(env: &Env, config: &BrokerConfig, listening: &Listening) -> Result<Opened, StartError> {
+    let mut opened: Vec<LogDir> = Vec::new();
+    let mut found = Vec::new();
+    let mut paths = config.log.dirs.clone();
+    if !paths.contains(&config.metadata.dir) {
+        paths.push(config.metadata.dir.clone());
+    }
+    for path in &paths {
+        let cluster_id = opened.first().map(|dir| dir.meta().cluster_id.clone());
+        let options = LogDirOptions {
+            node_id: config.node_id,
+            cluster_id,
+            hooks: listening.hooks(),
+            ..LogDirOptions::default()
+        };
+        let dir = LogDir::open(env, path, options)?;
+        found.extend(dir.unrecovered()?);
+        opened.push(dir);
+    }
+    let cluster_id = opened.first().map(|dir| dir.meta().cluster_id.clone()).unwrap_or_default();
+    let at = found.iter().position(|log| *log.topic_partition() == metadata_partition());
+    let log_config = metadata_log_config(config.metadata.segment_bytes);
+    let id = duramen_protocol::ids::METADATA_TOPIC_ID;
+    let metadata_log = match at {
+        Some(at) => found.swap_remove(at).recover(id, log_config)?.log,
+        None => {
+            let home = opened.iter().find(|dir| dir.path() == config.metadata.dir);
+            home.ok_or(StorageError::Closed)?.create_log(&metadata_partition(), id, log_config)?
+        }
+    };
+    Ok(Opened { dirs: opened, found, metadata_log, cluster_id })
+}
+
+impl Listening {
+    fn hooks(&self) -> Hooks {
+        let (durable, offline) = (self.clone(), self.clone());
+        Hooks {
+            durable: Some(Arc::new(move |partition, _| {
+                if *partition == metadata_partition() {
+                    durable.metadata.wake();
+                } else if let Some(replicas) = durable.replicas() {
+                    replicas.on_durable(partition);
+                }
+            })),
+            offline: Some(Arc::new(move |path, _| {
+                offline.metadata.wake();
+                if let Some(replicas) = offline.replicas() {
+                    replicas.on_offline(path);
+                }
+            })),
+        }
+    }
+
+    fn replicas(&self) -> Option<Arc<Replicas>> {
+        self.replicas.get().and_then(Weak::upgrade)
+    }
+}
+
+fn controller_settings(config: &BrokerConfig, settings: &Settings) -> controller::decide::Settings {
+    controller::decide::Settings {
+        num_partitions: config.topics.partitions,
+        default_replication_factor: config.topics.replication_factor,
+        delete_topic_enable: config.topics.delete_enable,
+        node_id: config.node_id,
+        broker: settings.clone(),
+    }
+}
+
+/// Makes this broker known to the cluster; returns its broker epoch.
+async fn register(
+    env: &Env,
+    config: &BrokerConfig,
+    controller: &Controller,
+    cluster_id: &str,
+    doors: &Doors,
+) -> Result<i64, StartError> {
+    let endpoints = doors.clients.iter().map(|(name, listener)| {
+        let bound = listener.local_addr().ok();
+        let advertised = config.listeners.advertised_for(name);
+        let port = advertised.map_or(bound.map_or(0, |address| address.port()), |it| it.port);
+        let host = advertised.map_or_else(
+            || bound.map(|address| address.ip().to_string()).unwrap_or_default(),
+            |it| it.host.clone(),
+        );
+        Endpoint { name: Text::from(name.as_str()), host: host.into(), port, security_protocol: 0 }
+    });
+    let command = Command::RegisterBroker(RegisterBroker {
+        id: config.node_id,
+        cluster_id: Text::from(cluster_id),
+        incarnation_id: env.random.uuid(),
+        endpoints: endpoints.collect(),
+        features: BTreeMap::new(),
+        rack: config.rack.as_deref().map(Text::from),
+        log_dirs: Vec::new(),
+    });
+    match controller.submit_within(command, START_TIMEOUT).await? {
+        Reply::RegisterBroker(Ok(registered)) => Ok(registered.broker_epoch),
+        Reply::RegisterBroker(Err(refusal)) => {
+            Err(StartError::Metadata(refusal.message.to_string()))
+        }
+        _ => Err(StartError::Metadata(
+            "the controller gave an answer to another question".to_owned(),
+        )),
+    }
+}
+
+type OpenDoors = (Group, Vec<(String, SocketAddr)>, Option<SocketAddr>);
+
+/// Lets clients in.
+fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, StartError> {
+    let unusable = |error: std::io::Error| StartError::Listen {
+        address: "a listener".to_owned(),
+        reason: error.to_string(),
+    };
+    let mut group = Group::default();
+    let mut addresses = Vec::new();
+    for (name, listener) in doors.clients {
+        let address = listener.local_addr().map_err(unusable)?;
+        info!(listener = %name, %address, "serving kafka clients");
+        addresses.push((name.clone(), address));
+        let (services, stop) = (Arc::clone(services), group.stop.clone());
+        group.spawn(server::listener::serve(listener, name.into(), services, stop));
+    }
+    let mut http_address = None;
+    if let Some(listener) = doors.http {
+        let address = listener.local_addr().map_err(unusable)?;
+        info!(%address, "serving metrics and health over http");
+        http_address = Some(address);
+        let stop = group.stop.clone();
+        let probe = services.probe();
+        group.spawn(async move {
+            if let Err(error) = http::serve(listener, probe, stop.cancelled_owned()).await {
+                error!(%error, "the http listener has stopped");
+            }
+        });
+    }
+    Ok((group, addresses, http_address))
+}

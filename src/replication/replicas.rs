@@ -1,0 +1,329 @@
+//! The table of partitions on this broker, kept as the metadata says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::{TopicId, TopicPartition};
+use duramen_protocol::text::Text;
+use tracing::{error, info, warn};
+
+use super::partition::Partition;
+use super::topic_key::TopicKey;
+use crate::config::TopicConfig;
+use crate::metadata::MetadataDelta;
+use crate::storage::validate::BatchRules;
+use crate::storage::{Log, LogConfig, LogDir, StorageError, UnrecoveredLog};
+
+/// The partitions, by topic.
+#[derive(Debug, Default)]
+struct Table {
+    by_id: HashMap<TopicId, Hosted>,
+    by_name: HashMap<Text, TopicId>,
+}
+
+/// The partitions of one topic that are on this broker.
+#[derive(Debug)]
+struct Hosted {
+    partitions: BTreeMap<i32, Arc<Partition>>,
+}
+
+/// A log directory as others see it.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// It failed, and is not used before a restart.
+    pub(crate) offline: bool,
+    /// The partitions in it.
+    pub(crate) partitions: Vec<Arc<Partition>>,
+}
+
+/// The partitions of this broker.
+#[derive(Debug)]
+pub(crate) struct Replicas {
+    node_id: i32,
+    /// `producer.id.expiration.ms`.
+    producer_expiration_ms: i64,
+    /// Empty once closed.
+    dirs: RwLock<Vec<LogDir>>,
+    table: RwLock<Table>,
+    /// Logs that were found at start and that no metadata has asked for yet.
+    found: Mutex<HashMap<TopicPartition, UnrecoveredLog>>,
+}
+
+/// The settings of a topic by its name, as of the image that is being applied.
+pub(crate) type ConfigOf<'a> = &'a (dyn Fn(&str) -> TopicConfig + Sync);
+
+impl Replicas {
+    /// No partitions yet; `found` are the logs that lie in `dirs`.
+    pub(crate) fn new(
+        node_id: i32,
+        producer_expiration_ms: i64,
+        dirs: Vec<LogDir>,
+        found: Vec<UnrecoveredLog>,
+    ) -> Self {
+        let found = found.into_iter().map(|log| (log.topic_partition().clone(), log)).collect();
+        Self {
+            node_id,
+            producer_expiration_ms,
+            dirs: RwLock::new(dirs),
+            table: RwLock::default(),
+            found: Mutex::new(found),
+        }
+    }
+
+    /// A partition as a request names it.
+    pub(crate) fn find(&self, topic: &TopicKey, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let hosted = match topic {
+            TopicKey::Id(id) => table.by_id.get(id).ok_or(ErrorCode::UnknownTopicId)?,
+            TopicKey::Name(name) => {
+                let id = table.by_name.get(name.as_str());
+                id.and_then(|id| table.by_id.get(id)).ok_or(ErrorCode::UnknownTopicOrPartition)?
+            }
+        };
+        hosted.partitions.get(&index).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+
+    /// Makes this broker what `delta` says: logs opened or made, deleted, reconfigured. Blocks on
+    /// the disk. What fails is logged and stays missing; the rest is done.
+    pub(crate) fn apply(&self, delta: &MetadataDelta, config_of: ConfigOf<'_>) {
+        let mut wanted = Vec::new();
+        for change in delta.partitions() {
+            let name = TopicPartition::new(change.topic.name().clone(), change.index);
+            match change.after.filter(|partition| partition.has_replica(self.node_id)) {
+                None => self.remove(&name, change.topic.id()),
+                Some(after) if change.before.is_none_or(|it| !it.has_replica(self.node_id)) => {
+                    wanted.push((name, change.topic.id(), after.leader_epoch));
+                }
+                Some(_) => {}
+            }
+        }
+        self.open_all(wanted, config_of);
+    }
+
+    /// Gives every log the settings that `image` and the broker's own settings now make for it.
+    pub(crate) fn reconfigure(&self, topics: impl Iterator<Item = Text>, config_of: ConfigOf<'_>) {
+        for topic in topics {
+            for partition in self.of_topic(&topic) {
+                let config = config_of(&topic);
+                partition.set_config(self.log_config(&config), BatchRules::from(&config));
+            }
+        }
+    }
+
+    /// Opens partitions, several at once: recovery reads the unflushed tail of each.
+    fn open_all(&self, wanted: Vec<(TopicPartition, TopicId, i32)>, config_of: ConfigOf<'_>) {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len());
+        let queue = Mutex::new(wanted.into_iter());
+        let work = || {
+            while let Some((name, id, epoch)) = lock(&queue).next() {
+                let config = config_of(&name.topic);
+                match self.open(&name, id, self.log_config(&config)) {
+                    Ok(log) => self.lead(log, epoch, BatchRules::from(&config)),
+                    Err(error) => error!(partition = %name, %error, "cannot open a partition"),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
+
+    /// The log of a partition: the one found at start, or a new one.
+    fn open(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        config: LogConfig,
+    ) -> Result<Log, StorageError> {
+        let found = lock(&self.found).remove(name);
+        match found {
+            // A directory that lost its partition.metadata is taken for what its name says.
+            Some(found) if found.topic_id().is_none_or(|found| found == id) => {
+                Ok(found.recover(id, config)?.log)
+            }
+            Some(found) => {
+                warn!(partition = %name, "a log of another topic with this name is removed");
+                found.delete()?;
+                self.create(name, id, config)
+            }
+            None => self.create(name, id, config),
+        }
+    }
+
+    /// A new log in the directory with the fewest among those that work.
+    fn create(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        config: LogConfig,
+    ) -> Result<Log, StorageError> {
+        let dirs = self.dirs();
+        let working = dirs.iter().filter(|dir| !dir.is_offline());
+        let roomiest = working.min_by_key(|dir| dir.logs().len()).or(dirs.first());
+        roomiest.ok_or(StorageError::Closed)?.create_log(name, id, config)
+    }
+
+    fn log_config(&self, config: &TopicConfig) -> LogConfig {
+        LogConfig::of(config, self.producer_expiration_ms)
+    }
+
+    fn dirs(&self) -> RwLockReadGuard<'_, Vec<LogDir>> {
+        self.dirs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lead(&self, log: Log, leader_epoch: i32, rules: BatchRules) {
+        let name = log.topic_partition().clone();
+        match Partition::lead(log, leader_epoch, rules) {
+            Ok(partition) => self.insert(Arc::new(partition)),
+            Err(error) => error!(partition = %name, %error, "cannot lead a partition"),
+        }
+    }
+
+    fn insert(&self, partition: Arc<Partition>) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let (name, id) = (partition.name().clone(), partition.topic_id());
+        table.by_name.insert(name.topic.clone(), id);
+        let hosted = table.by_id.entry(id);
+        let hosted = hosted.or_insert_with(|| Hosted { partitions: BTreeMap::new() });
+        hosted.partitions.insert(name.partition, partition);
+    }
+
+    fn remove(&self, name: &TopicPartition, id: TopicId) {
+        let removed = {
+            let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(hosted) = table.by_id.get_mut(&id) else { return };
+            let removed = hosted.partitions.remove(&name.partition);
+            if hosted.partitions.is_empty() {
+                table.by_id.remove(&id);
+                if table.by_name.get(name.topic.as_str()) == Some(&id) {
+                    table.by_name.remove(name.topic.as_str());
+                }
+            }
+            removed
+        };
+        let Some(log) = removed.and_then(|partition| partition.take_log()) else { return };
+        if let Err(error) = self.delete(log) {
+            error!(partition = %name, %error, "cannot delete a log");
+        }
+    }
+
+    fn delete(&self, log: Log) -> Result<(), StorageError> {
+        let dirs = self.dirs();
+        let home = dirs.iter().find(|dir| dir.holds(&log));
+        home.ok_or(StorageError::Closed)?.delete_log(log)
+    }
+
+    /// Removes the logs that were found at start and that no metadata has asked for: their topics
+    /// were deleted while this broker was down.
+    pub(crate) fn remove_strays(&self) {
+        let found: Vec<_> = lock(&self.found).drain().collect();
+        for (name, log) in found {
+            info!(partition = %name, "a log that no topic owns is removed");
+            if let Err(error) = log.delete() {
+                error!(partition = %name, %error, "cannot remove a log that no topic owns");
+            }
+        }
+    }
+
+    /// More of a log is on the disk: called on the thread of its directory's flusher.
+    pub(crate) fn on_durable(&self, name: &TopicPartition) {
+        if let Ok(partition) = self.find(&TopicKey::Name(name.topic.clone()), name.partition) {
+            partition.on_durable();
+        }
+    }
+
+    /// A directory failed: whoever waits for its disk waits in vain.
+    pub(crate) fn on_offline(&self, path: &Path) {
+        for dir in self.directories().into_iter().filter(|dir| dir.path == path) {
+            dir.partitions.iter().for_each(|partition| partition.on_offline());
+        }
+    }
+
+    /// The chores of every log, and the checkpoints of every directory. Blocks on the disk.
+    pub(crate) fn maintain(&self, now_ms: i64) {
+        for partition in self.all() {
+            match partition.maintain(now_ms) {
+                Ok(outcome) if outcome.segments > 0 => info!(
+                    partition = %partition.name(), segments = outcome.segments, bytes = outcome.bytes,
+                    "retention let segments go"
+                ),
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(partition = %partition.name(), error = error.name(), "cannot maintain a log");
+                }
+            }
+        }
+    }
+
+    /// Writes the checkpoints of every directory. Blocks on the disk.
+    pub(crate) fn checkpoint(&self) {
+        for dir in self.dirs().iter().filter(|dir| !dir.is_offline()) {
+            if let Err(error) = dir.checkpoint() {
+                warn!(dir = %dir.path().display(), %error, "cannot write checkpoints");
+            }
+        }
+    }
+
+    /// Has the logs synced whose `flush.ms` ran out.
+    pub(crate) fn flush_due(&self, now_ms: i64) {
+        self.dirs().iter().for_each(|dir| dir.flush_due(now_ms));
+    }
+
+    /// The log directories and what is in them.
+    pub(crate) fn directories(&self) -> Vec<Directory> {
+        let partitions = self.all();
+        let in_dir = |dir: &LogDir| {
+            let here: Vec<TopicPartition> =
+                dir.logs().iter().map(|log| log.topic_partition().clone()).collect();
+            partitions.iter().filter(|partition| here.contains(partition.name())).cloned().collect()
+        };
+        self.dirs()
+            .iter()
+            .map(|dir| Directory {
+                path: dir.path().to_owned(),
+                offline: dir.is_offline(),
+                partitions: in_dir(dir),
+            })
+            .collect()
+    }
+
+    /// Every partition on this broker.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.by_id.values().flat_map(|hosted| hosted.partitions.values().cloned()).collect()
+    }
+
+    fn of_topic(&self, name: &str) -> Vec<Arc<Partition>> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let hosted = table.by_name.get(name).and_then(|id| table.by_id.get(id));
+        hosted.map(|hosted| hosted.partitions.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Closes every log and then every directory, so that the next start trusts them.
+    pub(crate) fn close(&self) {
+        for partition in self.all() {
+            let closed = partition.take_log().map_or(Ok(()), Log::close);
+            if let Err(error) = closed {
+                warn!(partition = %partition.name(), %error, "cannot close a log; the next start recovers it");
+            }
+        }
+        let dirs = std::mem::take(&mut *self.dirs.write().unwrap_or_else(PoisonError::into_inner));
+        for dir in dirs {
+            let path = dir.path().to_owned();
+            if let Err(error) = dir.close(-1) {
+                warn!(dir = %path.display(), %error, "cannot close a log directory; the next start recovers it");
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

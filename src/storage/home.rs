@@ -1,0 +1,142 @@
+//! What all logs of one directory share: the disk, the open files, the queues of its two threads,
+//! and whether the directory still can be trusted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use duramen_protocol::ids::TopicPartition;
+
+use crate::env::Env;
+
+use super::background::JobQueue;
+use super::checkpoints::Checkpoints;
+use super::error::StorageError;
+use super::file_cache::FileCache;
+use super::flusher::FlushQueue;
+use super::log_state::LogState;
+use super::segment::is_full;
+
+/// Called with a partition and its durable offset each time that rises.
+pub type DurableHook = Arc<dyn Fn(&TopicPartition, i64) + Send + Sync>;
+/// Called once, with the directory and the reason, when a directory goes offline.
+pub type OfflineHook = Arc<dyn Fn(&Path, &str) + Send + Sync>;
+
+/// Who is told what happens on the directory's own threads. The calls must be quick.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// A sync has made more of a log durable.
+    pub durable: Option<DurableHook>,
+    /// The directory failed: nothing in it will ever be durable again in this process.
+    pub offline: Option<OfflineHook>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+/// The shared part of a log directory.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) env: Env,
+    pub(super) path: PathBuf,
+    pub(super) files: FileCache,
+    pub(super) hooks: Hooks,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) flush_queue: FlushQueue,
+    pub(super) jobs: JobQueue,
+    /// Bytes appended to any log here since the start: what was written lately is in memory.
+    pub(super) written: AtomicU64,
+    /// How many of the last written bytes count as being in memory.
+    pub(super) hot_bytes: u64,
+    /// The first error.
+    failed: OnceLock<Arc<str>>,
+    logs: Mutex<BTreeMap<TopicPartition, Arc<LogState>>>,
+}
+
+impl Home {
+    pub(super) fn new(
+        env: Env,
+        path: PathBuf,
+        hooks: Hooks,
+        checkpoints: Checkpoints,
+        (open, hot): (usize, u64),
+    ) -> Self {
+        Self {
+            checkpoints,
+            files: FileCache::new(Arc::clone(&env.disk), open),
+            env,
+            path,
+            hooks,
+            flush_queue: FlushQueue::default(),
+            jobs: JobQueue::default(),
+            written: AtomicU64::new(0),
+            hot_bytes: hot,
+            failed: OnceLock::new(),
+            logs: Mutex::default(),
+        }
+    }
+
+    /// Refuses when the directory is offline.
+    pub(super) fn check(&self) -> Result<(), StorageError> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some(reason) => Err(self.offline(reason)),
+        }
+    }
+
+    pub(super) fn is_offline(&self) -> bool {
+        self.failed.get().is_some()
+    }
+
+    /// Why the directory is offline.
+    pub(super) fn failure(&self) -> Option<Arc<str>> {
+        self.failed.get().cloned()
+    }
+
+    /// Judges an I/O error: a full disk is a state that passes, anything else takes the directory
+    /// offline, because nobody can tell what the disk still holds (a second sync that succeeds
+    /// proves nothing).
+    pub(super) fn judge(&self, doing: &str, path: &Path, error: &io::Error) -> StorageError {
+        if is_full(error) {
+            return StorageError::NoSpace { path: self.path.clone() };
+        }
+        self.fail(doing, path, error)
+    }
+
+    /// Takes the directory offline for an error that even a full disk does not excuse: a sync
+    /// that failed has lost bytes already written.
+    pub(super) fn fail(&self, doing: &str, path: &Path, error: &io::Error) -> StorageError {
+        let reason: Arc<str> = format!("can't {doing} {}: {error}", path.display()).into();
+        let mut first = false;
+        let reason = self.failed.get_or_init(|| {
+            first = true;
+            reason
+        });
+        if first {
+            tracing::error!(dir = %self.path.display(), %reason, "log directory is offline");
+            if let Some(hook) = &self.hooks.offline {
+                hook(&self.path, reason);
+            }
+        }
+        self.offline(reason)
+    }
+
+    fn offline(&self, reason: &Arc<str>) -> StorageError {
+        StorageError::Offline { path: self.path.clone(), reason: Arc::clone(reason) }
+    }
+
+    /// Notes how many bytes were appended. Returns the bytes appended here ever.
+    pub(super) fn note_written(&self, bytes: u64) -> u64 {
+        self.written.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    pub(super) fn logs(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Arc<LogState>>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

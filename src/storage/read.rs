@@ -1,0 +1,141 @@
+//! Reading: find the batch, hand out a slice of the map.
+
+use bytes::Bytes;
+
+use crate::env::Populate;
+
+use super::damage::Damage;
+use super::error::{ReadError, StorageError};
+use super::log::Log;
+use super::segment::Segment;
+use super::walk::Found;
+
+/// What a reader wants.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRequest {
+    /// First offset wanted. The answer begins with the batch that holds it.
+    pub offset: i64,
+    /// Most bytes to return.
+    pub max_bytes: usize,
+    /// Return the first batch whole even when it is larger than `max_bytes`.
+    pub min_one: bool,
+    /// Return nothing at or above this offset.
+    pub up_to: i64,
+}
+
+/// What a reader gets: whole batches, but for the last one, which may be cut at the size bound.
+#[derive(Debug, Clone, Default)]
+pub struct LogRead {
+    /// The bytes as they are in the file. Empty when nothing is there yet.
+    pub bytes: Bytes,
+    /// Base offset of the first batch, or the offset asked for.
+    pub first_batch_offset: i64,
+    /// The bytes are in memory, because they were written lately.
+    pub hot: bool,
+    /// Brings the bytes into memory. When there is one, run it where blocking is allowed before
+    /// the bytes are touched or sent.
+    pub populate: Option<Populate>,
+}
+
+impl Log {
+    /// Reads from one segment. The bytes stay valid however the log changes afterwards.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read(&self, request: &ReadRequest) -> Result<LogRead, ReadError> {
+        self.check()?;
+        let offset = request.offset;
+        let (log_start, log_end) = (self.log_start_offset(), self.log_end_offset());
+        if offset < log_start || offset > log_end {
+            return Err(ReadError::OutOfRange { offset, log_start, log_end });
+        }
+        let nothing = LogRead { first_batch_offset: offset, hot: true, ..LogRead::default() };
+        let limit = request.up_to.min(log_end);
+        if offset >= limit {
+            return Ok(nothing);
+        }
+        // A segment may end before the offset where compaction took records: the next one then.
+        for (index, segment) in self.segments.iter().enumerate().skip(self.segment_at(offset)) {
+            if segment.base >= limit {
+                break;
+            }
+            if let Some(found) = self.find(segment, offset)? {
+                let end = self.end_position(index, segment, limit)?;
+                return self.take(segment, &found, end, request);
+            }
+        }
+        Ok(nothing)
+    }
+
+    /// Where in `segment` the batches below `limit` end.
+    fn end_position(&self, index: usize, segment: &Segment, limit: i64) -> Result<u64, ReadError> {
+        if limit >= self.segment_end(index) {
+            return Ok(segment.len);
+        }
+        Ok(self.find(segment, limit)?.map_or(segment.len, |found| found.position))
+    }
+
+    fn take(
+        &self,
+        segment: &Segment,
+        first: &Found,
+        end: u64,
+        request: &ReadRequest,
+    ) -> Result<LogRead, ReadError> {
+        let start = first.position;
+        let bound = start.saturating_add(request.max_bytes as u64);
+        let end = match end.min(bound) {
+            _ if end < first.end() => start,
+            at if at >= first.end() => at,
+            _ if request.min_one => first.end(),
+            _ => start,
+        };
+        let written = self.home.written.load(std::sync::atomic::Ordering::Relaxed);
+        let hot = self.hot.is_hot((segment.base, start), written, self.home.hot_bytes);
+        let (files, window) = (&self.home.files, u64::from(self.config.segment_bytes));
+        let window = if self.is_active(segment) { window } else { segment.len };
+        let bytes = segment.slice(files, start, end, window);
+        let bytes = bytes.map_err(|error| self.unreadable(segment, &error))?;
+        let populate = if hot || bytes.is_empty() {
+            None
+        } else {
+            let populate = segment.populate(files, start, end, window);
+            Some(populate.map_err(|error| self.unreadable(segment, &error))?)
+        };
+        Ok(LogRead { bytes, first_batch_offset: first.header.base_offset, hot, populate })
+    }
+
+    fn is_active(&self, segment: &Segment) -> bool {
+        self.active().is_some_and(|active| active.base == segment.base)
+    }
+
+    /// The first batch of `segment` that ends at or after `offset`.
+    pub(super) fn find(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
+        let found = segment.find(&*self.home.env.disk, &self.home.files, offset);
+        let found = found.map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => self.found_damaged(segment, offset),
+            _ => self.unreadable(segment, &error),
+        })?;
+        let next = found.map_or(i64::MAX, |found| found.header.base_offset);
+        let lost = |damage: &&Damage| damage.first <= offset && offset < damage.next.min(next);
+        match self.damage.iter().find(lost) {
+            Some(Damage { first, next, .. }) => {
+                Err(ReadError::Damaged { first: *first, next: *next })
+            }
+            None => Ok(found),
+        }
+    }
+
+    /// Damage that nobody knew of: all that is sure is that it ends with the segment.
+    pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
+        let next = self.segments.iter().find(|later| later.base > segment.base);
+        let next = next.map_or(self.log_end_offset(), |later| later.base);
+        tracing::error!(log = %self.topic_partition(), offset, segment = segment.base, "found damage");
+        ReadError::Damaged { first: offset, next }
+    }
+
+    pub(super) fn unreadable(&self, segment: &Segment, error: &std::io::Error) -> ReadError {
+        let error: StorageError = self.home.judge("read", segment.file.path(), error);
+        error.into()
+    }
+}

@@ -1,0 +1,122 @@
+//! The files of one log as they lie in its directory.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::env::Disk;
+
+use super::atomic_file::{self, DELETED, TEMPORARY};
+use super::producer_snapshot;
+use super::producer_state::ProducerStates;
+use super::segment::{Segment, base_of, file_name};
+
+/// What recovery finds.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// Segments by base offset.
+    pub(super) segments: Vec<SegmentFiles>,
+    /// Offsets of producer snapshots, in order.
+    pub(super) snapshots: Vec<i64>,
+}
+
+/// The `.log` file of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SegmentFiles {
+    pub(super) base: i64,
+    pub(super) len: u64,
+    /// Last write, in ms since 1970, where the disk tells.
+    pub(super) modified_ms: Option<i64>,
+}
+
+impl Files {
+    /// Lists the files, and removes what a crash left half done.
+    pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        let entries = disk.list(dir)?;
+        for entry in &entries {
+            let name = entry.name.as_str();
+            if name.ends_with(TEMPORARY) || name.ends_with(DELETED) || name.ends_with(".cleaned") {
+                atomic_file::remove(disk, &dir.join(name))?;
+            } else if let Some(base) = base_of(name, "log") {
+                let (len, modified_ms) = (entry.len, entry.modified_ms);
+                files.segments.push(SegmentFiles { base, len, modified_ms });
+            } else if let Some(offset) = base_of(name, "snapshot") {
+                files.snapshots.push(offset);
+            }
+        }
+        files.segments.sort_by_key(|segment| segment.base);
+        files.snapshots.sort_unstable();
+        // Indexes whose log is gone.
+        for entry in &entries {
+            let base = ["index", "timeindex", "txnindex"]
+                .iter()
+                .find_map(|extension| base_of(&entry.name, extension));
+            let has_log =
+                |base: &i64| files.segments.binary_search_by_key(base, |file| file.base).is_ok();
+            if base.is_some_and(|base| !has_log(&base)) {
+                atomic_file::remove(disk, &dir.join(&entry.name))?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// The producers of a snapshot; `None` if it can't be believed.
+    pub(super) fn read_snapshot(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        offset: i64,
+        (now_ms, expiration_ms): (i64, i64),
+    ) -> io::Result<Option<ProducerStates>> {
+        let bytes = atomic_file::read(disk, &dir.join(file_name(offset, "snapshot")))?;
+        let decode =
+            |bytes: Vec<u8>| producer_snapshot::decode(&bytes, offset, now_ms, expiration_ms).ok();
+        Ok(bytes.and_then(decode))
+    }
+
+    /// Removes a snapshot. Returns its path.
+    pub(super) fn remove_snapshot(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        offset: i64,
+    ) -> io::Result<PathBuf> {
+        self.snapshots.retain(|snapshot| *snapshot != offset);
+        let path = dir.join(file_name(offset, "snapshot"));
+        atomic_file::remove(disk, &path)?;
+        Ok(path)
+    }
+
+    /// Removes the snapshots that describe no part of a log from `range.0` to `range.1`.
+    pub(super) fn remove_stray_snapshots(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        range: (i64, i64),
+        segments: &VecDeque<Segment>,
+    ) -> io::Result<()> {
+        let mut gone = producer_snapshot::out_of_range(&self.snapshots, range.0, range.1);
+        let kept: Vec<i64> =
+            self.snapshots.iter().filter(|offset| !gone.contains(offset)).copied().collect();
+        let bases: Vec<i64> = segments.iter().map(|segment| segment.base).collect();
+        gone.extend(producer_snapshot::strays(&kept, &bases));
+        let paths = gone.into_iter().map(|offset| dir.join(file_name(offset, "snapshot")));
+        paths.into_iter().try_for_each(|path| atomic_file::remove(disk, &path))
+    }
+
+    /// Removes the files of whole segments, the newest first: what is left has no gap.
+    pub(super) fn remove_segments(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        bases: &[i64],
+    ) -> io::Result<()> {
+        for base in bases.iter().rev() {
+            for path in Segment::file_names(dir, *base) {
+                atomic_file::remove(disk, &path)?;
+            }
+        }
+        Ok(())
+    }
+}

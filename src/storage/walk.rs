@@ -1,0 +1,194 @@
+//! Walks the batches of a segment file by their headers, through a small window: what a reader
+//! needs to find a batch, and recovery to check all of them. Lengths are bounded by what the file
+//! has before anything is read.
+
+use std::io;
+
+use duramen_protocol::records::batch::{BatchHeader, HEADER_LEN};
+
+use crate::env::DiskFile;
+
+/// A batch found by its header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// Where it begins in the file.
+    pub(super) position: u64,
+    pub(super) header: BatchHeader,
+}
+
+impl Found {
+    /// Bytes of the whole batch.
+    pub(super) fn size(&self) -> u64 {
+        self.header.size() as u64
+    }
+
+    /// Where the next batch begins.
+    pub(super) fn end(&self) -> u64 {
+        self.position + self.size()
+    }
+}
+
+/// What stands at a position.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A batch, whole as far as its length says.
+    Batch(Found),
+    /// The end of the bytes to walk.
+    End,
+    /// No batch.
+    Broken(Fault),
+}
+
+/// Why there is no batch at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Fewer bytes than the header announces, or than a header has.
+    Cut,
+    /// Nothing but zeros: reserved space that was never written.
+    Zeros,
+    /// Not a header: wrong format or impossible length.
+    NotABatch,
+    /// The checksum disagrees.
+    Checksum,
+    /// The offsets do not continue those before.
+    Offsets,
+    /// The leader epoch is older than the one before.
+    Epoch,
+}
+
+/// The batches of a file between two positions.
+pub(super) struct Walk<'a> {
+    file: &'a dyn DiskFile,
+    position: u64,
+    end: u64,
+    /// Damaged stretches, known and passed over: from and to.
+    holes: &'a [(u64, u64)],
+    window: Vec<u8>,
+    /// Position of the window, and how much of it is filled.
+    at: u64,
+    filled: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Walks `file` from `position`, where a batch must begin, to `end`, reading `window` bytes
+    /// at a time: a page to look around, more to read everything.
+    pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64, window: usize) -> Self {
+        let window = vec![0; window.max(HEADER_LEN)];
+        Self { file, position, end, holes: &[], window, at: 0, filled: 0 }
+    }
+
+    /// Passes over these stretches of the file.
+    pub(super) fn over(mut self, holes: &'a [(u64, u64)]) -> Self {
+        self.holes = holes;
+        self
+    }
+
+    /// Where the next batch should begin.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Goes to another position.
+    pub(super) fn seek(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// The batch at the current position; goes past it if there is one.
+    pub(super) fn step(&mut self) -> io::Result<Step> {
+        if let Some((_, to)) = self.holes.iter().find(|(from, _)| *from == self.position) {
+            self.position = *to;
+        }
+        if self.position >= self.end {
+            return Ok(Step::End);
+        }
+        let position = self.position;
+        let left = self.end - position;
+        let bytes = self.bytes(position, HEADER_LEN)?;
+        let Ok(header) = BatchHeader::parse(bytes) else {
+            let fault = match bytes {
+                _ if bytes.iter().all(|byte| *byte == 0) => Fault::Zeros,
+                short if short.len() < HEADER_LEN => Fault::Cut,
+                _ => Fault::NotABatch,
+            };
+            return Ok(Step::Broken(fault));
+        };
+        let found = Found { position, header };
+        if found.size() > left {
+            return Ok(Step::Broken(Fault::Cut));
+        }
+        self.position = found.end();
+        Ok(Step::Batch(found))
+    }
+
+    /// Whether the bytes of a batch have the checksum that its header claims.
+    pub(super) fn checksum_holds(&mut self, found: &Found) -> io::Result<bool> {
+        // The sum covers all from the attributes on; it is taken piece by piece, so that a large
+        // batch needs no large buffer.
+        let mut position = found.position + 21;
+        let mut sum = 0;
+        while position < found.end() {
+            let left = usize::try_from(found.end() - position).unwrap_or(usize::MAX);
+            let bytes = self.bytes(position, left.min(self.window.len()))?;
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            sum = crc32c::crc32c_append(sum, bytes);
+            position += bytes.len() as u64;
+        }
+        Ok(sum == found.header.crc)
+    }
+
+    /// The next place from the current position on where a whole batch stands that `is_wanted`:
+    /// a search byte by byte, for after damage. Goes past that batch.
+    pub(super) fn resync(
+        &mut self,
+        is_wanted: impl Fn(&Found) -> bool,
+    ) -> io::Result<Option<Found>> {
+        while self.position < self.end {
+            let position = self.position;
+            let window = self.ahead(position)?;
+            // A header has its magic 16 bytes in.
+            let candidates = window.get(16..).unwrap_or_default();
+            let Some(skip) = candidates.iter().position(|byte| *byte == 2) else {
+                let step = window.len().saturating_sub(16).max(1);
+                self.position += step as u64;
+                continue;
+            };
+            self.position += skip as u64;
+            let at = self.position;
+            if let Step::Batch(found) = self.step()? {
+                if is_wanted(&found) && self.checksum_holds(&found)? {
+                    return Ok(Some(found));
+                }
+            }
+            self.position = at + 1;
+        }
+        Ok(None)
+    }
+
+    /// What the window holds from `position` on: at least a header, but at the end.
+    fn ahead(&mut self, position: u64) -> io::Result<&[u8]> {
+        let start = position.checked_sub(self.at).and_then(|n| usize::try_from(n).ok());
+        let held = start.map_or(0, |start| self.filled.saturating_sub(start));
+        self.bytes(position, if held >= HEADER_LEN { held } else { self.window.len() })
+    }
+
+    /// Up to `len` bytes from `position` on; fewer only at the end.
+    fn bytes(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
+        let len = len.min(left).min(self.window.len());
+        let offset = position.checked_sub(self.at).and_then(|n| usize::try_from(n).ok());
+        let start = match offset.filter(|start| start.saturating_add(len) <= self.filled) {
+            Some(start) => start,
+            None => {
+                let want = self.window.len().min(left);
+                let room = self.window.get_mut(..want).unwrap_or_default();
+                self.filled = self.file.read_at(room, position)?;
+                self.at = position;
+                0
+            }
+        };
+        let end = (start + len).min(self.filled);
+        Ok(self.window.get(start..end).unwrap_or_default())
+    }
+}

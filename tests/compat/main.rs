@@ -1,0 +1,43 @@
+//! Real clients against the real binary: each module is a client, each case one thing a user does
+//! with it. Cases share one node and keep to topics of their own; what kills nodes starts its own.
+//!
+//! A case whose client is not on this machine is skipped aloud (`scripts/clients` installs them).
+//! `DURAMEN_COMPAT_REFERENCE=1` runs the same cases against Apache Kafka itself, which proves the
+//! cases; with `DURAMEN_COMPAT_CAPTURE=FOLDER` too, the frames on the wire are recorded.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test, with a runner of its own that prints"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod aiokafka;
+mod confluent;
+mod java;
+mod java_tools;
+mod kafka_python;
+mod kcat;
+mod kill_loop;
+mod runner;
+mod tools;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cases = [
+        kcat::CASES,
+        kafka_python::CASES,
+        aiokafka::CASES,
+        confluent::CASES,
+        java::CASES,
+        kill_loop::CASES,
+    ];
+    runner::run(&cases.concat())
+}

@@ -1,0 +1,161 @@
+//! The clients on this machine, and how each is run: with a deadline, its output kept.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use crate::java_tools::JavaTools;
+use crate::runner::Need;
+use crate::support::eventually;
+use crate::support::reference::cache;
+
+/// How long one command of a client may take.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// What was found.
+pub struct Tools {
+    kcat: Option<PathBuf>,
+    python: Option<PathBuf>,
+    jars: Option<PathBuf>,
+    java: Mutex<Option<JavaTools>>,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Output {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+
+    /// The output of a command that must succeed.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.text(), self.err);
+        self
+    }
+}
+
+impl Tools {
+    pub fn find() -> Self {
+        let python = cache().join("venv/bin/python");
+        let jars = cache().join("kafka-tools");
+        Self {
+            kcat: on_path("kcat"),
+            python: python.exists().then_some(python),
+            jars: (jars.join(".stamp").exists() && on_path("java").is_some()).then_some(jars),
+            java: Mutex::new(None),
+        }
+    }
+
+    /// Why a case cannot run, if it cannot.
+    pub fn missing(&self, need: Need) -> Option<String> {
+        let (there, what) = match need {
+            Need::Nothing => (true, ""),
+            Need::Kcat => (self.kcat.is_some(), "kcat"),
+            Need::Python => (self.python.is_some(), "the Python clients"),
+            Need::Java => (self.jars.is_some(), "java with Apache Kafka's tools"),
+        };
+        (!there).then(|| format!("{what} not found: run scripts/clients, which says why"))
+    }
+
+    /// Runs kcat with these arguments and this standard input.
+    pub fn kcat(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = Command::new(self.kcat.as_ref().expect("kcat was found"));
+        command.args(arguments);
+        run(command, input)
+    }
+
+    /// Runs one scenario of a script in tests/compat/python.
+    pub fn python(&self, script: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.python.as_ref().expect("python was found"));
+        command.arg(folder().join("python").join(script)).args(arguments);
+        run(command, b"")
+    }
+
+    /// Runs this Python source.
+    pub fn python_source(&self, source: &str) -> Output {
+        let mut command = Command::new(self.python.as_ref().expect("python was found"));
+        command.arg("-c").arg(source);
+        run(command, b"")
+    }
+
+    /// Runs one of Apache Kafka's tools in a JVM of its own: one that closes only as it exits.
+    pub fn java_alone(&self, class: &str, arguments: &[&str]) -> Output {
+        let jars = self.jars.as_ref().expect("java was found");
+        let mut command = Command::new("java");
+        command.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.arg(format!("{}/*", jars.display())).arg(class).args(arguments);
+        run(command, b"")
+    }
+
+    /// Runs one of Apache Kafka's tools, by its class. They take turns in one JVM.
+    pub fn java(&self, class: &str, arguments: &[&str], input: Option<&Path>) -> Output {
+        let mut guard = self.java.lock().unwrap_or_else(|poison| {
+            let mut guard = poison.into_inner();
+            *guard = None; // the JVM of a case that failed half-way is not trusted
+            guard
+        });
+        self.java.clear_poison();
+        let jars = self.jars.as_ref().expect("java was found");
+        let tools = guard.get_or_insert_with(|| JavaTools::start(jars));
+        tools.run(class, arguments, input, DEADLINE)
+    }
+}
+
+/// tests/compat
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat")
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Runs a command to its end, at most `DEADLINE`.
+pub fn run(mut command: Command, input: &[u8]) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut stdin = child.stdin.take().expect("piped");
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut stderr = child.stderr.take().expect("piped");
+    let input = input.to_owned();
+    let feed = thread::spawn(move || stdin.write_all(&input));
+    let out = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stdout.read_to_end(&mut bytes);
+        bytes
+    });
+    let err = thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = stderr.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let pid = child.id();
+    let mut status = None;
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually(&format!("{command:?} ends"), DEADLINE, || {
+            status = child.try_wait().expect("the process can be asked");
+            status
+        })
+    }));
+    if ended.is_err() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let _ = feed.join();
+    let (out, err) = (out.join().expect("read"), err.join().expect("read"));
+    let Some(status) = status else {
+        panic!("{command:?} (pid {pid}) did not end: {}\n{err}", String::from_utf8_lossy(&out));
+    };
+    Output { code: status.code().unwrap_or(-1), out, err }
+}

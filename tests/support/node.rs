@@ -1,0 +1,183 @@
+//! One broker as a real process on free loopback ports, with a directory of its own. It is killed
+//! when the value is dropped.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::eventually;
+use super::reference::Reference;
+
+/// How long a node may take from its start to its first answer (Apache Kafka needs seconds).
+const READY: Duration = Duration::from_secs(60);
+
+/// A running broker: Duramen, or Apache Kafka when the tests are proved on the reference.
+#[derive(Debug)]
+pub struct Node {
+    child: Option<Child>,
+    kind: Kind,
+    settings: Vec<String>,
+    port: u16,
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Duramen { http: u16 },
+    Reference(Reference),
+}
+
+impl Node {
+    /// Starts a node with Kafka-style `name=value` settings and waits until it answers.
+    pub fn start(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let kind = match Reference::wanted() {
+            Some(jars) => Kind::Reference(Reference::new(jars, folder.path())),
+            None => Kind::Duramen { http: free_port() },
+        };
+        let port = match &kind {
+            Kind::Reference(reference) => reference.client_port(),
+            Kind::Duramen { .. } => free_port(),
+        };
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut node = Self { child: None, kind, settings, port, folder };
+        node.restart();
+        node
+    }
+
+    /// Whether this is Apache Kafka, on which the tests themselves are proved.
+    pub fn is_reference(&self) -> bool {
+        matches!(self.kind, Kind::Reference(_))
+    }
+
+    /// `localhost:port`, for `bootstrap.servers`.
+    pub fn bootstrap(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    /// `127.0.0.1:port` of the HTTP listener; none on the reference.
+    pub fn http(&self) -> Option<String> {
+        match self.kind {
+            Kind::Duramen { http } => Some(format!("127.0.0.1:{http}")),
+            Kind::Reference(_) => None,
+        }
+    }
+
+    /// Where the node keeps its logs.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What the node has printed so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.output_path()).unwrap_or_default()
+    }
+
+    /// Starts the process again on the same directory and ports, and waits until it answers.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "stop or kill the node first");
+        self.child = Some(self.command().spawn().expect("the broker starts"));
+        if let Kind::Reference(reference) = &mut self.kind {
+            reference.start_proxy();
+        }
+        let child = self.child.as_mut().expect("just started");
+        let port = match &self.kind {
+            Kind::Reference(reference) => reference.broker_port(),
+            Kind::Duramen { .. } => self.port,
+        };
+        let log = self.folder.path().join("node.log");
+        eventually("the node answers ApiVersions", READY, || {
+            let gone = child.try_wait().expect("the process can be asked");
+            assert!(
+                gone.is_none(),
+                "the node ended with {gone:?}: {}",
+                fs::read_to_string(&log).unwrap_or_default()
+            );
+            answers(port).then_some(())
+        });
+    }
+
+    /// Ends the process at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the process can be killed");
+            child.wait().expect("the process ends");
+        }
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits for it.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the node runs");
+        let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
+        assert!(asked.success(), "the node is gone already");
+        eventually("the node stops after SIGTERM", Duration::from_secs(30), || {
+            child.try_wait().expect("the process can be asked")
+        })
+    }
+
+    /// The process id; the node runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
+    }
+
+    fn output_path(&self) -> PathBuf {
+        self.folder.path().join("node.log")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match &self.kind {
+            Kind::Reference(reference) => reference.command(&self.data(), &self.settings),
+            Kind::Duramen { http } => self.duramen(*http),
+        };
+        let log = open_log(&self.output_path());
+        let errors = log.try_clone().expect("a second handle of the log");
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        command
+    }
+
+    fn duramen(&self, http: u16) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));
+        command.arg("serve").arg("--data").arg(self.data());
+        command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
+        command.arg("--http").arg(format!("127.0.0.1:{http}"));
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        command
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn open_log(path: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(path).expect("the node's log file")
+}
+
+/// Whether a broker on `port` answers an ApiVersions request of version 0.
+fn answers(port: u16) -> bool {
+    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+    let ask = || -> std::io::Result<[u8; 10]> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(&REQUEST)?;
+        let mut answer = [0; 10];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|[_, _, _, _, correlation @ .., _, _]| correlation == [0, 0, 0, 7])
+}
