@@ -136,9 +136,9 @@ impl ClientError {
 
 fn remedy_of(code: ErrorCode) -> Remedy {
     match code {
-        ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::FencedInstanceId => {
-            Remedy::Fenced
-        }
+        ErrorCode::ProducerFenced
+        | ErrorCode::InvalidProducerEpoch
+        | ErrorCode::FencedInstanceId => Remedy::Fenced,
         code if code.is_retriable() => Remedy::Retry,
         _ => Remedy::Change,
     }
@@ -156,9 +156,13 @@ fn advice_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::NotEnoughReplicas | ErrorCode::NotEnoughReplicasAfterAppend => {
             "too few replicas are in sync: start the missing brokers, or lower min.insync.replicas"
         }
-        ErrorCode::InvalidReplicationFactor => "use a replication factor up to the number of brokers",
+        ErrorCode::InvalidReplicationFactor => {
+            "use a replication factor up to the number of brokers"
+        }
         ErrorCode::KafkaStorageError => "a disk of the broker failed or is full: see its log",
-        ErrorCode::OffsetOutOfRange => "that offset was deleted or never written: see the topic's offsets",
+        ErrorCode::OffsetOutOfRange => {
+            "that offset was deleted or never written: see the topic's offsets"
+        }
         ErrorCode::UnsupportedVersion => "the broker is older than this client for that request",
         _ => return None,
     })

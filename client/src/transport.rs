@@ -99,9 +99,14 @@ mod tests {
             ("[::1]", "[::1]:9092"),
             (" host:1 ", "host:1"),
         ] {
-            assert_eq!(Address::parse(text).map(|a| a.to_string()).as_deref(), Some(want), "{text}");
+            assert_eq!(
+                Address::parse(text).map(|a| a.to_string()).as_deref(),
+                Some(want),
+                "{text}"
+            );
         }
-        for text in ["", ":9092", "host:", "host:x", "host:99999", "host:0", "::1", "[::1", "a b:1"] {
+        for text in ["", ":9092", "host:", "host:x", "host:99999", "host:0", "::1", "[::1", "a b:1"]
+        {
             assert_eq!(Address::parse(text), None, "{text}");
         }
     }

@@ -56,9 +56,7 @@ impl Applier {
     /// The broker's settings as of the image, for everyone.
     fn take_settings(&self, delta: &MetadataDelta) -> Settings {
         let configs = delta.after().configs();
-        let texts = |resource: &ConfigResource| -> Texts {
-            configs.of(resource).iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-        };
+        let texts = |resource: &ConfigResource| -> Texts { (*configs.of(resource)).clone() };
         let mut shared = self.settings.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *shared = shared.with_dynamic(
             texts(&ConfigResource::cluster()),
@@ -69,7 +67,6 @@ impl Applier {
 
     fn config_of(&self, settings: &Settings, image: &MetadataImage, topic: &str) -> TopicConfig {
         let own = image.configs().topic(topic);
-        let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         TopicConfig::resolve(settings, &own).unwrap_or_else(|error| {
             error!(topic, %error, "the settings of a topic can't be used; it has the broker's");
             self.fallback.clone()
@@ -84,6 +81,8 @@ fn changed_topics(delta: &MetadataDelta, node_id: i32) -> Vec<Text> {
     if delta.configs().any(|resource| own.contains(resource)) {
         return topics.iter().map(|topic| topic.name().clone()).collect();
     }
-    let changed = delta.configs().filter(|resource| **resource == ConfigResource::topic(resource.name.clone()));
+    let changed = delta
+        .configs()
+        .filter(|resource| **resource == ConfigResource::topic(resource.name.clone()));
     changed.map(|resource| resource.name.clone()).collect()
 }

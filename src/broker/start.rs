@@ -1,8 +1,8 @@
 //! Starting, step by step.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use duramen_protocol::text::Text;
@@ -20,7 +20,6 @@ use crate::env::Env;
 use crate::http;
 use crate::metadata::image::brokers::Endpoint;
 use crate::metadata::loader::{self, LoaderOptions};
-use crate::metadata::{MetadataWatch, MetadataImage};
 use crate::raft::log::{FlushSignal, metadata_log_config, metadata_partition};
 use crate::raft::single::{self, SingleOptions};
 use crate::replication::Replicas;
@@ -133,7 +132,10 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         controller_settings(&config, &settings),
         env.random.clone(),
     );
-    let (stop, bootstrap) = (controllers.stop.clone(), Bootstrap { cluster_id: cluster_id.clone(), features: Vec::new() });
+    let (stop, bootstrap) = (
+        controllers.stop.clone(),
+        Bootstrap { cluster_id: cluster_id.clone(), features: Vec::new() },
+    );
     controllers.spawn(async move {
         if let Err(error) = task.run(bootstrap, stop).await {
             error!(%error, "the controller has stopped; restart the broker");
@@ -150,7 +152,8 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         controller,
         broker_epoch,
     }));
-    let upkeep = upkeep::run(env, config.log.clone(), Arc::clone(&replicas), followers.stop.clone());
+    let upkeep =
+        upkeep::run(env, config.log.clone(), Arc::clone(&replicas), followers.stop.clone());
     followers.spawn(upkeep);
     let (doors, addresses, http_address) = open_doors(doors, &services)?;
     let parts = Parts { doors, controller: controllers, followers, raft: raft_group, replicas };
@@ -281,15 +284,18 @@ async fn register(
         cluster_id: Text::from(cluster_id),
         incarnation_id: env.random.uuid(),
         endpoints: endpoints.collect(),
-        features: std::collections::BTreeMap::new(),
+        features: BTreeMap::new(),
         rack: config.rack.as_deref().map(Text::from),
         log_dirs: Vec::new(),
-        fenced: false,
     });
     match controller.submit_within(command, START_TIMEOUT).await? {
         Reply::RegisterBroker(Ok(registered)) => Ok(registered.broker_epoch),
-        Reply::RegisterBroker(Err(refusal)) => Err(StartError::Metadata(refusal.message.to_string())),
-        _ => Err(StartError::Metadata("the controller gave an answer to another question".to_owned())),
+        Reply::RegisterBroker(Err(refusal)) => {
+            Err(StartError::Metadata(refusal.message.to_string()))
+        }
+        _ => Err(StartError::Metadata(
+            "the controller gave an answer to another question".to_owned(),
+        )),
     }
 }
 

@@ -2,14 +2,26 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`raw`] | what was typed: file, environment, `--set` |
+//! | [`properties`] | Kafka's properties files |
 //! | [`table`] | THE table: every setting's name, type, default, bounds, meaning |
 //! | [`setting`] | what a row of the table says |
 //! | [`value`] | from the text of a value to the value |
 //! | [`settings`] | the layers in which settings are given, and which one holds |
 //! | [`topic`] | [`TopicConfig`], the checked settings of a topic |
+//! | [`checked`] | [`BrokerConfig`], the checked settings of a broker |
+//! | [`listeners`] | what a node listens on and what it advertises |
+//! | [`describe`] | what `DescribeConfigs` tells |
+//! | [`docs`] | the page made from the table |
 //! | [`error`] | what can be wrong |
 
+pub mod checked;
+pub mod describe;
+pub mod docs;
 pub mod error;
+pub mod listeners;
+pub mod properties;
+pub mod raw;
 mod reader;
 pub mod setting;
 pub mod settings;
@@ -17,6 +29,8 @@ pub mod table;
 pub mod topic;
 pub mod value;
 
+pub use checked::BrokerConfig;
 pub use error::ConfigError;
+pub use raw::RawConfig;
 pub use settings::{Settings, Texts};
 pub use topic::{Durability, TargetCompression, TopicConfig};

@@ -1,5 +1,7 @@
 //! Reads settings by name into Rust types, for the typed structs.
 
+use std::time::Duration;
+
 use super::error::ConfigError;
 use super::setting::Level;
 use super::settings::{Settings, Texts};
@@ -58,6 +60,17 @@ impl<'a> Reader<'a> {
     /// A number that the table bounds to be at least 0.
     pub(super) fn size(&self, name: &str) -> Result<u32, ConfigError> {
         self.value(name, |value| u32::try_from(number(value)?).ok())
+    }
+
+    /// Bytes; `None` when the number is negative, which stands for no limit.
+    pub(super) fn bytes(&self, name: &str) -> Result<Option<u64>, ConfigError> {
+        Ok(u64::try_from(self.long(name)?).ok())
+    }
+
+    /// Milliseconds; `None` when the number is negative or the largest, which stands for never.
+    pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, ConfigError> {
+        let ms = Some(self.long(name)?).filter(|ms| *ms < i64::MAX);
+        Ok(ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
     }
 
     pub(super) fn double(&self, name: &str) -> Result<f64, ConfigError> {

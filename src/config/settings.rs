@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use duramen_protocol::text::Text;
+
 use super::error::ConfigError;
 use super::setting::{Level, Setting, Synonym};
 use super::table;
 use super::value::{Value, parse};
 
 /// Settings by name, as typed.
-pub type Texts = BTreeMap<String, String>;
+pub type Texts = BTreeMap<Text, Text>;
 
 /// Where a value comes from, with Kafka's code in `DescribeConfigs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +45,7 @@ pub struct Given {
     /// The setting there, perhaps a synonym.
     pub name: &'static str,
     /// The value as it stands there, in that setting's unit.
-    pub value: String,
+    pub value: Text,
     /// Which layer.
     pub source: Source,
     /// How many units of the asked setting one unit of this one is.
@@ -99,7 +101,7 @@ impl Settings {
             let row = table::find(Level::Broker, link.name);
             if let Some(value) = row.and_then(|row| row.default) {
                 let (name, factor, source) = (link.name, link.factor, Source::Default);
-                places.push(Given { name, value: value.to_owned(), source, factor });
+                places.push(Given { name, value: value.into(), source, factor });
             }
         }
         places

@@ -142,7 +142,7 @@ impl TopicConfig {
         for name in own.keys() {
             if table::find(Level::Topic, name).is_none() {
                 let nearest = table::nearest(Level::Topic, name).map(str::to_owned);
-                return Err(ConfigError::UnknownTopicSetting { name: name.clone(), nearest });
+                return Err(ConfigError::UnknownTopicSetting { name: name.to_string(), nearest });
             }
         }
         let config = Self::read(&Reader::topic(settings, own))?;

@@ -67,7 +67,9 @@ fn of_producer(error: &ProducerError) -> ErrorCode {
 /// The code for a log that can't be written or is gone.
 pub(crate) fn of_storage(error: &StorageError) -> ErrorCode {
     match error {
-        StorageError::Offline { .. } | StorageError::NoSpace { .. } => ErrorCode::KafkaStorageError,
+        StorageError::Offline { .. }
+        | StorageError::NoSpace { .. }
+        | StorageError::Exists { .. } => ErrorCode::KafkaStorageError,
         StorageError::Closed => ErrorCode::NotLeaderOrFollower,
     }
 }

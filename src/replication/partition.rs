@@ -20,7 +20,8 @@ use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
 use crate::storage::validate::{self, BatchRules, Refusal};
 use crate::storage::{
-    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadRequest, StorageError,
+    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadRequest, RetentionOutcome,
+    StorageError,
 };
 
 /// A partition that this broker leads.
@@ -92,7 +93,11 @@ impl Woken {
 
 impl Partition {
     /// Leads the partition that `log` holds, at `leader_epoch`.
-    pub(crate) fn lead(mut log: Log, leader_epoch: i32, rules: BatchRules) -> Result<Self, StorageError> {
+    pub(crate) fn lead(
+        mut log: Log,
+        leader_epoch: i32,
+        rules: BatchRules,
+    ) -> Result<Self, StorageError> {
         log.assign_epoch(leader_epoch)?;
         let leader = Leader::new(leader_epoch, log.high_watermark(), log.log_end_offset());
         let (name, topic_id, handle) =
@@ -128,11 +133,12 @@ impl Partition {
     /// Appends a producer's batch. The bytes are checked before the lock is taken; under it they
     /// get their offsets and go to the file in one write.
     pub(crate) fn append(&self, append: &Append) -> Result<AppendOutcome, AppendFailure> {
-        let rules = self.with(|state| Ok(Arc::clone(&state.rules)))?;
-        let refused = |refusal: Refusal| AppendFailure::refused(&refusal, self.log.log_start_offset());
+        let rules = self.with(|state| Ok::<_, ErrorCode>(Arc::clone(&state.rules)))?;
+        let refused =
+            |refusal: Refusal| AppendFailure::refused(&refusal, self.log.log_start_offset());
         validate::check_codec_for_version(&append.records, append.version).map_err(refused)?;
-        let batch =
-            validate::check_client_batch(&append.records, &rules, append.now_ms).map_err(refused)?;
+        let batch = validate::check_client_batch(&append.records, &rules, append.now_ms)
+            .map_err(refused)?;
         let (appended, commit, woken) = self.with(|state| {
             let leader_epoch = state.leader.epoch();
             let info = AppendInfo { leader_epoch, now_ms: append.now_ms, origin: Origin::Client };
@@ -151,7 +157,11 @@ impl Partition {
             log_append_time_ms: appended.log_append_time,
             log_start_offset: appended.log_start_offset,
             bytes: if written { batch.size() as u64 } else { 0 },
-            records: if written { u64::try_from(batch.header.record_count).unwrap_or(0) } else { 0 },
+            records: if written {
+                u64::try_from(batch.header.record_count).unwrap_or(0)
+            } else {
+                0
+            },
             commit,
         })
     }
@@ -217,10 +227,10 @@ impl Partition {
         isolation: Isolation,
     ) -> Result<OffsetFound, ErrorCode> {
         self.with(|state| {
-            let found = state.log.offset_for_timestamp(timestamp).map_err(|error| of_read(&error))?;
             let end = state.visible_end(isolation);
-            let visible = found.filter(|at| at.offset < end);
-            Ok(visible.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
+            let found = state.log.offset_for_timestamp(timestamp);
+            let found = found.map_err(|error| of_read(&error))?.filter(|at| at.offset < end);
+            Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
         })
     }
 
@@ -240,8 +250,7 @@ impl Partition {
             if target < 0 || target > high_watermark {
                 return Err(ErrorCode::OffsetOutOfRange);
             }
-            state.log.advance_log_start(target).map_err(|error| of_storage(&error))?;
-            Ok(state.log.log_start_offset())
+            state.log.advance_log_start(target).map_err(|error| of_storage(&error))
         })
     }
 
@@ -250,7 +259,9 @@ impl Partition {
         &self,
         show: impl Fn(i64, &ProducerEntry) -> T,
     ) -> Result<Vec<T>, ErrorCode> {
-        self.with(|state| Ok(state.log.producers().iter().map(|(id, entry)| show(id, entry)).collect()))
+        self.with(|state| {
+            Ok(state.log.producers().iter().map(|(id, entry)| show(id, entry)).collect())
+        })
     }
 
     /// Takes new settings, for what comes from now on.
@@ -267,14 +278,15 @@ impl Partition {
     }
 
     /// The chores of a log: retention, roll by time, producer expiry.
-    pub(crate) fn maintain(&self, now_ms: i64) -> Result<(), ErrorCode> {
+    pub(crate) fn maintain(&self, now_ms: i64) -> Result<RetentionOutcome, ErrorCode> {
         self.with(|state| {
             state.log.expire_producers(now_ms);
             let high_watermark = state.leader.high_watermark();
-            state.log.apply_retention(now_ms, high_watermark).map_err(|error| of_storage(&error))?;
+            let outcome = state.log.apply_retention(now_ms, high_watermark);
+            let outcome = outcome.map_err(|error| of_storage(&error))?;
             let log_start = state.log.log_start_offset();
             state.leader.on_log_start(log_start);
-            Ok(())
+            Ok(outcome)
         })
     }
 

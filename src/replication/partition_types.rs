@@ -109,7 +109,6 @@ pub(crate) struct Fetched {
     pub(crate) diverging: Option<EpochEnd>,
 }
 
-
 /// An offset that was looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OffsetFound {

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::partition::Partition;
 use super::topic_key::TopicKey;
 use crate::config::TopicConfig;
-use crate::metadata::{MetadataDelta, MetadataImage, TopicImage};
+use crate::metadata::MetadataDelta;
 use crate::storage::validate::BatchRules;
 use crate::storage::{Log, LogConfig, LogDir, StorageError, UnrecoveredLog};
 
@@ -26,7 +26,6 @@ struct Table {
 /// The partitions of one topic that are on this broker.
 #[derive(Debug)]
 struct Hosted {
-    name: Text,
     partitions: BTreeMap<i32, Arc<Partition>>,
 }
 
@@ -137,10 +136,18 @@ impl Replicas {
     }
 
     /// The log of a partition: the one found at start, or a new one.
-    fn open(&self, name: &TopicPartition, id: TopicId, config: LogConfig) -> Result<Log, StorageError> {
+    fn open(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        config: LogConfig,
+    ) -> Result<Log, StorageError> {
         let found = lock(&self.found).remove(name);
         match found {
-            Some(found) if found.topic_id() == Some(id) => found.recover(config),
+            // A directory that lost its partition.metadata is taken for what its name says.
+            Some(found) if found.topic_id().is_none_or(|found| found == id) => {
+                Ok(found.recover(id, config)?.log)
+            }
             Some(found) => {
                 warn!(partition = %name, "a log of another topic with this name is removed");
                 found.delete()?;
@@ -151,7 +158,12 @@ impl Replicas {
     }
 
     /// A new log in the directory with the fewest among those that work.
-    fn create(&self, name: &TopicPartition, id: TopicId, config: LogConfig) -> Result<Log, StorageError> {
+    fn create(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        config: LogConfig,
+    ) -> Result<Log, StorageError> {
         let dirs = self.dirs();
         let working = dirs.iter().filter(|dir| !dir.is_offline());
         let roomiest = working.min_by_key(|dir| dir.logs().len()).or(dirs.first());
@@ -168,13 +180,6 @@ impl Replicas {
 
     fn lead(&self, log: Log, leader_epoch: i32, rules: BatchRules) {
         let name = log.topic_partition().clone();
-        for damage in log.damage() {
-            let (first, next) = (damage.first, damage.next);
-            error!(
-                partition = %name, first, next, file = %damage.path.display(), position = damage.position,
-                "records are damaged on the disk and can't be read; the others can",
-            );
-        }
         match Partition::lead(log, leader_epoch, rules) {
             Ok(partition) => self.insert(Arc::new(partition)),
             Err(error) => error!(partition = %name, %error, "cannot lead a partition"),
@@ -186,7 +191,7 @@ impl Replicas {
         let (name, id) = (partition.name().clone(), partition.topic_id());
         table.by_name.insert(name.topic.clone(), id);
         let hosted = table.by_id.entry(id);
-        let hosted = hosted.or_insert_with(|| Hosted { name: name.topic, partitions: BTreeMap::new() });
+        let hosted = hosted.or_insert_with(|| Hosted { partitions: BTreeMap::new() });
         hosted.partitions.insert(name.partition, partition);
     }
 
@@ -215,13 +220,12 @@ impl Replicas {
         home.ok_or(StorageError::Closed)?.delete_log(log)
     }
 
-    /// Logs that lie in the directories and that the metadata does not know: topics deleted while
-    /// this broker was down. They are removed.
-    pub(crate) fn remove_strays(&self, image: &MetadataImage) {
+    /// Removes the logs that were found at start and that no metadata has asked for: their topics
+    /// were deleted while this broker was down.
+    pub(crate) fn remove_strays(&self) {
         let found: Vec<_> = lock(&self.found).drain().collect();
         for (name, log) in found {
-            let known = image.topics().by_name(&name.topic).map(|topic: &Arc<TopicImage>| topic.id());
-            info!(partition = %name, known = known.is_some(), "a log that no topic owns is removed");
+            info!(partition = %name, "a log that no topic owns is removed");
             if let Err(error) = log.delete() {
                 error!(partition = %name, %error, "cannot remove a log that no topic owns");
             }
@@ -245,20 +249,31 @@ impl Replicas {
     /// The chores of every log, and the checkpoints of every directory. Blocks on the disk.
     pub(crate) fn maintain(&self, now_ms: i64) {
         for partition in self.all() {
-            if let Err(error) = partition.maintain(now_ms) {
-                warn!(partition = %partition.name(), error = error.name(), "cannot maintain a log");
+            match partition.maintain(now_ms) {
+                Ok(outcome) if outcome.segments > 0 => info!(
+                    partition = %partition.name(), segments = outcome.segments, bytes = outcome.bytes,
+                    "retention let segments go"
+                ),
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(partition = %partition.name(), error = error.name(), "cannot maintain a log");
+                }
             }
         }
     }
 
-    /// Writes the checkpoints of every directory and syncs logs whose `flush.ms` ran out.
-    pub(crate) fn checkpoint(&self, now_ms: i64) {
+    /// Writes the checkpoints of every directory. Blocks on the disk.
+    pub(crate) fn checkpoint(&self) {
         for dir in self.dirs().iter().filter(|dir| !dir.is_offline()) {
-            dir.flush_due(now_ms);
             if let Err(error) = dir.checkpoint() {
                 warn!(dir = %dir.path().display(), %error, "cannot write checkpoints");
             }
         }
+    }
+
+    /// Has the logs synced whose `flush.ms` ran out.
+    pub(crate) fn flush_due(&self, now_ms: i64) {
+        self.dirs().iter().for_each(|dir| dir.flush_due(now_ms));
     }
 
     /// The log directories and what is in them.

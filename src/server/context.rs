@@ -1,56 +1,117 @@
 //! What a handler is given: who asks, and handles to the floors below.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-
-use duramen_protocol::text::Text;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::budget::ByteBudget;
+use super::cold_reads::ColdReads;
 use super::connection::Limits;
 use super::fetch_session::FetchSessions;
 use super::metrics::Metrics;
-use crate::config::BrokerConfig;
+use super::producer_ids::ProducerIds;
+use crate::config::{BrokerConfig, Settings};
 use crate::controller::Controller;
 use crate::env::Env;
 use crate::metadata::{MetadataImage, MetadataWatch};
 use crate::replication::Replicas;
 
-/// The bounds of the server as a whole.
-#[derive(Debug, Clone)]
-pub(crate) struct ServerLimits {
-    /// The bounds of each connection.
-    pub(crate) connection: Limits,
-    /// Open connections at most (`max.connections`).
-    pub(crate) connections_max: i64,
-}
+/// A frame that was begun must be complete within this time, plus what a slow link needs.
+const FRAME_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Handles to everything that serves requests; one per broker.
+/// The floors below, as the broker hands them over.
 #[derive(Debug)]
-pub(crate) struct Services {
+pub(crate) struct Handles {
     /// Time, disk, randomness.
     pub(crate) env: Env,
     /// The settings this broker was started with.
     pub(crate) config: Arc<BrokerConfig>,
+    /// The broker's settings with what was changed at run time.
+    pub(crate) settings: Arc<RwLock<Settings>>,
     /// The partitions on this broker.
     pub(crate) replicas: Arc<Replicas>,
     /// The cluster as of the last applied metadata record.
     pub(crate) metadata: MetadataWatch,
     /// The active controller.
     pub(crate) controller: Controller,
-    /// Incremental fetch sessions; held for short critical sections only.
-    pub(crate) sessions: Mutex<FetchSessions>,
+    /// Number of this broker's registration.
+    pub(crate) broker_epoch: i64,
+}
+
+/// Everything that serves requests; one per broker.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// Time, disk, randomness.
+    pub(crate) env: Env,
+    /// The settings this broker was started with.
+    pub(crate) config: Arc<BrokerConfig>,
+    settings: Arc<RwLock<Settings>>,
+    /// The partitions on this broker.
+    pub(crate) replicas: Arc<Replicas>,
+    metadata: MetadataWatch,
+    /// The active controller.
+    pub(crate) controller: Controller,
+    /// Ids for idempotent producers.
+    pub(crate) producer_ids: ProducerIds,
+    /// The gate to the blocking pool for what is not in memory.
+    pub(crate) cold_reads: ColdReads,
     /// What is counted.
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Metrics,
     /// Memory for large frames.
     pub(crate) budget: ByteBudget,
-    /// Bounds.
-    pub(crate) limits: ServerLimits,
+    /// The bounds of each connection.
+    pub(crate) limits: Limits,
+    sessions: Mutex<FetchSessions>,
 }
 
 impl Services {
+    /// Serves with these handles.
+    pub(crate) fn new(handles: Handles) -> Self {
+        let Handles { env, config, settings, replicas, metadata, controller, broker_epoch } =
+            handles;
+        let network = &config.network;
+        let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let limits = Limits {
+            frame_bytes_max: bytes(network.request_max_bytes.into()),
+            in_flight_max: bytes(network.inflight_requests_max.into()),
+            answer_bytes_max: bytes(network.inflight_bytes_max),
+            idle: network.idle_max.unwrap_or(Duration::MAX),
+            frame_deadline: FRAME_DEADLINE,
+        };
+        Self {
+            budget: ByteBudget::new(network.queued_bytes_max.map_or(usize::MAX, bytes)),
+            sessions: Mutex::new(FetchSessions::new(bytes(network.fetch_sessions_max.into()))),
+            producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+            cold_reads: ColdReads::default(),
+            metrics: Metrics::new(),
+            limits,
+            env,
+            config,
+            settings,
+            replicas,
+            metadata,
+            controller,
+        }
+    }
+
     /// The cluster as this broker sees it now.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
         self.metadata.current()
+    }
+
+    /// The broker's settings as they are now.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Incremental fetch sessions, for a short critical section.
+    pub(crate) fn sessions(&self) -> MutexGuard<'_, FetchSessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This node's id.
+    pub(crate) fn node_id(&self) -> i32 {
+        self.config.node_id
     }
 }
 
@@ -59,8 +120,6 @@ impl Services {
 pub(crate) struct Peer {
     /// The address that the client connected to: what it is told to use, unless one is advertised.
     pub(crate) local: SocketAddr,
-    /// Where the client is.
-    pub(crate) remote: SocketAddr,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
 }
@@ -74,6 +133,4 @@ pub(crate) struct RequestContext {
     pub(crate) peer: Arc<Peer>,
     /// Version of the request, within the range served.
     pub(crate) api_version: i16,
-    /// The name that the client gives itself.
-    pub(crate) client_id: Option<Text>,
 }

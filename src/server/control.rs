@@ -14,15 +14,8 @@ pub(crate) async fn submit(
     timeout_ms: i32,
 ) -> Result<Reply, Refusal> {
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-    let reply = context.services.controller.submit(command);
-    match tokio::time::timeout(timeout, reply).await {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(error)) => Err(Refusal::from(error)),
-        Err(_) => Err(Refusal::new(
-            ErrorCode::RequestTimedOut,
-            "the controller did not finish in time; the change may still happen",
-        )),
-    }
+    let reply = context.services.controller.submit_within(command, timeout).await;
+    reply.map_err(|error| Refusal::new(error.code, error.message))
 }
 
 /// The refusal for a reply of the wrong kind, which only a bug of ours can cause.
@@ -31,7 +24,9 @@ pub(crate) fn mismatched() -> Refusal {
 }
 
 /// The code and the message of a result, as responses carry them.
-pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> (i16, Option<duramen_protocol::text::Text>) {
+pub(crate) fn outcome<T>(
+    result: &Result<T, Refusal>,
+) -> (i16, Option<duramen_protocol::text::Text>) {
     match result {
         Ok(_) => (ErrorCode::None.code(), None),
         Err(refusal) => (refusal.code.code(), Some(refusal.message.clone())),

@@ -18,13 +18,21 @@ use super::metrics::ApiMetrics;
 use super::reply::Reply;
 
 /// The function that serves the frames of one connection.
-pub(crate) fn server(services: Arc<Services>, peer: Arc<Peer>) -> impl FnMut(Bytes) -> EncodedReply {
+pub(crate) fn server(
+    services: Arc<Services>,
+    peer: Arc<Peer>,
+) -> impl FnMut(Bytes) -> EncodedReply {
     move |frame| serve(&services, &peer, frame).unwrap_or_else(|reason| Reply::Close(reason.0))
 }
 
-fn serve(services: &Arc<Services>, peer: &Arc<Peer>, frame: Bytes) -> Result<EncodedReply, CloseReason> {
+fn serve(
+    services: &Arc<Services>,
+    peer: &Arc<Peer>,
+    frame: Bytes,
+) -> Result<EncodedReply, CloseReason> {
     let mut body = Decoder::new(frame);
-    let header = RequestHeader::decode(&mut body).map_err(|error| CloseReason(error.to_string()))?;
+    let header =
+        RequestHeader::decode(&mut body).map_err(|error| CloseReason(error.to_string()))?;
     let spec = api::spec(header.api)
         .ok_or_else(|| CloseReason(format!("{} is not served here", header.api)))?;
     if !spec.serves(header.version) {
@@ -43,7 +51,6 @@ fn serve(services: &Arc<Services>, peer: &Arc<Peer>, frame: Bytes) -> Result<Enc
             services: Arc::clone(services),
             peer: Arc::clone(peer),
             api_version: header.version,
-            client_id: header.client_id,
         },
         body,
     };
@@ -120,7 +127,11 @@ impl Call {
     }
 }
 
-fn encode<M: Message>(correlation_id: i32, version: i16, response: &M) -> Result<Answer, CloseReason> {
+fn encode<M: Message>(
+    correlation_id: i32,
+    version: i16,
+    response: &M,
+) -> Result<Answer, CloseReason> {
     frame::response(version, correlation_id, response)
         .map(|chunks| chunks.into_vec())
         // Ours alone: a handler filled a field that this version can't carry.

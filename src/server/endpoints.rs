@@ -25,14 +25,19 @@ pub(crate) struct BrokerAddress {
 /// The brokers that can be reached through the listener of this connection.
 pub(crate) fn active_brokers(context: &RequestContext) -> Vec<BrokerAddress> {
     let image = context.services.image();
-    image.brokers().iter().filter(|broker| broker.is_active()).filter_map(|broker| address(context, broker)).collect()
+    image
+        .brokers()
+        .iter()
+        .filter(|broker| broker.is_active())
+        .filter_map(|broker| address(context, broker))
+        .collect()
 }
 
 /// How a client of this connection reaches `broker`; `None` when it does not listen there.
 pub(crate) fn address(context: &RequestContext, broker: &BrokerImage) -> Option<BrokerAddress> {
-    let (host, port) = if broker.id == context.services.node_id {
-        match context.services.advertised.get(&*context.peer.listener) {
-            Some((host, port)) => (host.clone(), *port),
+    let (host, port) = if broker.id == context.services.node_id() {
+        match context.services.config.listeners.advertised_for(&context.peer.listener) {
+            Some(advertised) => (Text::from(advertised.host.as_str()), advertised.port),
             None => (Text::from(context.peer.local.ip().to_string()), context.peer.local.port()),
         }
     } else {

@@ -32,7 +32,9 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, remote)) => {
-                if services.metrics.connections.get() >= services.limits.connections_max {
+                if services.metrics.connections.get()
+                    >= i64::from(services.config.network.connections_max)
+                {
                     warn!(%remote, "connection refused: max.connections reached");
                     services.metrics.connections_refused.inc();
                     continue;
@@ -66,10 +68,9 @@ impl PeerSocket {
         let Self { stream, remote, listener } = self;
         let ended = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
             Ok(local) => {
-                let peer = Arc::new(Peer { local, remote, listener });
+                let peer = Arc::new(Peer { local, listener });
                 let serve = dispatch::server(Arc::clone(&services), peer);
-                let limits = &services.limits.connection;
-                connection::run(stream, limits, &services.budget, &stop, serve).await
+                connection::run(stream, &services.limits, &services.budget, &stop, serve).await
             }
             Err(error) => Ended::Io(error),
         };
@@ -80,7 +81,9 @@ impl PeerSocket {
 
 fn log_end(services: &Services, remote: SocketAddr, ended: &Ended) {
     match ended {
-        Ended::ByPeer | Ended::Stopped | Ended::Idle => debug!(%remote, reason = %ended, "connection closed"),
+        Ended::ByPeer | Ended::Stopped | Ended::Idle => {
+            debug!(%remote, reason = %ended, "connection closed")
+        }
         Ended::CutOff | Ended::Io(_) => info!(%remote, reason = %ended, "connection lost"),
         Ended::Stalled | Ended::Framing(_) | Ended::Refused(_) => {
             services.metrics.connections_refused.inc();

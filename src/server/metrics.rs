@@ -76,9 +76,8 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("duramen");
         let requests = Family::<ApiLabel, Counter>::default();
-        let latency = Family::<ApiLabel, Histogram>::new_with_constructor(|| {
-            Histogram::new(LATENCY_BUCKETS)
-        });
+        let latency =
+            Family::<ApiLabel, Histogram>::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS));
         registry.register("requests", "requests answered, by API", requests.clone());
         registry.register_with_unit(
             "request_latency",
@@ -126,9 +125,21 @@ impl Metrics {
             ),
             ("produced_batches", "record batches appended by producers", &self.produced_batches),
             ("produced_records", "records appended by producers", &self.produced_records),
-            ("produce_errors", "partitions of produce requests answered with an error", &self.produce_errors),
-            ("fetch_errors", "partitions of fetch requests answered with an error", &self.fetch_errors),
-            ("cold_reads", "fetched ranges that had to be read from the disk first", &self.cold_reads),
+            (
+                "produce_errors",
+                "partitions of produce requests answered with an error",
+                &self.produce_errors,
+            ),
+            (
+                "fetch_errors",
+                "partitions of fetch requests answered with an error",
+                &self.fetch_errors,
+            ),
+            (
+                "cold_reads",
+                "fetched ranges that had to be read from the disk first",
+                &self.cold_reads,
+            ),
         ];
         for (name, help, counter) in plain {
             registry.register(name, help, counter.clone());
@@ -145,7 +156,11 @@ impl Metrics {
             Unit::Bytes,
             self.fetched_bytes.clone(),
         );
-        registry.register("partitions", "partitions that this broker leads", self.partitions.clone());
+        registry.register(
+            "partitions",
+            "partitions that this broker leads",
+            self.partitions.clone(),
+        );
     }
 
     /// The counters of an API; `None` for one that is not served.

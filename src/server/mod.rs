@@ -3,10 +3,24 @@
 //! A frame's way: `connection` (bounded frames, answers in order) → `dispatch` (header, version,
 //! decode) → `api/<name>` (the handler) → `replication` or `controller` below, and back the same way.
 
+mod api;
+mod blocking;
 mod budget;
+mod cold_reads;
 mod connection;
+mod context;
+mod control;
+mod dispatch;
+mod endpoints;
 mod fetch_session;
 mod inbox;
 mod line;
+pub(crate) mod listener;
+mod metrics;
+mod operations;
+mod probe;
+mod producer_ids;
 mod reply;
 mod vigil;
+
+pub(crate) use context::{Handles, Services};

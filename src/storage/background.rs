@@ -11,6 +11,7 @@ use crate::env::{Disk, OpenMode};
 use super::atomic_file;
 use super::flusher::{self, vanished};
 use super::home::Home;
+use super::inspect::Inspection;
 use super::log_state::LogState;
 use super::segment::is_full;
 
@@ -23,6 +24,8 @@ pub(super) enum Job {
     Epochs { log: Arc<LogState>, path: PathBuf, version: u64, bytes: Vec<u8> },
     /// Write a producer snapshot.
     Snapshot { log: Arc<LogState>, path: PathBuf, generation: u64, bytes: Vec<u8> },
+    /// Look at the batches of a closed segment.
+    Inspect { log: Arc<LogState>, inspection: Inspection },
     /// Remove files, in this order.
     RemoveFiles(Vec<PathBuf>),
     /// Remove a directory and all in it.
@@ -111,6 +114,12 @@ fn perform(home: &Home, job: Job) {
             let written = log.write_snapshot(disk, &path, (generation, &bytes));
             settle(home, Some(&log), "write a producer snapshot of", written);
         }
+        Job::Inspect { log, inspection } => match inspection.run(home) {
+            Ok(finding) => log.add_finding(finding),
+            // Deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => _ = settle(home, Some(&log), "inspect", Err(error)),
+        },
         Job::RemoveFiles(paths) => {
             let removed = paths.iter().try_for_each(|path| atomic_file::remove(disk, path));
             settle(home, None, "remove files of", removed);

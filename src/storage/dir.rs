@@ -58,7 +58,6 @@ impl Default for LogDirOptions {
 #[derive(Debug)]
 pub struct LogDir {
     pub(super) home: Arc<Home>,
-    pub(super) checkpoints: Arc<Checkpoints>,
     meta: MetaProperties,
     was_clean: bool,
     threads: Vec<JoinHandle<()>>,
@@ -91,11 +90,12 @@ impl LogDir {
         // A third of the handles that the process may have, at most, and one a segment.
         let handles = usize::try_from(disk.max_open_files() / 3).unwrap_or(usize::MAX);
         let limits = (options.max_open_segments.min(handles), options.hot_bytes);
-        let home = Arc::new(Home::new(env.clone(), path.to_owned(), options.hooks, limits));
-        let checkpoints = Arc::new(Checkpoints::load(disk, path).map_err(unusable)?);
+        let checkpoints = Checkpoints::load(disk, path).map_err(unusable)?;
+        let home = Home::new(env.clone(), path.to_owned(), options.hooks, checkpoints, limits);
+        let home = Arc::new(home);
         let threads =
             if options.threads { spawn_threads(&home).map_err(unusable)? } else { vec![] };
-        Ok(Self { home, checkpoints, meta, was_clean, threads, _lock: lock })
+        Ok(Self { home, meta, was_clean, threads, _lock: lock })
     }
 
     /// The directory.
@@ -134,8 +134,13 @@ impl LogDir {
         config: LogConfig,
     ) -> Result<Log, StorageError> {
         self.home.check()?;
-        self.checkpoints.forget(&self.home, topic_partition)?;
+        self.home.checkpoints.forget(&self.home, topic_partition)?;
         Log::create(&self.home, topic_partition.clone(), topic_id, config)
+    }
+
+    /// Whether `log` lies in this directory.
+    pub fn holds(&self, log: &Log) -> bool {
+        Arc::ptr_eq(&self.home, &log.home)
     }
 
     /// Deletes a log: its name is gone when this returns, its files soon after. Slices that were
@@ -146,7 +151,7 @@ impl LogDir {
     pub fn delete_log(&self, log: Log) -> Result<(), StorageError> {
         let topic_partition = log.topic_partition().clone();
         log.delete()?;
-        self.checkpoints.forget(&self.home, &topic_partition)
+        self.home.checkpoints.forget(&self.home, &topic_partition)
     }
 
     /// The logs that are open.
@@ -162,7 +167,7 @@ impl LogDir {
     /// # Errors
     /// [`StorageError`].
     pub fn checkpoint(&self) -> Result<(), StorageError> {
-        self.checkpoints.write(&self.home)
+        self.home.checkpoints.write(&self.home)
     }
 
     /// Asks for a sync of the logs whose `flush.ms` has run out. Call it every now and then.
@@ -192,7 +197,7 @@ impl LogDir {
         self.home.check()?;
         self.checkpoint()?;
         let open = !self.logs().is_empty();
-        if open || !self.checkpoints.all_loaded(self.was_clean) {
+        if open || !self.home.checkpoints.all_loaded(self.was_clean) {
             tracing::warn!(dir = %self.home.path.display(), "closed with logs open: the next start will recover");
             return Ok(());
         }

@@ -13,6 +13,7 @@ use duramen_protocol::ids::TopicPartition;
 use crate::env::Env;
 
 use super::background::JobQueue;
+use super::checkpoints::Checkpoints;
 use super::error::StorageError;
 use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
@@ -46,6 +47,7 @@ pub(super) struct Home {
     pub(super) path: PathBuf,
     pub(super) files: FileCache,
     pub(super) hooks: Hooks,
+    pub(super) checkpoints: Checkpoints,
     pub(super) flush_queue: FlushQueue,
     pub(super) jobs: JobQueue,
     /// Bytes appended to any log here since the start: what was written lately is in memory.
@@ -58,8 +60,15 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn new(env: Env, path: PathBuf, hooks: Hooks, (open, hot): (usize, u64)) -> Self {
+    pub(super) fn new(
+        env: Env,
+        path: PathBuf,
+        hooks: Hooks,
+        checkpoints: Checkpoints,
+        (open, hot): (usize, u64),
+    ) -> Self {
         Self {
+            checkpoints,
             files: FileCache::new(Arc::clone(&env.disk), open),
             env,
             path,

@@ -10,6 +10,7 @@ use duramen_protocol::ids::{TopicId, TopicPartition};
 use crate::env::{Disk, DiskFile};
 
 use super::atomic_file;
+use super::inspect::Finding;
 
 /// The shared part of a log.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(super) struct LogState {
     pub(super) flush_ms: AtomicI64,
     dirty: Mutex<Dirty>,
     derived: Mutex<Derived>,
+    /// What the background found out about closed segments.
+    findings: Mutex<Vec<Finding>>,
     /// Held while a derived file is written, so that an older one never replaces a newer one.
     /// Taken before `derived`, which is never held across a write.
     writing: Mutex<()>,
@@ -102,6 +105,7 @@ impl LogState {
                 epochs_written: 0,
                 generation: 0,
             }),
+            findings: Mutex::default(),
             writing: Mutex::default(),
         }
     }
@@ -129,6 +133,7 @@ impl LogState {
     /// Segments below `base` are gone: nothing of them needs a sync any more.
     pub(super) fn forget_below(&self, base: i64) {
         self.dirty().files.retain(|(file_base, _)| *file_base >= base);
+        self.derived().unfinished.retain(|unfinished| *unfinished >= base);
     }
 
     /// Syncs all that has been written until now. Returns the durable offset after it.
@@ -161,27 +166,30 @@ impl LogState {
         Ok(self.durable())
     }
 
-    /// The log was cut to `end`, or emptied to begin at `end`: what a running sync covers no longer
-    /// counts, and what is derived from the part cut off is void. `active` is the file that goes on.
-    pub(super) fn cut(&self, end: i64, active: (i64, Arc<dyn DiskFile>)) {
+    /// The log is about to be cut to `end`: what a running sync covers no longer counts, and what
+    /// is derived from the part to be cut off is void.
+    pub(super) fn begin_cut(&self, end: i64) {
         // A snapshot that is being written comes before the cut, which then deletes it.
         let _writing = self.writing();
         let mut dirty = self.dirty();
         dirty.generation += 1;
-        dirty.names += 1;
-        dirty.files.retain(|(base, _)| *base < active.0);
-        dirty.files.push(active);
         self.durable.fetch_min(end, Ordering::AcqRel);
-        self.log_end.store(end, Ordering::Release);
         drop(dirty);
         let mut derived = self.derived();
         derived.generation += 1;
         derived.unfinished.retain(|base| *base < end);
     }
 
-    /// The durable offset of a log that was emptied and begins again at `offset`.
-    pub(super) fn restart_durable(&self, offset: i64) {
-        self.durable.store(offset, Ordering::Release);
+    /// The log now ends at `end`, in the segment at `base` whose file is `active`; below `durable`
+    /// everything is on the disk.
+    pub(super) fn end_cut(&self, end: i64, durable: i64, (base, file): (i64, Arc<dyn DiskFile>)) {
+        let mut dirty = self.dirty();
+        dirty.generation += 1;
+        dirty.names += 1;
+        dirty.files.retain(|(dirty_base, _)| *dirty_base < base);
+        dirty.files.push((base, file));
+        self.durable.store(durable, Ordering::Release);
+        self.log_end.store(end, Ordering::Release);
     }
 
     /// A segment was closed; until [`LogState::finished`] recovery would begin at its base.
@@ -249,6 +257,16 @@ impl LogState {
 
     fn dirty(&self) -> MutexGuard<'_, Dirty> {
         self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The background has looked at a closed segment.
+    pub(super) fn add_finding(&self, finding: Finding) {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    /// What the background has found since the last call.
+    pub(super) fn take_findings(&self) -> Vec<Finding> {
+        std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {

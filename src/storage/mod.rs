@@ -4,11 +4,13 @@
 //! batch with one system call; a read hands out a slice of a map. Durability is group-committed by
 //! the directory's flusher ([`Log::durable_offset`]). Files are Kafka's, so Kafka's tools read them.
 
+mod aging;
 mod append;
 mod atomic_file;
 mod background;
 pub mod checkpoint;
 mod checkpoints;
+mod cut;
 mod damage;
 mod dir;
 pub mod epochs;
@@ -18,6 +20,7 @@ mod flusher;
 mod home;
 mod hot;
 mod index_file;
+mod inspect;
 mod lifecycle;
 mod log;
 mod log_config;
@@ -38,9 +41,11 @@ pub mod retention;
 mod roll;
 mod segment;
 mod time_index;
+mod timestamps;
 pub mod validate;
 mod walk;
 
+pub use aging::RetentionOutcome;
 pub use append::{AppendInfo, Appended};
 pub use damage::Damage;
 pub use dir::{LogDir, LogDirOptions};
@@ -51,6 +56,7 @@ pub use log_config::{Durability, LogConfig};
 pub use meta_properties::{FORMAT, MetaProperties};
 pub use read::{LogRead, ReadRequest};
 pub use recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
+pub use timestamps::TimestampedOffset;
 
 #[cfg(test)]
 mod testing;

@@ -127,14 +127,14 @@ impl Log {
     }
 
     /// Damage that nobody knew of: all that is sure is that it ends with the segment.
-    fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
+    pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
         let next = self.segments.iter().find(|later| later.base > segment.base);
         let next = next.map_or(self.log_end_offset(), |later| later.base);
         tracing::error!(log = %self.topic_partition(), offset, segment = segment.base, "found damage");
         ReadError::Damaged { first: offset, next }
     }
 
-    fn unreadable(&self, segment: &Segment, error: &std::io::Error) -> ReadError {
+    pub(super) fn unreadable(&self, segment: &Segment, error: &std::io::Error) -> ReadError {
         let error: StorageError = self.home.judge("read", segment.file.path(), error);
         error.into()
     }

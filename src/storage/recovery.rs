@@ -11,7 +11,6 @@ use std::sync::Arc;
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use super::atomic_file;
-use super::checkpoints::{Checkpointed, Checkpoints};
 use super::damage::Damage;
 use super::dir::LogDir;
 use super::error::StorageError;
@@ -26,7 +25,6 @@ use super::walk::Fault;
 #[derive(Debug)]
 pub struct UnrecoveredLog {
     pub(super) home: Arc<Home>,
-    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) was_clean: bool,
     pub(super) topic_partition: TopicPartition,
     pub(super) topic_id: Option<TopicId>,
@@ -89,13 +87,12 @@ impl LogDir {
             logs.push(UnrecoveredLog {
                 topic_id: read_topic_id(home, &dir).map_err(judge)?,
                 home: Arc::clone(home),
-                checkpoints: Arc::clone(&self.checkpoints),
                 was_clean: self.was_clean(),
                 topic_partition,
                 dir,
             });
         }
-        self.checkpoints.found(logs.len());
+        self.home.checkpoints.found(logs.len());
         Ok(logs)
     }
 
@@ -161,11 +158,11 @@ impl UnrecoveredLog {
     /// [`StorageError`]. The log can be recovered again after the next start.
     pub fn recover(self, topic_id: TopicId, config: LogConfig) -> Result<Recovered, StorageError> {
         self.home.check()?;
-        let checkpointed = self.checkpoints.of(&self.topic_partition);
+        let checkpointed = self.home.checkpoints.of(&self.topic_partition);
         let loaded = Loader::new(&self, topic_id, config, checkpointed).load();
         let recovered = loaded.map_err(|error| self.home.judge("recover", &self.dir, &error))?;
         recovered.log.register();
-        self.checkpoints.loaded();
+        self.home.checkpoints.loaded();
         tell(&recovered);
         Ok(recovered)
     }
@@ -176,8 +173,8 @@ impl UnrecoveredLog {
     /// [`StorageError`].
     pub fn delete(self) -> Result<(), StorageError> {
         super::lifecycle::delete_dir(&self.home, &self.dir, &self.topic_partition)?;
-        self.checkpoints.loaded();
-        self.checkpoints.forget(&self.home, &self.topic_partition)
+        self.home.checkpoints.loaded();
+        self.home.checkpoints.forget(&self.home, &self.topic_partition)
     }
 }
 
@@ -199,13 +196,6 @@ fn tell(recovered: &Recovered) {
             tracing::info!(%log, end = recovered.log.log_end_offset(), scanned, "recovered");
         }
         _ => {}
-    }
-}
-
-impl Checkpointed {
-    /// What a fault at `offset` means: below the recovery point the bytes were on the disk once.
-    pub(super) fn is_damage(&self, offset: i64) -> bool {
-        offset < self.recovery_point
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -66,6 +67,10 @@ pub(super) struct Segment {
     pub(super) holes: Vec<(u64, u64)>,
     /// Whether `latest` comes from batch headers and not from the time index.
     pub(super) latest_is_proven: bool,
+    /// Whether the last entry of the time index was held against the log, and agreed.
+    pub(super) latest_is_checked: AtomicBool,
+    /// An index entry contradicted the log.
+    pub(super) index_is_suspect: AtomicBool,
 }
 
 impl Segment {
@@ -86,6 +91,8 @@ impl Segment {
             jitter_ms: 0,
             holes: Vec::new(),
             latest_is_proven: true,
+            latest_is_checked: AtomicBool::new(false),
+            index_is_suspect: AtomicBool::new(false),
         }
     }
 
@@ -272,6 +279,11 @@ impl Segment {
         self.times.file.sync(disk)
     }
 
+    /// The file was cut: what was reserved is gone.
+    pub(super) fn forget_reserve(&mut self) {
+        self.reserved = 0;
+    }
+
     /// Gives back the space reserved beyond the end.
     pub(super) fn trim(&mut self, files: &FileCache) -> io::Result<()> {
         if self.reserved > self.len {
@@ -283,9 +295,21 @@ impl Segment {
 
     /// The segment is no longer the active one.
     pub(super) fn seal(&mut self, files: &FileCache) {
+        self.forget_index_entries();
+        self.file.unpin(files);
+    }
+
+    /// Frees the memory of index entries that are in the files.
+    pub(super) fn forget_index_entries(&mut self) {
         self.offsets.file.forget_all_but(0);
         self.times.file.forget_all_but(0);
-        self.file.unpin(files);
+    }
+
+    /// Empties the index files; what is in memory stays.
+    pub(super) fn discard_indexes_on_disk(&self, disk: &dyn Disk) -> io::Result<()> {
+        [&self.offsets.file, &self.times.file]
+            .into_iter()
+            .try_for_each(|file| disk.open(file.path(), OpenMode::Truncate).map(drop))
     }
 
     /// How long the segment waits for its roll, in ms: from the first batch to `timestamp`, or from
@@ -307,7 +331,7 @@ impl Segment {
         offset: i64,
     ) -> io::Result<Option<Found>> {
         let file = files.file(&self.file)?;
-        let hint = self.offsets.floor(disk, offset)?;
+        let hint = self.hint(self.offsets.floor(disk, offset))?;
         let start = hint.map_or(0, |entry| entry.position);
         let mut walk = Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes);
         if let Some(entry) = hint {
@@ -315,6 +339,7 @@ impl Segment {
             let proven = matches!(walk.step()?, Step::Batch(found)
                 if found.header.last_offset() == entry.last_offset);
             walk.seek(if proven { start } else { 0 });
+            self.index_is_suspect.fetch_or(!proven, Ordering::Relaxed);
         }
         loop {
             match walk.step()? {
@@ -325,6 +350,22 @@ impl Segment {
                 Step::End => return Ok(None),
                 Step::Broken(_) => return Err(io::ErrorKind::InvalidData.into()),
             }
+        }
+    }
+
+    /// An index entry, or nothing when the file is shorter than it was: the log knows it all.
+    pub(super) fn hint<T>(&self, entry: io::Result<Option<T>>) -> io::Result<Option<T>> {
+        match entry {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
+                ) =>
+            {
+                self.index_is_suspect.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            other => other,
         }
     }
 

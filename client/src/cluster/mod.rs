@@ -6,12 +6,15 @@
 mod pool;
 mod view;
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::TopicId;
-use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use duramen_protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse,
+};
 use duramen_protocol::text::Text;
 use tokio::time::Instant;
 
@@ -120,7 +123,10 @@ impl Cluster {
     ///
     /// # Errors
     /// When no broker answers. What the answer says of a topic is for the caller to judge.
-    pub async fn fetch_metadata(&self, topics: Topics<'_>) -> Result<MetadataResponse, ClientError> {
+    pub async fn fetch_metadata(
+        &self,
+        topics: Topics<'_>,
+    ) -> Result<MetadataResponse, ClientError> {
         let connection = self.any().await?;
         let answer = connection.call(&metadata_request(topics)).await?;
         let whole = matches!(topics, Topics::All);
@@ -130,12 +136,19 @@ impl Cluster {
     }
 
     /// Asks about topics until a broker answers and says nothing of a passing fault, within the
-    /// operation's time. A topic that does not exist is an error at once.
+    /// operation's time. A topic that does not exist is an error soon; one that the broker may make is
+    /// waited for some seconds.
     ///
     /// # Errors
     /// When no broker answers in time, or a named topic does not exist or may not be seen.
     pub async fn refresh(&self, topics: Topics<'_>) -> Result<Arc<ClusterView>, ClientError> {
-        self.retrying("metadata", async || {
+        let patience = match topics {
+            Topics::NamedOrMade(_) => 7,
+            _ => 2,
+        };
+        let hopeless =
+            |error: &ClientError, failures| is_unknown_topic(error) && failures >= patience;
+        self.retrying_unless("metadata", hopeless, || async move {
             let answer = self.fetch_metadata(topics).await?;
             for topic in &answer.topics {
                 check_topic(topic.error_code, topic.name.as_ref(), &topic.topic_id, topics)?;
@@ -207,10 +220,21 @@ impl Cluster {
     ///
     /// # Errors
     /// The operation's own error, or [`ClientError::Expired`].
-    pub async fn retrying<T>(
+    pub async fn retrying<T, F: Future<Output = Result<T, ClientError>>>(
         &self,
         what: &str,
-        mut operation: impl AsyncFnMut() -> Result<T, ClientError>,
+        operation: impl FnMut() -> F,
+    ) -> Result<T, ClientError> {
+        self.retrying_unless(what, |_, _| false, operation).await
+    }
+
+    /// [`Cluster::retrying`] that gives up early where `hopeless` says so, given the error and the
+    /// number of failures.
+    async fn retrying_unless<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        what: &str,
+        hopeless: impl Fn(&ClientError, u32) -> bool,
+        mut operation: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
         let limit = self.inner.options.operation_timeout;
         let deadline = Instant::now() + limit;
@@ -222,12 +246,9 @@ impl Cluster {
             };
             failures += 1;
             let wait = self.backoff(failures);
-            if !error.is_retriable() {
-                return Err(error);
-            }
             // An unreachable cluster is known after a few attempts: a person is waiting.
-            let hopeless = matches!(error, ClientError::Unreachable { .. }) && failures >= 3;
-            if hopeless {
+            let unreachable = matches!(error, ClientError::Unreachable { .. }) && failures >= 3;
+            if !error.is_retriable() || unreachable || hopeless(&error, failures) {
                 return Err(error);
             }
             if Instant::now() + wait >= deadline {
@@ -256,6 +277,10 @@ fn metadata_request(topics: Topics<'_>) -> MetadataRequest {
         allow_auto_topic_creation: matches!(topics, Topics::NamedOrMade(_)),
         ..MetadataRequest::default()
     }
+}
+
+fn is_unknown_topic(error: &ClientError) -> bool {
+    matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
 }
 
 fn check_topic(

@@ -29,7 +29,10 @@ pub(super) struct Content {
 #[derive(Debug)]
 enum Form {
     Open(BatchBuilder),
-    Built { bytes: Bytes, sequence: Option<Sequence> },
+    Built {
+        bytes: Bytes,
+        sequence: Option<Sequence>,
+    },
     /// Building failed.
     Broken,
 }

@@ -179,7 +179,8 @@ impl Producer {
     ) -> Result<Option<Delivery>, ClientError> {
         let shared = &self.handle.shared;
         let size = record.size();
-        let Ok(Ok(permits)) = u32::try_from(size).map(|bytes| shared.memory.try_acquire_many(bytes))
+        let Ok(Ok(permits)) =
+            u32::try_from(size).map(|bytes| shared.memory.try_acquire_many(bytes))
         else {
             return Ok(None);
         };

@@ -57,9 +57,11 @@ impl Sticky {
             }
         }
         let previous = self.current;
-        let others = available.len() - usize::from(
-            previous.is_some_and(|p| available.len() > 1 && available.binary_search(&p).is_ok()),
-        );
+        let others = available.len()
+            - usize::from(
+                previous
+                    .is_some_and(|p| available.len() > 1 && available.binary_search(&p).is_ok()),
+            );
         let pick = random.below(others);
         self.current = available
             .iter()

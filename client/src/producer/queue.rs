@@ -178,8 +178,7 @@ impl<P> PartitionQueue<P> {
         now: Instant,
         wait: impl FnOnce(u32) -> Duration,
     ) -> Option<Fate<P>> {
-        let at =
-            self.batches.iter().position(|batch| batch.in_flight && is_it(&batch.payload))?;
+        let at = self.batches.iter().position(|batch| batch.in_flight && is_it(&batch.payload))?;
         let first_open = at == 0;
         let gap = self.gap;
         let batch = self.batches.get_mut(at)?;
@@ -227,8 +226,7 @@ impl<P> PartitionQueue<P> {
 
     /// Takes out the first batch whose time is over, unless it is in flight.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Batch<P>> {
-        let at =
-            self.batches.iter().position(|batch| !batch.in_flight && batch.deadline <= now)?;
+        let at = self.batches.iter().position(|batch| !batch.in_flight && batch.deadline <= now)?;
         self.give_up(at)
     }
 

@@ -82,7 +82,9 @@ fn after_a_refusal_the_rest_starts_again_under_the_next_epoch() {
     send_all(&mut queue, now);
     let too_large = Attempt::Refused(ErrorCode::MessageTooLarge);
     let failed = back(&mut queue, 1, too_large, now);
-    assert!(matches!(failed, Fate::Failed(batch, ErrorCode::MessageTooLarge) if batch.payload == 1));
+    assert!(
+        matches!(failed, Fate::Failed(batch, ErrorCode::MessageTooLarge) if batch.payload == 1)
+    );
     let disorder = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
     assert!(matches!(back(&mut queue, 2, disorder, now), Fate::Retried));
     assert_eq!(send_all(&mut queue, later(now)), [], "0 and 3 are still open");

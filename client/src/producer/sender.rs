@@ -197,12 +197,7 @@ impl Sender {
     }
 
     /// Ends a batch and gives its bytes back.
-    pub(super) fn finish(
-        &mut self,
-        buffer: BufferId,
-        content: Content,
-        end: impl FnOnce(Content),
-    ) {
+    pub(super) fn finish(&mut self, buffer: BufferId, content: Content, end: impl FnOnce(Content)) {
         let reserved = content.reserved;
         end(content);
         self.shared.release(reserved);

@@ -6,7 +6,8 @@ pub use super::header::{Attributes, BatchHeader, HEADER_LEN, MAGIC, TimestampTyp
 pub use super::stamp::{stamp_base_offset, stamp_leader_epoch, stamp_log_append_time};
 
 use super::compression::Compression;
-use super::header::{at, checked_header, crc_of, field, size_of_length};
+use super::crc::crc_of;
+use super::header::{at, checked_header, field, size_of_length};
 
 /// One whole batch: magic is 2 and the length field is the number of bytes that are there. All
 /// else (CRC, offsets, counts, codec, records) is as the sender made it.

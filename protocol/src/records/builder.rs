@@ -11,6 +11,9 @@ use super::varint;
 /// Bytes of a record's attributes field.
 const ATTRIBUTES_LEN: usize = 1;
 
+/// The most that a new builder sets aside, in bytes: the `batch.size` of most producers.
+const ROOM_MAX: usize = 16 * 1024;
+
 /// How the finished batch is to be packed, and in whose name.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BatchOptions {
@@ -49,13 +52,9 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// A builder for batches of up to `size_max` bytes, header included, before compression.
     pub fn new(size_max: usize) -> Self {
-        Self {
-            bytes: vec![0; HEADER_LEN],
-            size_max,
-            count: 0,
-            base_timestamp: -1,
-            max_timestamp: -1,
-        }
+        let mut bytes = Vec::with_capacity(size_max.clamp(HEADER_LEN, ROOM_MAX));
+        bytes.resize(HEADER_LEN, 0);
+        Self { bytes, size_max, count: 0, base_timestamp: -1, max_timestamp: -1 }
     }
 
     /// Adds a record, whose offset is one above that of the record before. The timestamp is in
@@ -83,7 +82,6 @@ impl BatchBuilder {
         if !self.is_empty() && (size > self.size_max || self.count == i32::MAX) {
             return Ok(false);
         }
-        self.bytes.reserve(size - self.bytes.len());
         self.put(length, &record);
         self.count += 1;
         self.max_timestamp = self.max_timestamp.max(timestamp);

@@ -13,6 +13,7 @@
 //!                                    61 payload
 //! ```
 
+use super::crc::crc_of;
 use super::error::BatchError;
 
 /// Bytes of a batch header.
@@ -298,16 +299,6 @@ pub(super) fn checked_header(bytes: &[u8]) -> Result<&[u8; HEADER_LEN], BatchErr
 /// Bytes of a batch whose length field says `length`; a negative length counts as nothing.
 pub(super) fn size_of_length(length: i32) -> usize {
     LOG_OVERHEAD + usize::try_from(length).unwrap_or(0)
-}
-
-/// CRC-32C of a batch, from the attributes on.
-pub(super) fn crc_of(header: &[u8; HEADER_LEN], payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(covered(header)), payload)
-}
-
-/// The header bytes that the CRC covers.
-pub(super) fn covered(header: &[u8; HEADER_LEN]) -> &[u8] {
-    &header[CRC_START..]
 }
 
 #[cfg(test)]

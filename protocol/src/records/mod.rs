@@ -22,6 +22,7 @@ pub mod batch;
 pub mod builder;
 pub mod compression;
 pub mod control;
+mod crc;
 pub mod error;
 pub mod header;
 pub mod record;

@@ -1,9 +1,10 @@
 //! The header fields that a leader writes into a batch as it appends it. Each function takes a
 //! batch, or just a copy of its header: the payload is neither needed nor touched.
 
+use super::crc::{crc_of_header, shifted};
 use super::error::BatchError;
 use super::header::{
-    Attributes, HEADER_LEN, LOG_OVERHEAD, TimestampType, at, checked_header, covered, field, put,
+    Attributes, HEADER_LEN, MIN_BATCH_LENGTH, TimestampType, at, checked_header, field, put,
 };
 
 /// Writes the offset of the first record. The CRC does not cover it.
@@ -34,23 +35,17 @@ pub fn stamp_leader_epoch(batch: &mut [u8], epoch: i32) -> Result<(), BatchError
 /// As [`super::BatchHeader::parse`]: these bytes do not begin with a header.
 pub fn stamp_log_append_time(batch: &mut [u8], timestamp_ms: i64) -> Result<(), BatchError> {
     let header = header_mut(batch)?;
-    let before = crc32c::crc32c(covered(header));
+    let before = crc_of_header(header);
     let attributes = Attributes(i16::from_be_bytes(field::<{ at::ATTRIBUTES }, 2>(header)))
         .with_timestamp_type(TimestampType::LogAppendTime);
     put::<{ at::ATTRIBUTES }, 2>(header, attributes.0.to_be_bytes());
     put::<{ at::MAX_TIMESTAMP }, 8>(header, timestamp_ms.to_be_bytes());
-    let after = crc32c::crc32c(covered(header));
+    let after = crc_of_header(header);
 
     let length = i32::from_be_bytes(field::<{ at::BATCH_LENGTH }, 4>(header));
-    let payload_len =
-        usize::try_from(length).unwrap_or(0).saturating_sub(HEADER_LEN - LOG_OVERHEAD);
+    let payload_len = length.saturating_sub(MIN_BATCH_LENGTH).unsigned_abs();
     let stored = u32::from_be_bytes(field::<{ at::CRC }, 4>(header));
-    // A CRC is linear: crc(a ++ c) ^ crc(b ++ c) = crc(a) ^ crc(b), shifted by the bytes of c.
-    let crc = if payload_len == 0 {
-        stored ^ before ^ after
-    } else {
-        crc32c::crc32c_combine(before ^ after, stored, payload_len)
-    };
+    let crc = stored ^ shifted(before ^ after, payload_len);
     put::<{ at::CRC }, 4>(header, crc.to_be_bytes());
     Ok(())
 }

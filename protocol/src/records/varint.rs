@@ -48,6 +48,11 @@ fn read_long<const BYTES_MAX: usize>(mut number: u64, mut rest: &[u8]) -> Option
 /// Writes a varlong. The same number as a varint has the same bytes.
 pub(super) fn put_i64(out: &mut Vec<u8>, number: i64) {
     let mut raw = zigzag(number);
+    if raw < 0x80 {
+        // Most numbers in a record are below 64.
+        out.push(raw as u8);
+        return;
+    }
     while raw >= 0x80 {
         out.push((raw & 0x7f) as u8 | 0x80);
         raw >>= 7;

@@ -121,7 +121,7 @@ fn layers(view: View<'_>) -> Settings {
 }
 
 fn texts(values: &ConfigValues) -> Texts {
-    values.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    values.clone()
 }
 
 fn refusal(code: ErrorCode, error: &ConfigError) -> Refusal {

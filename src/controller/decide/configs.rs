@@ -9,14 +9,13 @@ use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_TOPIC};
 use duramen_protocol::metadata::MetadataRecord;
 use duramen_protocol::text::Text;
 
-use super::View;
 use super::config_rules::{check, list_default};
 use super::names::check_topic_name;
+use super::{Outcome, View};
 use crate::controller::command::{AlterConfigs, ConfigChange, IncrementalAlterConfigs, Refusal};
 use crate::metadata::image::configs::ConfigValues;
 use crate::metadata::{ConfigResource, record};
 
-type Outcome<T> = Result<T, Refusal>;
 type Decided = (Vec<MetadataRecord>, Vec<(ConfigResource, Outcome<()>)>);
 
 /// Decides a change of all configs of resources.

@@ -1,7 +1,7 @@
 //! Decisions: a view of the cluster and a command give metadata records and a reply. Pure: nothing
 //! here waits, writes, asks for the time, or changes what it looks at.
 //!
-//! * [`topics`]: create, delete, add partitions;
+//! * [`create_topics`], [`delete_topics`], [`create_partitions`]; `replicas`: who gets a partition;
 //! * [`configs`]: alter configs, in both ways; `config_rules`: what may be configured;
 //! * [`brokers`]: registrations;
 //! * [`producer_ids`]: blocks of producer ids;
@@ -10,15 +10,21 @@
 pub mod brokers;
 mod config_rules;
 pub mod configs;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_topics;
 pub mod names;
 pub mod producer_ids;
-pub mod topics;
+mod replicas;
 
 use duramen_protocol::metadata::MetadataRecord;
 
-use super::command::{Command, Reply};
+use super::command::{Command, Refusal, Reply};
 use crate::config;
 use crate::metadata::MetadataImage;
+
+/// What came of one item of a command.
+type Outcome<T> = Result<T, Refusal>;
 
 /// What a decision looks at.
 #[derive(Debug, Clone, Copy)]
@@ -61,15 +67,15 @@ pub struct Decision {
 pub fn decide(view: View<'_>, command: &Command, dice: Dice<'_>) -> Decision {
     let (records, reply) = match command {
         Command::CreateTopics(command) => {
-            let (records, results) = topics::create(view, command, dice);
+            let (records, results) = create_topics::create(view, command, dice);
             (records, Reply::CreateTopics(results))
         }
         Command::DeleteTopics(command) => {
-            let (records, results) = topics::delete(view, command);
+            let (records, results) = delete_topics::delete(view, command);
             (records, Reply::DeleteTopics(results))
         }
         Command::CreatePartitions(command) => {
-            let (records, results) = topics::create_partitions(view, command, dice);
+            let (records, results) = create_partitions::create(view, command, dice);
             (records, Reply::CreatePartitions(results))
         }
         Command::AlterConfigs(command) => {
@@ -91,3 +97,8 @@ pub fn decide(view: View<'_>, command: &Command, dice: Dice<'_>) -> Decision {
     };
     Decision { records, reply }
 }
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;

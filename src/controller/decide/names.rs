@@ -1,4 +1,8 @@
-//! Topic names: what Kafka allows. Pure.
+//! Topic names: what Kafka allows, and which come twice. Pure.
+
+use std::collections::BTreeSet;
+
+use duramen_protocol::text::Text;
 
 /// The longest topic name: with a partition number it must fit into a file name.
 const NAME_MAX_LEN: usize = 249;
@@ -27,6 +31,26 @@ pub fn check_topic_name(name: &str) -> Result<(), String> {
 
 fn is_legal(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+/// Which names of a request come more than once; the request's order is kept.
+pub(super) struct Names<'a> {
+    repeated: BTreeSet<&'a Text>,
+    answered: BTreeSet<&'a Text>,
+}
+
+impl<'a> Names<'a> {
+    /// The names of a request.
+    pub(super) fn of(names: impl Iterator<Item = &'a Text>) -> Self {
+        let mut seen = BTreeSet::new();
+        let repeated = names.filter(|name| !seen.insert(*name)).collect();
+        Self { repeated, answered: BTreeSet::new() }
+    }
+
+    /// Whether the name comes more than once; `None` when it was answered already.
+    pub(super) fn first_sight(&mut self, name: &'a Text) -> Option<bool> {
+        self.answered.insert(name).then(|| self.repeated.contains(name))
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use duramen_protocol::messages::alter_configs::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::{AlterConfigs, Command, Refusal, Reply as ControlReply};
+use crate::controller::command::{AlterConfigs, Command, Refusal, Reply as ControlReply};
 use crate::metadata::ConfigResource;
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
@@ -15,18 +15,23 @@ use crate::server::reply::Reply;
 pub(super) const TIMEOUT_MS: i32 = 30_000;
 
 /// Serves a request.
-pub(crate) fn handle(context: &RequestContext, request: AlterConfigsRequest) -> Reply<AlterConfigsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: AlterConfigsRequest,
+) -> Reply<AlterConfigsResponse> {
     let context = context.clone();
     Reply::exclusive(async move {
         let asked: Vec<ConfigResource> = request.resources.iter().map(resource).collect();
         let resources = request.resources.into_iter().map(values).collect();
-        let command = Command::AlterConfigs(AlterConfigs { resources, validate_only: request.validate_only });
+        let command =
+            Command::AlterConfigs(AlterConfigs { resources, validate_only: request.validate_only });
         let results = match control::submit(&context, command, TIMEOUT_MS).await {
             Ok(ControlReply::AlterConfigs(results)) => results,
             Ok(_) => refuse(asked, &mismatched()),
             Err(refusal) => refuse(asked, &refusal),
         };
-        let responses = results.into_iter().map(|(resource, result)| answer(resource, &result)).collect();
+        let responses =
+            results.into_iter().map(|(resource, result)| answer(resource, &result)).collect();
         AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }
     })
 }
@@ -55,6 +60,5 @@ fn answer(resource: ConfigResource, result: &Result<(), Refusal>) -> AlterConfig
         error_message,
         resource_type: resource.kind,
         resource_name: resource.name,
-        ..AlterConfigsResourceResponse::default()
     }
 }

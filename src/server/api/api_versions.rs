@@ -3,7 +3,9 @@
 
 use duramen_protocol::api::{self, ApiKey};
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use duramen_protocol::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse,
+};
 
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
@@ -12,7 +14,10 @@ use crate::server::reply::Reply;
 const SOFTWARE_VERSION: i16 = 3;
 
 /// Serves a request of a version that is known.
-pub(crate) fn handle(context: &RequestContext, request: ApiVersionsRequest) -> Reply<ApiVersionsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: ApiVersionsRequest,
+) -> Reply<ApiVersionsResponse> {
     let named = is_name(&request.client_software_name) && is_name(&request.client_software_version);
     if context.api_version >= SOFTWARE_VERSION && !named {
         let error_code = ErrorCode::InvalidRequest.code();
@@ -37,12 +42,7 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
 }
 
 fn range(spec: &api::ApiSpec) -> ApiVersion {
-    ApiVersion {
-        api_key: spec.key.code(),
-        min_version: spec.advertised_min,
-        max_version: spec.max,
-        ..ApiVersion::default()
-    }
+    ApiVersion { api_key: spec.key.code(), min_version: spec.advertised_min, max_version: spec.max }
 }
 
 /// Whether a client may call itself so: letters and digits, with dots and dashes inside.
@@ -71,7 +71,8 @@ mod tests {
     fn an_unknown_version_is_told_the_range_of_this_api_alone() {
         let response = unsupported();
         assert_eq!(response.error_code, 35);
-        let keys: Vec<_> = response.api_keys.iter().map(|k| (k.api_key, k.min_version, k.max_version)).collect();
+        let keys: Vec<_> =
+            response.api_keys.iter().map(|k| (k.api_key, k.min_version, k.max_version)).collect();
         assert_eq!(keys, [(18, 0, 4)]);
     }
 }

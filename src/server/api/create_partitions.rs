@@ -6,7 +6,9 @@ use duramen_protocol::messages::create_partitions::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::{Command, CreatePartitions, MorePartitions, Refusal, Reply as ControlReply};
+use crate::controller::command::{
+    Command, CreatePartitions, MorePartitions, Refusal, Reply as ControlReply,
+};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;
@@ -20,8 +22,10 @@ pub(crate) fn handle(
     Reply::exclusive(async move {
         let names: Vec<Text> = request.topics.iter().map(|topic| topic.name.clone()).collect();
         let topics = request.topics.into_iter().map(more_partitions).collect();
-        let command =
-            Command::CreatePartitions(CreatePartitions { topics, validate_only: request.validate_only });
+        let command = Command::CreatePartitions(CreatePartitions {
+            topics,
+            validate_only: request.validate_only,
+        });
         let results = match control::submit(&context, command, request.timeout_ms).await {
             Ok(ControlReply::CreatePartitions(results)) => results,
             Ok(_) => refuse(names, &mismatched()),
@@ -39,7 +43,11 @@ fn more_partitions(topic: CreatePartitionsTopic) -> MorePartitions {
         };
         assigned.into_iter().map(ids).collect()
     };
-    MorePartitions { topic: topic.name, count: topic.count, assignments: topic.assignments.map(brokers) }
+    MorePartitions {
+        topic: topic.name,
+        count: topic.count,
+        assignments: topic.assignments.map(brokers),
+    }
 }
 
 fn refuse(names: Vec<Text>, refusal: &Refusal) -> Vec<(Text, Result<(), Refusal>)> {
@@ -48,5 +56,5 @@ fn refuse(names: Vec<Text>, refusal: &Refusal) -> Vec<(Text, Result<(), Refusal>
 
 fn answer(name: Text, result: &Result<(), Refusal>) -> CreatePartitionsTopicResult {
     let (error_code, error_message) = outcome(result);
-    CreatePartitionsTopicResult { name, error_code, error_message, ..Default::default() }
+    CreatePartitionsTopicResult { name, error_code, error_message }
 }

@@ -6,25 +6,32 @@ use duramen_protocol::messages::create_topics::{
 };
 use duramen_protocol::text::Text;
 
-use crate::config::describe;
-use crate::controller::{Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply};
+use crate::config::describe::ConfigEntry;
+use crate::controller::command::{
+    Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply,
+};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;
 
 /// Serves a request.
-pub(crate) fn handle(context: &RequestContext, request: CreateTopicsRequest) -> Reply<CreateTopicsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: CreateTopicsRequest,
+) -> Reply<CreateTopicsResponse> {
     let context = context.clone();
     Reply::exclusive(async move {
         let names: Vec<Text> = request.topics.iter().map(|topic| topic.name.clone()).collect();
         let topics = request.topics.into_iter().map(new_topic).collect();
-        let command = Command::CreateTopics(CreateTopics { topics, validate_only: request.validate_only });
+        let command =
+            Command::CreateTopics(CreateTopics { topics, validate_only: request.validate_only });
         let results = match control::submit(&context, command, request.timeout_ms).await {
             Ok(ControlReply::CreateTopics(results)) => results,
             Ok(_) => refuse(names, &mismatched()),
             Err(refusal) => refuse(names, &refusal),
         };
-        let topics = results.into_iter().map(|(name, result)| answer(&context, name, result)).collect();
+        let topics =
+            results.into_iter().map(|(name, result)| answer(&context, name, result)).collect();
         CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
     })
 }
@@ -58,19 +65,18 @@ fn answer(
         answer.topic_id = created.id;
         answer.num_partitions = created.partitions;
         answer.replication_factor = created.replication_factor;
-        let described = context.services.settings.describe_topic(&created.configs);
+        let described = context.services.settings().describe_topic(&created.configs);
         answer.configs = Some(described.iter().map(config).collect());
     }
     answer
 }
 
-fn config(entry: &describe::ConfigEntry) -> CreatableTopicConfigs {
+fn config(entry: &ConfigEntry) -> CreatableTopicConfigs {
     CreatableTopicConfigs {
-        name: entry.name.into(),
-        value: entry.value.clone().map(Text::from),
+        name: Text::from(entry.name),
+        value: entry.value.clone(),
         read_only: entry.read_only,
         config_source: entry.source.code(),
         is_sensitive: entry.sensitive,
-        ..CreatableTopicConfigs::default()
     }
 }

@@ -14,7 +14,10 @@ use crate::server::context::{RequestContext, Services};
 use crate::server::reply::Reply;
 
 /// Serves a request; files may go with the records, so it runs where blocking is allowed.
-pub(crate) fn handle(context: &RequestContext, request: DeleteRecordsRequest) -> Reply<DeleteRecordsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: DeleteRecordsRequest,
+) -> Reply<DeleteRecordsResponse> {
     let services = Arc::clone(&context.services);
     Reply::exclusive(async move {
         blocking::run(move || answer(&services, request)).await.unwrap_or_default()
@@ -35,10 +38,11 @@ fn answer(services: &Services, request: DeleteRecordsRequest) -> DeleteRecordsRe
                 partition_index: asked.partition_index,
                 low_watermark: outcome.unwrap_or(-1),
                 error_code: outcome.err().unwrap_or(ErrorCode::None).code(),
-                ..DeleteRecordsPartitionResult::default()
             });
         }
         response.topics.push(result);
     }
+    // The new log start offsets last from here on, not only from the next round of upkeep.
+    services.replicas.checkpoint();
     response
 }

@@ -4,7 +4,9 @@ use duramen_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
-use crate::controller::{Command, DeleteTopics, DeletedTopic, Refusal, Reply as ControlReply, TopicRef};
+use crate::controller::command::{
+    Command, DeleteTopics, DeletedTopic, Refusal, Reply as ControlReply, TopicRef,
+};
 use crate::server::context::RequestContext;
 use crate::server::control::{self, mismatched, outcome};
 use crate::server::reply::Reply;
@@ -13,7 +15,10 @@ use crate::server::reply::Reply;
 const BY_ID_VERSION: i16 = 6;
 
 /// Serves a request.
-pub(crate) fn handle(context: &RequestContext, request: DeleteTopicsRequest) -> Reply<DeleteTopicsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: DeleteTopicsRequest,
+) -> Reply<DeleteTopicsResponse> {
     let context = context.clone();
     Reply::exclusive(async move {
         let timeout_ms = request.timeout_ms;
@@ -33,22 +38,23 @@ fn topics(context: &RequestContext, request: DeleteTopicsRequest) -> Vec<TopicRe
     if context.api_version < BY_ID_VERSION {
         return request.topic_names.into_iter().map(TopicRef::name).collect();
     }
-    request.topics.into_iter().map(|topic| TopicRef { name: topic.name, id: topic.topic_id }).collect()
+    request
+        .topics
+        .into_iter()
+        .map(|topic| TopicRef { name: topic.name, id: topic.topic_id })
+        .collect()
 }
 
 fn refuse(topics: Vec<TopicRef>, refusal: &Refusal) -> Vec<DeletedTopic> {
-    let refused =
-        |topic: TopicRef| DeletedTopic { name: topic.name, id: topic.id, result: Err(refusal.clone()) };
+    let refused = |topic: TopicRef| DeletedTopic {
+        name: topic.name,
+        id: topic.id,
+        result: Err(refusal.clone()),
+    };
     topics.into_iter().map(refused).collect()
 }
 
 fn answer(deleted: DeletedTopic) -> DeletableTopicResult {
     let (error_code, error_message) = outcome(&deleted.result);
-    DeletableTopicResult {
-        name: deleted.name,
-        topic_id: deleted.id,
-        error_code,
-        error_message,
-        ..DeletableTopicResult::default()
-    }
+    DeletableTopicResult { name: deleted.name, topic_id: deleted.id, error_code, error_message }
 }

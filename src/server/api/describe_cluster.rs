@@ -23,7 +23,7 @@ pub(crate) fn handle(
     let mut response = DescribeClusterResponse {
         endpoint_type: request.endpoint_type,
         cluster_id: image.cluster_id().clone(),
-        controller_id: context.services.node_id,
+        controller_id: context.services.node_id(),
         ..DescribeClusterResponse::default()
     };
     if request.endpoint_type != BROKERS {
@@ -32,7 +32,9 @@ pub(crate) fn handle(
             Some(Text::from("this is a broker's listener: ask for endpoint type 1"));
         return Reply::Now(response);
     }
-    for broker in image.brokers().iter().filter(|broker| request.include_fenced_brokers || broker.is_active()) {
+    for broker in
+        image.brokers().iter().filter(|broker| request.include_fenced_brokers || broker.is_active())
+    {
         let Some(address) = endpoints::address(context, broker) else { continue };
         response.brokers.push(DescribeClusterBroker {
             broker_id: address.id,
@@ -40,7 +42,6 @@ pub(crate) fn handle(
             port: address.port,
             rack: address.rack,
             is_fenced: broker.fenced,
-            ..DescribeClusterBroker::default()
         });
     }
     if request.include_cluster_authorized_operations {

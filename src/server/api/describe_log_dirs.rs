@@ -64,17 +64,19 @@ fn topics(
     };
     let mut by_topic: BTreeMap<Text, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for partition in partitions.iter().filter(is_wanted) {
-        by_topic.entry(partition.name().topic.clone()).or_default().push(DescribeLogDirsPartition {
-            partition_index: partition.name().partition,
-            partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
-            ..DescribeLogDirsPartition::default()
-        });
+        by_topic.entry(partition.name().topic.clone()).or_default().push(
+            DescribeLogDirsPartition {
+                partition_index: partition.name().partition,
+                partition_size: i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX),
+                ..DescribeLogDirsPartition::default()
+            },
+        );
     }
     by_topic
         .into_iter()
         .map(|(name, mut partitions)| {
             partitions.sort_unstable_by_key(|partition| partition.partition_index);
-            DescribeLogDirsTopic { name, partitions, ..DescribeLogDirsTopic::default() }
+            DescribeLogDirsTopic { name, partitions }
         })
         .collect()
 }

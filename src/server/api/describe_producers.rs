@@ -18,7 +18,8 @@ pub(crate) fn handle(
     let mut response = DescribeProducersResponse::default();
     for topic in request.topics {
         let key = TopicKey::Name(topic.name.clone());
-        let partitions = topic.partition_indexes.iter().map(|&index| describe(context, &key, index));
+        let partitions =
+            topic.partition_indexes.iter().map(|&index| describe(context, &key, index));
         let partitions = partitions.collect();
         response.topics.push(TopicResponse { name: topic.name, partitions });
     }
@@ -46,6 +47,5 @@ fn producer(producer_id: i64, entry: &ProducerEntry) -> ProducerState {
         last_timestamp: entry.last_timestamp,
         coordinator_epoch: entry.coordinator_epoch,
         current_txn_start_offset: entry.current_txn_first_offset.unwrap_or(-1),
-        ..ProducerState::default()
     }
 }

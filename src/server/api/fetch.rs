@@ -9,13 +9,13 @@ use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::READ_COMMITTED;
 use duramen_protocol::messages::fetch::{
-    EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
-    PartitionData,
+    EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic,
+    FetchableTopicResponse, PartitionData,
 };
 use tokio::sync::Notify;
 
 use crate::env::Populate;
-use crate::replication::{Fetched, FetchQuery, Isolation, Partition, TopicKey};
+use crate::replication::{FetchQuery, Fetched, Isolation, Partition, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::fetch_session::{FetchTarget, Found, Plan, SessionRequest, Wanted};
 use crate::server::reply::Reply;
@@ -78,10 +78,10 @@ impl Fetching {
                 })
                 .collect(),
         };
-        let fresh_id = services.env.random.session_id();
+        let fresh_id = i32::try_from(services.env.random.below(1 << 31)).unwrap_or(0);
         let now = services.env.clock.now();
         let plan = services.sessions().begin(session, now, fresh_id)?;
-        let at_most = services.limits.fetch_bytes_max;
+        let at_most = services.config.network.fetch_max_bytes as usize;
         let isolation = match request.isolation_level {
             READ_COMMITTED => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
@@ -99,8 +99,11 @@ impl Fetching {
     /// Reads every partition in order until `max_bytes` are found; the first batch comes whatever
     /// its size, so that a consumer never stands still before a large one (KIP-74).
     fn read(&self) -> Pass {
-        let mut pass =
-            Pass { partitions: Vec::with_capacity(self.plan.targets.len()), bytes: 0, urgent: false };
+        let mut pass = Pass {
+            partitions: Vec::with_capacity(self.plan.targets.len()),
+            bytes: 0,
+            urgent: false,
+        };
         for target in &self.plan.targets {
             let query = FetchQuery {
                 offset: target.wanted.fetch_offset,
@@ -229,7 +232,11 @@ fn targets(topic: FetchTopic, by_id: bool) -> impl Iterator<Item = FetchTarget> 
     })
 }
 
-fn partition_data(index: i32, found: Result<Fetched, ErrorCode>, isolation: Isolation) -> PartitionData {
+fn partition_data(
+    index: i32,
+    found: Result<Fetched, ErrorCode>,
+    isolation: Isolation,
+) -> PartitionData {
     let aborted = (isolation == Isolation::ReadCommitted).then(Vec::new);
     match found {
         Ok(fetched) => {
@@ -243,11 +250,8 @@ fn partition_data(index: i32, found: Result<Fetched, ErrorCode>, isolation: Isol
                 ..PartitionData::default()
             };
             if let Some(end) = fetched.diverging {
-                data.diverging_epoch = EpochEndOffset {
-                    epoch: end.epoch,
-                    end_offset: end.end_offset,
-                    ..EpochEndOffset::default()
-                };
+                data.diverging_epoch =
+                    EpochEndOffset { epoch: end.epoch, end_offset: end.end_offset };
             }
             data
         }

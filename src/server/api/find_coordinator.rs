@@ -22,7 +22,9 @@ pub(crate) fn handle(
     let message = Text::from(match request.key_type {
         1 => "transactions are not available yet: produce without a transactional id",
         2 => "share groups are not available yet: assign partitions yourself",
-        _ => "consumer groups are not available yet: assign partitions yourself and consume by offset",
+        _ => {
+            "consumer groups are not available yet: assign partitions yourself and consume by offset"
+        }
     });
     if context.api_version < BATCH_VERSION {
         return Reply::Now(FindCoordinatorResponse {

@@ -32,7 +32,8 @@ pub(crate) fn handle(
             Ok(_) => refuse(asked, &mismatched()),
             Err(refusal) => refuse(asked, &refusal),
         };
-        let responses = results.into_iter().map(|(resource, result)| answer(resource, &result)).collect();
+        let responses =
+            results.into_iter().map(|(resource, result)| answer(resource, &result)).collect();
         IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }
     })
 }
@@ -43,9 +44,14 @@ fn resource(resource: &AlterConfigsResource) -> ConfigResource {
 
 fn changes(changed: AlterConfigsResource) -> (ConfigResource, Vec<ConfigChange>) {
     let resource = resource(&changed);
-    let change = |config: duramen_protocol::messages::incremental_alter_configs::AlterableConfig| {
-        ConfigChange { name: config.name, operation: config.config_operation, value: config.value }
-    };
+    let change =
+        |config: duramen_protocol::messages::incremental_alter_configs::AlterableConfig| {
+            ConfigChange {
+                name: config.name,
+                operation: config.config_operation,
+                value: config.value,
+            }
+        };
     (resource, changed.configs.into_iter().map(change).collect())
 }
 
@@ -56,6 +62,5 @@ fn answer(resource: ConfigResource, result: &Result<(), Refusal>) -> AlterConfig
         error_message,
         resource_type: resource.kind,
         resource_name: resource.name,
-        ..AlterConfigsResourceResponse::default()
     }
 }

@@ -2,7 +2,8 @@
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{
-    RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC,
+    RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP,
+    RESOURCE_TOPIC,
 };
 use duramen_protocol::messages::list_config_resources::{
     ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
@@ -13,8 +14,13 @@ use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
 
 /// Every type that a request may name; an empty list asks for all of them.
-const TYPES: [i8; 5] =
-    [RESOURCE_TOPIC, RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP];
+const TYPES: [i8; 5] = [
+    RESOURCE_TOPIC,
+    RESOURCE_BROKER,
+    RESOURCE_BROKER_LOGGER,
+    RESOURCE_CLIENT_METRICS,
+    RESOURCE_GROUP,
+];
 
 /// Serves a request.
 pub(crate) fn handle(
@@ -33,15 +39,13 @@ pub(crate) fn handle(
     }
     let image = context.services.image();
     let mut add = |resource_type: i8, resource_name: Text| {
-        response.config_resources.push(ConfigResource {
-            resource_name,
-            resource_type,
-            ..ConfigResource::default()
-        });
+        response.config_resources.push(ConfigResource { resource_name, resource_type });
     };
     for kind in wanted {
         match kind {
-            RESOURCE_TOPIC => image.topics().iter().for_each(|topic| add(kind, topic.name().clone())),
+            RESOURCE_TOPIC => {
+                image.topics().iter().for_each(|topic| add(kind, topic.name().clone()))
+            }
             RESOURCE_BROKER | RESOURCE_BROKER_LOGGER => {
                 image.brokers().iter().for_each(|broker| add(kind, broker.id.to_string().into()));
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{self, READ_COMMITTED};
+use duramen_protocol::ids::{self, NO_EPOCH, READ_COMMITTED};
 use duramen_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
@@ -15,8 +15,14 @@ use crate::server::blocking;
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
 
+/// First version that answers the leader epoch (KIP-320).
+const LEADER_EPOCH_VERSION: i16 = 4;
+
 /// Serves a request. A lookup by time reads the log, so it runs where blocking is allowed.
-pub(crate) fn handle(context: &RequestContext, request: ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: ListOffsetsRequest,
+) -> Reply<ListOffsetsResponse> {
     let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
     if partitions.clone().all(|partition| !reads_the_log(partition.timestamp)) {
         return Reply::Now(answer(context, request));
@@ -46,7 +52,7 @@ fn answer(context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsR
                 .replicas
                 .find(&key, wanted.partition_index)
                 .and_then(|partition| look_up(&partition, wanted, isolation));
-            partition_response(wanted.partition_index, found)
+            partition_response(wanted.partition_index, context.api_version, found)
         });
         let partitions = answers.collect();
         response.topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
@@ -74,6 +80,7 @@ fn look_up(
 
 fn partition_response(
     index: i32,
+    version: i16,
     found: Result<OffsetFound, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
     let (error, found) = match found {
@@ -85,7 +92,6 @@ fn partition_response(
         error_code: error.code(),
         timestamp: found.timestamp,
         offset: found.offset,
-        leader_epoch: found.leader_epoch,
-        ..ListOffsetsPartitionResponse::default()
+        leader_epoch: if version >= LEADER_EPOCH_VERSION { found.leader_epoch } else { NO_EPOCH },
     }
 }

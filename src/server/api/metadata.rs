@@ -1,8 +1,6 @@
 //! Metadata (key 3): the brokers, and who leads each partition of the topics asked for. A topic that
 //! does not exist is made when the client and `auto.create.topics.enable` both allow it.
 
-use std::time::Duration;
-
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{NO_AUTHORIZED_OPERATIONS, NO_NODE, TopicId};
 use duramen_protocol::messages::metadata::{
@@ -11,18 +9,19 @@ use duramen_protocol::messages::metadata::{
 };
 use duramen_protocol::text::Text;
 
-use crate::controller::{Command, NewTopic};
+use crate::controller::command::{CreateTopics, NewTopic};
+use crate::controller::{Command, Reply as ControlReply};
 use crate::metadata::{MetadataImage, PartitionImage, TopicImage};
 use crate::server::context::RequestContext;
 use crate::server::endpoints;
 use crate::server::operations;
 use crate::server::reply::Reply;
 
-/// How long a client waits at most for a topic that its request makes.
-const AUTO_CREATE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Serves a request.
-pub(crate) fn handle(context: &RequestContext, request: MetadataRequest) -> Reply<MetadataResponse> {
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: MetadataRequest,
+) -> Reply<MetadataResponse> {
     let missing = topics_to_create(context, &request);
     if missing.is_empty() {
         return Reply::Now(answer(context, &request, &[]));
@@ -37,12 +36,13 @@ pub(crate) fn handle(context: &RequestContext, request: MetadataRequest) -> Repl
 /// Names asked for that do not exist and may be made.
 fn topics_to_create(context: &RequestContext, request: &MetadataRequest) -> Vec<Text> {
     let services = &context.services;
-    if !request.allow_auto_topic_creation || !services.auto_create_topics {
+    if !request.allow_auto_topic_creation || !services.config.topics.auto_create {
         return Vec::new();
     }
     let image = services.image();
     let asked = request.topics.iter().flatten().filter_map(|topic| topic.name.clone());
-    let mut missing: Vec<Text> = asked.filter(|name| image.topics().by_name(name).is_none()).collect();
+    let mut missing: Vec<Text> =
+        asked.filter(|name| image.topics().by_name(name).is_none()).collect();
     missing.sort_unstable();
     missing.dedup();
     missing
@@ -50,18 +50,18 @@ fn topics_to_create(context: &RequestContext, request: &MetadataRequest) -> Vec<
 
 /// Makes the topics; what could not be made comes back with its error.
 async fn create(context: &RequestContext, names: Vec<Text>) -> Vec<(Text, ErrorCode)> {
-    let refused = |names: &[Text], code| names.iter().map(|name| (name.clone(), code)).collect();
-    let topics = names.iter().map(|name| NewTopic::with_defaults(name.clone())).collect();
-    let command = Command::CreateTopics { topics, validate_only: false };
-    match tokio::time::timeout(AUTO_CREATE_TIMEOUT, context.services.controller.submit(command)).await {
-        Ok(Ok(reply)) => reply
-            .into_topics()
-            .into_iter()
-            .filter(|topic| !matches!(topic.error, ErrorCode::None | ErrorCode::TopicAlreadyExists))
-            .map(|topic| (topic.name, topic.error))
-            .collect(),
-        Ok(Err(error)) => refused(&names, error.code),
-        Err(_) => refused(&names, ErrorCode::RequestTimedOut),
+    let refuse = |code| names.iter().map(|name| (name.clone(), code)).collect();
+    let topics = names.iter().cloned().map(NewTopic::with_defaults).collect();
+    let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
+    match context.services.controller.submit(command).await {
+        Ok(ControlReply::CreateTopics(results)) => {
+            let refused =
+                results.into_iter().filter_map(|(name, result)| Some((name, result.err()?.code)));
+            // Somebody else was faster: all the better.
+            refused.filter(|(_, code)| *code != ErrorCode::TopicAlreadyExists).collect()
+        }
+        Ok(_) => refuse(ErrorCode::UnknownServerError),
+        Err(error) => refuse(error.code),
     }
 }
 
@@ -73,7 +73,7 @@ fn answer(
     let image = context.services.image();
     let mut response = MetadataResponse {
         cluster_id: Some(image.cluster_id().clone()),
-        controller_id: context.services.node_id,
+        controller_id: context.services.node_id(),
         ..MetadataResponse::default()
     };
     for broker in endpoints::active_brokers(context) {
@@ -84,7 +84,8 @@ fn answer(
             rack: broker.rack,
         });
     }
-    let topic = |topic: &TopicImage| describe(topic, &image, request.include_topic_authorized_operations);
+    let topic =
+        |topic: &TopicImage| describe(topic, &image, request.include_topic_authorized_operations);
     response.topics = match wanted(context, request) {
         None => image.topics().iter().map(|image| topic(image)).collect(),
         Some(asked) => asked
@@ -102,13 +103,19 @@ fn answer(
 }
 
 /// The topics asked for; `None` for all of them.
-fn wanted<'a>(context: &RequestContext, request: &'a MetadataRequest) -> Option<&'a [MetadataRequestTopic]> {
+fn wanted<'a>(
+    context: &RequestContext,
+    request: &'a MetadataRequest,
+) -> Option<&'a [MetadataRequestTopic]> {
     // Version 0 has no null: there an empty array asks for all.
     let topics = request.topics.as_deref()?;
     (context.api_version > 0 || !topics.is_empty()).then_some(topics)
 }
 
-fn find<'a>(image: &'a MetadataImage, asked: &MetadataRequestTopic) -> Result<&'a TopicImage, ErrorCode> {
+fn find<'a>(
+    image: &'a MetadataImage,
+    asked: &MetadataRequestTopic,
+) -> Result<&'a TopicImage, ErrorCode> {
     let topics = image.topics();
     match &asked.name {
         Some(name) => {
@@ -138,7 +145,10 @@ fn describe(topic: &TopicImage, image: &MetadataImage, operations: bool) -> Meta
         name: Some(topic.name().clone()),
         topic_id: topic.id(),
         is_internal: topic.is_internal(),
-        partitions: topic.partitions().map(|(index, partition)| describe_partition(index, partition, image)).collect(),
+        partitions: topic
+            .partitions()
+            .map(|(index, partition)| describe_partition(index, partition, image))
+            .collect(),
         topic_authorized_operations: if operations {
             operations::TOPIC
         } else {

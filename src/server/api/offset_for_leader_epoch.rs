@@ -19,7 +19,8 @@ pub(crate) fn handle(
     let mut response = OffsetForLeaderEpochResponse::default();
     for topic in request.topics {
         let key = TopicKey::Name(topic.topic.clone());
-        let partitions = topic.partitions.iter().map(|asked| look_up(context, &key, asked)).collect();
+        let partitions =
+            topic.partitions.iter().map(|asked| look_up(context, &key, asked)).collect();
         response.topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });
     }
     Reply::Now(response)

@@ -1,0 +1,103 @@
+//! Metadata from brokers that come, go and lag.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use duramen_protocol::api::ApiKey;
+use duramen_protocol::messages::metadata::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+
+use super::*;
+use crate::testing::{Answer, Asked, played};
+
+fn answer(asked: &Asked, leader: i32, epoch: i32) -> Answer {
+    let request: MetadataRequest = asked.read();
+    let broker = |id: i32| MetadataResponseBroker {
+        node_id: id,
+        host: "played".into(),
+        port: id,
+        ..MetadataResponseBroker::default()
+    };
+    let topics = request.topics.unwrap_or_default().into_iter().map(|topic| {
+        let known = topic.name.as_deref() != Some("missing");
+        let code = if known { ErrorCode::None } else { ErrorCode::UnknownTopicOrPartition };
+        MetadataResponseTopic {
+            error_code: code.code(),
+            name: topic.name,
+            topic_id: TopicId::from_u128(1),
+            partitions: vec![MetadataResponsePartition {
+                leader_id: leader,
+                leader_epoch: epoch,
+                ..MetadataResponsePartition::default()
+            }],
+            ..MetadataResponseTopic::default()
+        }
+    });
+    asked.answer(&MetadataResponse {
+        brokers: vec![broker(1), broker(2)],
+        controller_id: 2,
+        topics: topics.collect(),
+        ..MetadataResponse::default()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_asked_for_once_and_again_when_told_to() {
+    let asked = Arc::new(AtomicI32::new(0));
+    let count = Arc::clone(&asked);
+    let cluster = played(ClusterOptions::default(), move |_, request| {
+        let epoch = count.fetch_add(1, Ordering::Relaxed);
+        answer(request, 1 + epoch, epoch)
+    });
+    let leader = async || cluster.topic("t").await.unwrap().partition(0).unwrap().leader;
+    assert_eq!(leader().await, Some(1));
+    assert_eq!(leader().await, Some(1));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    cluster.refresh(Topics::Named(&["t".into()])).await.unwrap();
+    assert_eq!(leader().await, Some(2), "the leader moved");
+    assert_eq!(cluster.view().controller, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_topic_is_told_soon_and_waited_for_while_it_may_be_made() {
+    let cluster = played(ClusterOptions::default(), move |_, request| answer(request, 1, 0));
+    let before = Instant::now();
+    let error = cluster.topic("missing").await.unwrap_err();
+    assert!(error.to_string().contains("topic missing"), "{error}");
+    assert!(before.elapsed() < Duration::from_millis(500));
+    let making = cluster.refresh(Topics::NamedOrMade(&["missing".into()])).await;
+    assert_eq!(making.unwrap_err().code(), Some(ErrorCode::UnknownTopicOrPartition));
+    assert!(before.elapsed() > Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_connection_is_replaced() {
+    let mut requests = 0;
+    let cluster = played(ClusterOptions::default(), move |_, request| {
+        requests += 1;
+        match request.header.api {
+            ApiKey::Metadata if requests == 1 => Answer::Close,
+            _ => answer(request, 1, 0),
+        }
+    });
+    assert!(cluster.fetch_metadata(Topics::None).await.is_err());
+    cluster.fetch_metadata(Topics::None).await.unwrap();
+    cluster.refresh(Topics::None).await.unwrap();
+    assert!(cluster.broker(2).await.is_ok());
+    assert!(matches!(cluster.broker(9).await, Err(ClientError::Unreachable { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_cluster_is_told_soon() {
+    let connect: crate::transport::Connector = Connector::Custom(Arc::new(|_, _| {
+        Box::pin(async { Err(std::io::ErrorKind::ConnectionRefused.into()) })
+    }));
+    let options = ClusterOptions { connector: connect, ..ClusterOptions::default() };
+    let cluster = Cluster::new("a:1,b:2", options).unwrap();
+    let before = Instant::now();
+    let error = cluster.refresh(Topics::All).await.unwrap_err();
+    assert_eq!(error.to_string(), "no broker answered at a:1, b:2: b:2: connection refused");
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(Cluster::new("", ClusterOptions::default()).is_err());
+    assert!(Cluster::new("a:1,b:x", ClusterOptions::default()).is_err());
+}

@@ -1,0 +1,131 @@
+//! Brokers that tests play themselves, over in-memory streams.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use bytes::{Bytes, BytesMut};
+use duramen_protocol::api::{ApiKey, TABLE};
+use duramen_protocol::frame::{self, LENGTH_PREFIX, peek_len};
+use duramen_protocol::header::RequestHeader;
+use duramen_protocol::messages::api_versions::{ApiVersion, ApiVersionsResponse};
+use duramen_protocol::messages::{Message, Request};
+use duramen_protocol::primitives::Decoder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use crate::cluster::{Cluster, ClusterOptions};
+use crate::transport::{ByteStream, Connector};
+
+/// The broker's end of a stream.
+pub(crate) struct Peer {
+    stream: DuplexStream,
+    buffer: BytesMut,
+}
+
+/// A request as it came.
+pub(crate) struct Asked {
+    pub(crate) header: RequestHeader,
+    pub(crate) body: Bytes,
+}
+
+impl Asked {
+    pub(crate) fn read<R: Request>(&self) -> R {
+        R::decode(&mut Decoder::new(self.body.clone()), self.header.version).unwrap()
+    }
+
+    pub(crate) fn answer<M: Message>(&self, body: &M) -> Answer {
+        let RequestHeader { version, correlation_id, .. } = self.header;
+        let chunks = frame::response(version, correlation_id, body).unwrap();
+        Answer::Send(chunks.into_bytes())
+    }
+}
+
+/// What a played broker does with a request.
+pub(crate) enum Answer {
+    Send(Bytes),
+    /// Nothing, ever.
+    Silence,
+    /// Ends the connection.
+    Close,
+}
+
+impl Peer {
+    pub(crate) fn pair() -> (DuplexStream, Self) {
+        let (client, stream) = duplex(1 << 20);
+        (client, Self { stream, buffer: BytesMut::new() })
+    }
+
+    /// The next request; `None` when the client has gone.
+    pub(crate) async fn asked(&mut self) -> Option<Asked> {
+        loop {
+            if let Some(len) = peek_len(&self.buffer, 1 << 26).unwrap() {
+                if self.buffer.len() >= LENGTH_PREFIX + len {
+                    let mut frame = self.buffer.split_to(LENGTH_PREFIX + len).freeze();
+                    let mut decoder = Decoder::new(frame.split_off(LENGTH_PREFIX));
+                    let header = RequestHeader::decode(&mut decoder).unwrap();
+                    let left = decoder.remaining();
+                    let body = decoder.take(left).unwrap();
+                    return Some(Asked { header, body });
+                }
+            }
+            if self.stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    pub(crate) async fn reply<M: Message>(&mut self, asked: &Asked, body: &M) {
+        if let Answer::Send(bytes) = asked.answer(body) {
+            self.send(&bytes).await;
+        }
+    }
+}
+
+/// What a broker of this workspace would say that it serves.
+pub(crate) fn served() -> ApiVersionsResponse {
+    let api_keys = TABLE
+        .iter()
+        .map(|row| ApiVersion {
+            api_key: row.key.code(),
+            min_version: row.min,
+            max_version: row.max,
+        })
+        .collect();
+    ApiVersionsResponse { api_keys, ..ApiVersionsResponse::default() }
+}
+
+/// Plays every broker that a cluster connects to; ApiVersions is answered by itself.
+pub(crate) fn played(
+    options: ClusterOptions,
+    play: impl FnMut(u16, &Asked) -> Answer + Send + 'static,
+) -> Cluster {
+    let play = Arc::new(Mutex::new(play));
+    let connect = move |_host: &str, port: u16| {
+        let play = Arc::clone(&play);
+        let (client, mut peer) = Peer::pair();
+        tokio::spawn(async move {
+            while let Some(asked) = peer.asked().await {
+                let answer = match asked.header.api {
+                    ApiKey::ApiVersions => asked.answer(&served()),
+                    _ => (play.lock().unwrap())(port, &asked),
+                };
+                match answer {
+                    Answer::Send(bytes) => peer.send(&bytes).await,
+                    Answer::Silence => {}
+                    Answer::Close => return,
+                }
+            }
+        });
+        let stream: Box<dyn ByteStream> = Box::new(client);
+        let made: Pin<Box<dyn Future<Output = io::Result<_>> + Send>> =
+            Box::pin(async move { Ok(stream) });
+        made
+    };
+    let options = ClusterOptions { connector: Connector::Custom(Arc::new(connect)), ..options };
+    Cluster::new("played:1", options).unwrap()
+}
