@@ -9,10 +9,12 @@
 //! | [`admin`] | topics, configs, offsets |
 //! | [`error`] | what can fail, and what to do about it |
 
+pub mod admin;
 pub mod backoff;
 mod clock;
 pub mod cluster;
 pub mod connection;
+pub mod consumer;
 pub mod error;
 pub mod producer;
 pub mod random;
@@ -20,7 +22,9 @@ pub mod random;
 mod testing;
 pub mod transport;
 
+pub use admin::Admin;
 pub use cluster::{Cluster, ClusterOptions};
 pub use connection::{Connection, ConnectionOptions};
+pub use consumer::{Consumer, ConsumerOptions};
 pub use error::{ClientError, Remedy};
 pub use producer::{Producer, ProducerOptions, ProducerRecord};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use duramen_protocol::text::Text;
@@ -20,7 +20,6 @@ use crate::env::Env;
 use crate::http;
 use crate::metadata::image::brokers::Endpoint;
 use crate::metadata::loader::{self, LoaderOptions};
-use crate::metadata::{MetadataImage, MetadataWatch};
 use crate::raft::log::{FlushSignal, metadata_log_config, metadata_partition};
 use crate::raft::single::{self, SingleOptions};
 use crate::replication::Replicas;

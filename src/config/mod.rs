@@ -11,9 +11,13 @@
 //! | [`topic`] | [`TopicConfig`], the checked settings of a topic |
 //! | [`checked`] | [`BrokerConfig`], the checked settings of a broker |
 //! | [`listeners`] | what a node listens on and what it advertises |
+//! | [`describe`] | what `DescribeConfigs` tells |
+//! | [`docs`] | the page made from the table |
 //! | [`error`] | what can be wrong |
 
 pub mod checked;
+pub mod describe;
+pub mod docs;
 pub mod error;
 pub mod listeners;
 pub mod properties;

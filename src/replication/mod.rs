@@ -18,7 +18,7 @@ pub(crate) use partition::Partition;
 pub(crate) use partition_types::{
     Acks, Append, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
 };
-pub(crate) use replicas::{Directory, Replicas};
+pub(crate) use replicas::Replicas;
 pub(crate) use topic_key::TopicKey;
 
 /// Logical place of a record in its partition.

@@ -228,8 +228,8 @@ impl Partition {
     ) -> Result<OffsetFound, ErrorCode> {
         self.with(|state| {
             let end = state.visible_end(isolation);
-            let found = state.log.offset_for_timestamp(timestamp, end);
-            let found = found.map_err(|error| of_read(&error))?;
+            let found = state.log.offset_for_timestamp(timestamp);
+            let found = found.map_err(|error| of_read(&error))?.filter(|at| at.offset < end);
             Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
         })
     }
@@ -281,7 +281,9 @@ impl Partition {
     pub(crate) fn maintain(&self, now_ms: i64) -> Result<RetentionOutcome, ErrorCode> {
         self.with(|state| {
             state.log.expire_producers(now_ms);
-            let outcome = state.log.apply_retention(now_ms).map_err(|error| of_storage(&error))?;
+            let high_watermark = state.leader.high_watermark();
+            let outcome = state.log.apply_retention(now_ms, high_watermark);
+            let outcome = outcome.map_err(|error| of_storage(&error))?;
             let log_start = state.log.log_start_offset();
             state.leader.on_log_start(log_start);
             Ok(outcome)

@@ -120,8 +120,6 @@ impl Services {
 pub(crate) struct Peer {
     /// The address that the client connected to: what it is told to use, unless one is advertised.
     pub(crate) local: SocketAddr,
-    /// Where the client is.
-    pub(crate) remote: SocketAddr,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
 }

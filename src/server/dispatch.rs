@@ -85,6 +85,7 @@ routes! {
     DeleteRecords => delete_records,
     InitProducerId => init_producer_id,
     OffsetForLeaderEpoch => offset_for_leader_epoch,
+    DescribeConfigs => describe_configs,
     AlterConfigs => alter_configs,
     DescribeLogDirs => describe_log_dirs,
     CreatePartitions => create_partitions,

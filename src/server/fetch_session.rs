@@ -204,8 +204,8 @@ impl FetchSessions {
         session.tell(key, found) || !incremental
     }
 
-    /// How many sessions there are.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.sessions.len()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::atomic_file;
 use super::background::Job;
 use super::error::StorageError;
 use super::log::Log;
@@ -40,23 +41,28 @@ impl Log {
             while below(self) {
                 gone.extend(self.segments.pop_front());
             }
-            self.delete_segments(&gone);
+            self.delete_segments(&gone)?;
         }
         Ok(self.log_start_offset())
     }
 
     /// Deletes the segments that `retention.ms`, `retention.bytes` or the log start offset let go,
-    /// none at or above the high watermark. Age is never taken from a time index alone: where only
+    /// none at or above `high_watermark`. Age is never taken from a time index alone: where only
     /// that says that a segment is old, its batches are looked at in the background, and the next
     /// call decides.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub fn apply_retention(&mut self, now_ms: i64) -> Result<RetentionOutcome, StorageError> {
+    pub fn apply_retention(
+        &mut self,
+        now_ms: i64,
+        high_watermark: i64,
+    ) -> Result<RetentionOutcome, StorageError> {
         self.check()?;
+        let high_watermark = high_watermark.min(self.log_end_offset());
         self.take_findings();
         self.inspect_suspects();
-        let plan = self.plan_retention(now_ms);
+        let plan = self.plan_retention(now_ms, high_watermark);
         if plan.roll {
             self.roll(self.log_end_offset(), now_ms)?;
         }
@@ -65,14 +71,14 @@ impl Log {
         if let Some(start) = plan.new_log_start {
             self.advance_log_start(start)?;
         }
-        self.delete_segments(&gone);
+        self.delete_segments(&gone)?;
         Ok(RetentionOutcome {
             segments: gone.len(),
             bytes: gone.iter().map(|segment| segment.len).sum(),
         })
     }
 
-    fn plan_retention(&self, now_ms: i64) -> RetentionPlan {
+    fn plan_retention(&self, now_ms: i64, high_watermark: i64) -> RetentionPlan {
         let facts = |segment: &Segment| SegmentFacts {
             base_offset: segment.base,
             size_bytes: segment.len,
@@ -83,7 +89,7 @@ impl Log {
         let offsets = LogOffsets {
             log_start: self.log_start_offset(),
             log_end: self.log_end_offset(),
-            high_watermark: self.high_watermark(),
+            high_watermark,
         };
         let policy = self.config.retention_policy();
         loop {
@@ -112,20 +118,28 @@ impl Log {
         }
     }
 
-    /// Has the files of segments removed that are no longer part of the log.
-    pub(super) fn delete_segments(&mut self, gone: &[Segment]) {
+    /// Takes the files of segments that are no longer part of the log out of sight, and has them
+    /// removed. They get another name first, so that a new segment may have theirs at once.
+    pub(super) fn delete_segments(&mut self, gone: &[Segment]) -> Result<(), StorageError> {
         if gone.is_empty() {
-            return;
-        }
-        let dir = &self.state.dir;
-        let mut paths = Vec::new();
-        for segment in gone {
-            paths.extend(Segment::file_names(dir, segment.base));
-            paths.push(dir.join(file_name(segment.base, "snapshot")));
+            return Ok(());
         }
         let first = self.segments.front().map_or(i64::MAX, |segment| segment.base);
         self.state.forget_below(first);
-        self.home.jobs.push(Job::RemoveFiles(paths));
         self.publish_size();
+        let (disk, dir) = (&*self.home.env.disk, &self.state.dir);
+        let mut paths = Vec::new();
+        for segment in gone {
+            let snapshot = dir.join(file_name(segment.base, "snapshot"));
+            for path in Segment::file_names(dir, segment.base).into_iter().chain([snapshot]) {
+                match atomic_file::rename_deleted(disk, &path) {
+                    Ok(Some(deleted)) => paths.push(deleted),
+                    Ok(None) => {}
+                    Err(error) => return Err(self.home.judge("delete", &path, &error)),
+                }
+            }
+        }
+        self.home.jobs.push(Job::RemoveFiles(paths));
+        Ok(())
     }
 }

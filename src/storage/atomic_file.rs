@@ -8,6 +8,9 @@ use crate::env::{Disk, OpenMode};
 /// Ends the name of a file that is being written; whoever finds one may delete it.
 pub(super) const TEMPORARY: &str = ".tmp";
 
+/// Ends the name of a file that is going to be removed.
+pub(super) const DELETED: &str = ".deleted";
+
 /// Replaces `path` with `bytes`: temporary file, sync, rename, sync of the directory.
 pub(super) fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = with_suffix(path, TEMPORARY);
@@ -35,6 +38,16 @@ pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Gives a file the name of one that is going to be removed. `None` when there is no such file.
+pub(super) fn rename_deleted(disk: &dyn Disk, path: &Path) -> io::Result<Option<PathBuf>> {
+    let deleted = with_suffix(path, DELETED);
+    match disk.rename(path, &deleted) {
+        Ok(()) => Ok(Some(deleted)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Second looks at closed segments, in the background: how late their timestamps really are, and new
+//! Second looks at segments, in the background: how late their timestamps really are, and new
 //! indexes where the old ones contradict the log. The log takes the findings over when it is next
 //! maintained.
 
@@ -32,6 +32,8 @@ pub(super) struct Inspection {
 #[derive(Debug)]
 pub(super) struct Finding {
     base: i64,
+    /// Bytes that were looked at.
+    len: u64,
     latest: Option<TimeEntry>,
     /// With new indexes, if they were asked for.
     rebuilt: Option<Segment>,
@@ -65,15 +67,15 @@ impl Inspection {
                 }
             }
         }
-        let latest = segment.latest;
+        let (len, latest) = (self.len, segment.latest);
         if self.rebuild.is_none() {
-            return Ok(Finding { base: self.base, latest, rebuilt: None });
+            return Ok(Finding { base: self.base, len, latest, rebuilt: None });
         }
         segment.discard_indexes_on_disk(disk)?;
         segment.complete_indexes(disk)?;
         segment.sync_indexes(disk)?;
         segment.forget_index_entries();
-        Ok(Finding { base: self.base, latest, rebuilt: Some(segment) })
+        Ok(Finding { base: self.base, len, latest, rebuilt: Some(segment) })
     }
 }
 
@@ -111,9 +113,13 @@ impl Log {
         for finding in self.state.take_findings() {
             let known = self.segments.iter_mut().find(|segment| segment.base == finding.base);
             let Some(segment) = known else { continue };
+            if finding.len != segment.len {
+                // The active segment, and it has grown: it is too young to go anyway.
+                continue;
+            }
             segment.latest = finding.latest;
             segment.latest_is_proven = true;
-            if let Some(rebuilt) = finding.rebuilt.filter(|rebuilt| rebuilt.len == segment.len) {
+            if let Some(rebuilt) = finding.rebuilt {
                 (segment.offsets, segment.times) = (rebuilt.offsets, rebuilt.times);
             }
         }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use super::atomic_file;
-use super::checkpoints::Checkpointed;
 use super::damage::Damage;
 use super::dir::LogDir;
 use super::error::StorageError;
@@ -197,13 +196,6 @@ fn tell(recovered: &Recovered) {
             tracing::info!(%log, end = recovered.log.log_end_offset(), scanned, "recovered");
         }
         _ => {}
-    }
-}
-
-impl Checkpointed {
-    /// What a fault at `offset` means: below the recovery point the bytes were on the disk once.
-    pub(super) fn is_damage(&self, offset: i64) -> bool {
-        offset < self.recovery_point
     }
 }
 

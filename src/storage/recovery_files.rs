@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::env::Disk;
 
-use super::atomic_file::{self, TEMPORARY};
+use super::atomic_file::{self, DELETED, TEMPORARY};
 use super::producer_snapshot;
 use super::producer_state::ProducerStates;
 use super::segment::{Segment, base_of, file_name};
@@ -36,8 +36,7 @@ impl Files {
         let entries = disk.list(dir)?;
         for entry in &entries {
             let name = entry.name.as_str();
-            if name.ends_with(TEMPORARY) || name.ends_with(".deleted") || name.ends_with(".cleaned")
-            {
+            if name.ends_with(TEMPORARY) || name.ends_with(DELETED) || name.ends_with(".cleaned") {
                 atomic_file::remove(disk, &dir.join(name))?;
             } else if let Some(base) = base_of(name, "log") {
                 let (len, modified_ms) = (entry.len, entry.modified_ms);

@@ -148,7 +148,7 @@ fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan, gathered: &mut Ga
 
 impl Gathered {
     /// Notes a batch that is in the log.
-    fn take(&mut self, header: &BatchHeader, now_ms: i64) {
+    pub(super) fn take(&mut self, header: &BatchHeader, now_ms: i64) {
         self.next = self.next.max(header.next_offset());
         self.last_epoch = self.last_epoch.max(header.partition_leader_epoch);
         // Only if the history says otherwise: to assign an old epoch again would drop all later ones.

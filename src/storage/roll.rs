@@ -33,8 +33,11 @@ impl Log {
         segment.jitter_ms = self.draw_jitter();
         self.state.add_active(base, file);
         if let Some(empty) = replaced {
+            let removed = Segment::file_names(dir, empty)
+                .iter()
+                .try_for_each(|path| atomic_file::remove(disk, path));
+            removed.map_err(|error| home.judge("remove an empty segment in", dir, &error))?;
             self.segments.pop_back();
-            home.jobs.push(Job::RemoveFiles(Segment::file_names(dir, empty).into()));
         } else {
             self.close_active()?;
         }

@@ -279,6 +279,11 @@ impl Segment {
         self.times.file.sync(disk)
     }
 
+    /// The file was cut: what was reserved is gone.
+    pub(super) fn forget_reserve(&mut self) {
+        self.reserved = 0;
+    }
+
     /// Gives back the space reserved beyond the end.
     pub(super) fn trim(&mut self, files: &FileCache) -> io::Result<()> {
         if self.reserved > self.len {

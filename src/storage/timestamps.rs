@@ -22,42 +22,29 @@ pub struct TimestampedOffset {
 }
 
 impl Log {
-    /// The first record whose timestamp is at least `timestamp` (ms since 1970), among those from
-    /// the log start to below `up_to`.
+    /// The first record whose timestamp is at least `timestamp` (ms since 1970).
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn offset_for_timestamp(
         &self,
         timestamp: i64,
-        up_to: i64,
     ) -> Result<Option<TimestampedOffset>, ReadError> {
         self.check()?;
-        let wanted = |record: &RecordView<'_>| record.timestamp >= timestamp;
+        let reaches = |found: &Found| found.header.max_timestamp >= timestamp;
         for segment in self.segments.iter().skip(self.segment_at(self.log_start_offset())) {
-            if segment.base >= up_to {
-                break;
-            }
             if !self.may_reach(segment, timestamp)? {
                 continue;
             }
             let start = self.start_for(segment, timestamp)?;
-            let found = self.search(segment, start, |found| {
-                found.header.base_offset >= up_to || found.header.max_timestamp >= timestamp
-            })?;
-            let Some(found) = found else { continue };
-            if found.header.base_offset >= up_to {
-                break;
-            }
-            // A header can promise what its records do not hold; the next batch then.
-            let mut next = Some(found);
-            while let Some(batch) = next.filter(|batch| batch.header.base_offset < up_to) {
-                if let Some(at) = self.open(segment, &batch, &wanted)? {
-                    return Ok((at.offset < up_to).then_some(at));
+            let mut next = self.search(segment, start, reaches)?;
+            while let Some(batch) = next {
+                let found = self.open(segment, &batch, &|record| record.timestamp >= timestamp)?;
+                if found.is_some() {
+                    return Ok(found);
                 }
-                next = self.search(segment, batch.end(), |found| {
-                    found.header.max_timestamp >= timestamp
-                })?;
+                // A header can promise what its records do not hold; the next batch then.
+                next = self.search(segment, batch.end(), reaches)?;
             }
         }
         Ok(None)

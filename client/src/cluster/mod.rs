@@ -6,6 +6,7 @@
 mod pool;
 mod view;
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -145,17 +146,15 @@ impl Cluster {
             Topics::NamedOrMade(_) => 7,
             _ => 2,
         };
-        self.retrying_unless(
-            "metadata",
-            |error, failures| is_unknown_topic(error) && failures >= patience,
-            async || {
-                let answer = self.fetch_metadata(topics).await?;
-                for topic in &answer.topics {
-                    check_topic(topic.error_code, topic.name.as_ref(), &topic.topic_id, topics)?;
-                }
-                Ok(self.view())
-            },
-        )
+        let hopeless =
+            |error: &ClientError, failures| is_unknown_topic(error) && failures >= patience;
+        self.retrying_unless("metadata", hopeless, || async move {
+            let answer = self.fetch_metadata(topics).await?;
+            for topic in &answer.topics {
+                check_topic(topic.error_code, topic.name.as_ref(), &topic.topic_id, topics)?;
+            }
+            Ok(self.view())
+        })
         .await
     }
 
@@ -221,21 +220,21 @@ impl Cluster {
     ///
     /// # Errors
     /// The operation's own error, or [`ClientError::Expired`].
-    pub async fn retrying<T>(
+    pub async fn retrying<T, F: Future<Output = Result<T, ClientError>>>(
         &self,
         what: &str,
-        operation: impl AsyncFnMut() -> Result<T, ClientError>,
+        operation: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
         self.retrying_unless(what, |_, _| false, operation).await
     }
 
     /// [`Cluster::retrying`] that gives up early where `hopeless` says so, given the error and the
     /// number of failures.
-    async fn retrying_unless<T>(
+    async fn retrying_unless<T, F: Future<Output = Result<T, ClientError>>>(
         &self,
         what: &str,
         hopeless: impl Fn(&ClientError, u32) -> bool,
-        mut operation: impl AsyncFnMut() -> Result<T, ClientError>,
+        mut operation: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
         let limit = self.inner.options.operation_timeout;
         let deadline = Instant::now() + limit;

@@ -126,7 +126,6 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: Text::from("duramen-client"),
             client_software_version: Text::from(env!("CARGO_PKG_VERSION")),
-            ..ApiVersionsRequest::default()
         };
         let timeout = self.inner.options.request_timeout;
         let pending: Pending<ApiVersionsResponse> = self.send(version, &request, timeout).await?;

@@ -14,13 +14,13 @@ pub(super) const NODE: &[Setting] = &[
     Setting::broker("node.id", Kind::Int, "1")
         .valid(Valid::AtLeast(0))
         .importance(Importance::High)
-        .doc("This node's number; no two nodes of a cluster share one."),
+        .doc("This node's number; no two nodes of a cluster share one. Kafka has no default."),
     unset("broker.rack", Kind::String)
         .doc("Where this broker stands; replicas are spread over racks, and clients told of them."),
     Setting::broker("process.roles", Kind::List, "broker,controller")
         .valid(Valid::ListOf(&["broker", "controller"]))
         .importance(Importance::High)
-        .doc("What this node is. Both, so far: a node is broker and controller in one."),
+        .doc("What this node is: both, so far. Kafka has no default."),
     Setting::broker("listeners", Kind::List, "PLAINTEXT://127.0.0.1:9092")
         .valid(Valid::Distinct)
         .importance(Importance::High)
@@ -128,7 +128,7 @@ pub(super) const LOG: &[Setting] = &[
     Setting::broker("log.dir", Kind::List, "./duramen-data")
         .valid(Valid::Distinct)
         .importance(Importance::High)
-        .doc("The data directory, if `log.dirs` is unset."),
+        .doc("The data directory, if `log.dirs` is unset. Kafka's default is /tmp/kafka-logs."),
     unset("log.dirs", Kind::List)
         .valid(Valid::Distinct)
         .importance(Importance::High)

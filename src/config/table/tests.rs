@@ -1,7 +1,86 @@
 //! The table's own order and truth.
 
 use super::*;
+use crate::config::setting::Valid;
 use crate::config::value::parse;
+
+/// What Kafka itself says of its settings.
+struct KafkaRow {
+    level: Level,
+    name: &'static str,
+    columns: [&'static str; 5],
+    internal: bool,
+}
+
+fn kafka_rows() -> impl Iterator<Item = KafkaRow> {
+    let lines = include_str!("kafka-4.3.1.tsv").lines().skip(1);
+    lines.map(|line| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        KafkaRow {
+            level: if columns[0] == "topic" { Level::Topic } else { Level::Broker },
+            name: columns[1],
+            columns: [columns[2], columns[3], columns[4], columns[5], columns[6]],
+            internal: columns[7] == "internal",
+        }
+    })
+}
+
+/// Our row in the words of Kafka's: type, default, valid values, importance, when it can change.
+fn in_kafkas_words(row: &Setting) -> [String; 5] {
+    let valid = match row.valid {
+        Valid::Any | Valid::Distinct => String::new(),
+        Valid::AtLeast(min) => format!("[{min},...]"),
+        Valid::Between(min, max) => format!("[{min},...,{max}]"),
+        Valid::Ratio => "[0,...,1]".to_owned(),
+        Valid::GzipLevel => "[1,...,9] or -1".to_owned(),
+        Valid::OneOf(words) | Valid::ListOf(words) => format!("[{}]", words.join(", ")),
+        Valid::ThrottledReplicas => {
+            "[partitionId]:[brokerId],[partitionId]:[brokerId],...".to_owned()
+        }
+    };
+    [
+        row.kind.name().to_owned(),
+        row.default.unwrap_or("<null>").to_owned(),
+        valid,
+        row.importance.word().to_ascii_uppercase(),
+        row.mode.word().to_owned(),
+    ]
+}
+
+#[test]
+fn the_table_says_what_kafka_says() {
+    // Where we differ, and why: what to listen on and where to write must be safe to try out;
+    // memory has a bound; listeners and start-up do not change while we run.
+    let ours = [
+        "controller.listener.names",
+        "internal.segment.bytes",
+        "listener.security.protocol.map",
+        "listeners",
+        "log.dir",
+        "node.id",
+        "num.recovery.threads.per.data.dir",
+        "process.roles",
+        "queued.max.request.bytes",
+    ];
+    for kafka in kafka_rows() {
+        if let Some(row) = find(kafka.level, kafka.name) {
+            if !ours.contains(&kafka.name) {
+                assert_eq!(in_kafkas_words(row), kafka.columns, "{}", kafka.name);
+            }
+        } else {
+            assert_eq!(kafka.level, Level::Broker, "{} is missing", kafka.name);
+            assert!(is_kafka_without_effect(kafka.name), "{} is missing", kafka.name);
+        }
+    }
+}
+
+#[test]
+fn every_name_without_effect_is_kafkas() {
+    for name in kafka_names::WITHOUT_EFFECT {
+        assert!(kafka_rows().any(|kafka| kafka.name == *name), "{name}");
+    }
+    assert!(kafka_rows().filter(|kafka| kafka.internal).count() > 5, "the column is read");
+}
 
 #[test]
 fn every_default_is_a_value_its_setting_takes() {

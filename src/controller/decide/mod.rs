@@ -97,3 +97,8 @@ pub fn decide(view: View<'_>, command: &Command, dice: Dice<'_>) -> Decision {
     };
     Decision { records, reply }
 }
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,5 @@ fn answer(resource: ConfigResource, result: &Result<(), Refusal>) -> AlterConfig
         error_message,
         resource_type: resource.kind,
         resource_name: resource.name,
-        ..AlterConfigsResourceResponse::default()
     }
 }

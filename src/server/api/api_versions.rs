@@ -42,12 +42,7 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
 }
 
 fn range(spec: &api::ApiSpec) -> ApiVersion {
-    ApiVersion {
-        api_key: spec.key.code(),
-        min_version: spec.advertised_min,
-        max_version: spec.max,
-        ..ApiVersion::default()
-    }
+    ApiVersion { api_key: spec.key.code(), min_version: spec.advertised_min, max_version: spec.max }
 }
 
 /// Whether a client may call itself so: letters and digits, with dots and dashes inside.

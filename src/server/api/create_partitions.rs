@@ -56,5 +56,5 @@ fn refuse(names: Vec<Text>, refusal: &Refusal) -> Vec<(Text, Result<(), Refusal>
 
 fn answer(name: Text, result: &Result<(), Refusal>) -> CreatePartitionsTopicResult {
     let (error_code, error_message) = outcome(result);
-    CreatePartitionsTopicResult { name, error_code, error_message, ..Default::default() }
+    CreatePartitionsTopicResult { name, error_code, error_message }
 }

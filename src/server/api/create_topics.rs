@@ -6,6 +6,7 @@ use duramen_protocol::messages::create_topics::{
 };
 use duramen_protocol::text::Text;
 
+use crate::config::describe::ConfigEntry;
 use crate::controller::command::{
     Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply as ControlReply,
 };
@@ -64,6 +65,18 @@ fn answer(
         answer.topic_id = created.id;
         answer.num_partitions = created.partitions;
         answer.replication_factor = created.replication_factor;
+        let described = context.services.settings().describe_topic(&created.configs);
+        answer.configs = Some(described.iter().map(config).collect());
     }
     answer
+}
+
+fn config(entry: &ConfigEntry) -> CreatableTopicConfigs {
+    CreatableTopicConfigs {
+        name: Text::from(entry.name),
+        value: entry.value.clone(),
+        read_only: entry.read_only,
+        config_source: entry.source.code(),
+        is_sensitive: entry.sensitive,
+    }
 }

@@ -38,7 +38,6 @@ fn answer(services: &Services, request: DeleteRecordsRequest) -> DeleteRecordsRe
                 partition_index: asked.partition_index,
                 low_watermark: outcome.unwrap_or(-1),
                 error_code: outcome.err().unwrap_or(ErrorCode::None).code(),
-                ..DeleteRecordsPartitionResult::default()
             });
         }
         response.topics.push(result);

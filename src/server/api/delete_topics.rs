@@ -56,11 +56,5 @@ fn refuse(topics: Vec<TopicRef>, refusal: &Refusal) -> Vec<DeletedTopic> {
 
 fn answer(deleted: DeletedTopic) -> DeletableTopicResult {
     let (error_code, error_message) = outcome(&deleted.result);
-    DeletableTopicResult {
-        name: deleted.name,
-        topic_id: deleted.id,
-        error_code,
-        error_message,
-        ..DeletableTopicResult::default()
-    }
+    DeletableTopicResult { name: deleted.name, topic_id: deleted.id, error_code, error_message }
 }

@@ -42,7 +42,6 @@ pub(crate) fn handle(
             port: address.port,
             rack: address.rack,
             is_fenced: broker.fenced,
-            ..DescribeClusterBroker::default()
         });
     }
     if request.include_cluster_authorized_operations {

@@ -76,7 +76,7 @@ fn topics(
         .into_iter()
         .map(|(name, mut partitions)| {
             partitions.sort_unstable_by_key(|partition| partition.partition_index);
-            DescribeLogDirsTopic { name, partitions, ..DescribeLogDirsTopic::default() }
+            DescribeLogDirsTopic { name, partitions }
         })
         .collect()
 }

@@ -47,6 +47,5 @@ fn producer(producer_id: i64, entry: &ProducerEntry) -> ProducerState {
         last_timestamp: entry.last_timestamp,
         coordinator_epoch: entry.coordinator_epoch,
         current_txn_start_offset: entry.current_txn_first_offset.unwrap_or(-1),
-        ..ProducerState::default()
     }
 }

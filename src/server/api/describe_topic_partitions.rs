@@ -85,8 +85,7 @@ impl Page<'_> {
 
     fn next(&mut self, name: &Text, partition_index: i32) {
         let topic_name = name.clone();
-        self.response.next_cursor =
-            Some(Cursor { topic_name, partition_index, ..Cursor::default() });
+        self.response.next_cursor = Some(Cursor { topic_name, partition_index });
     }
 }
 
@@ -118,6 +117,5 @@ fn describe(
         eligible_leader_replicas: Some(partition.eligible_leader_replicas.clone()),
         last_known_elr: Some(partition.last_known_elr.clone()),
         offline_replicas: partition.replicas.iter().filter(offline).copied().collect(),
-        ..DescribeTopicPartitionsResponsePartition::default()
     }
 }

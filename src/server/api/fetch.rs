@@ -250,11 +250,8 @@ fn partition_data(
                 ..PartitionData::default()
             };
             if let Some(end) = fetched.diverging {
-                data.diverging_epoch = EpochEndOffset {
-                    epoch: end.epoch,
-                    end_offset: end.end_offset,
-                    ..EpochEndOffset::default()
-                };
+                data.diverging_epoch =
+                    EpochEndOffset { epoch: end.epoch, end_offset: end.end_offset };
             }
             data
         }

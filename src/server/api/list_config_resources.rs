@@ -39,11 +39,7 @@ pub(crate) fn handle(
     }
     let image = context.services.image();
     let mut add = |resource_type: i8, resource_name: Text| {
-        response.config_resources.push(ConfigResource {
-            resource_name,
-            resource_type,
-            ..ConfigResource::default()
-        });
+        response.config_resources.push(ConfigResource { resource_name, resource_type });
     };
     for kind in wanted {
         match kind {

@@ -93,6 +93,5 @@ fn partition_response(
         timestamp: found.timestamp,
         offset: found.offset,
         leader_epoch: if version >= LEADER_EPOCH_VERSION { found.leader_epoch } else { NO_EPOCH },
-        ..ListOffsetsPartitionResponse::default()
     }
 }

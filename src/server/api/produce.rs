@@ -81,12 +81,7 @@ impl Producing<'_> {
             };
             partition_responses.push(answer);
         }
-        TopicProduceResponse {
-            name: data.name,
-            topic_id: data.topic_id,
-            partition_responses,
-            ..TopicProduceResponse::default()
-        }
+        TopicProduceResponse { name: data.name, topic_id: data.topic_id, partition_responses }
     }
 
     fn partition(
@@ -158,11 +153,7 @@ fn refusal(index: i32, failure: AppendFailure) -> PartitionProduceResponse {
 }
 
 fn record_error((batch_index, message): (i32, String)) -> BatchIndexAndErrorMessage {
-    BatchIndexAndErrorMessage {
-        batch_index,
-        batch_index_error_message: Some(message.into()),
-        ..BatchIndexAndErrorMessage::default()
-    }
+    BatchIndexAndErrorMessage { batch_index, batch_index_error_message: Some(message.into()) }
 }
 
 fn refuse_all(request: ProduceRequest, error: ErrorCode) -> ProduceResponse {
@@ -174,7 +165,6 @@ fn refuse_all(request: ProduceRequest, error: ErrorCode) -> ProduceResponse {
             .iter()
             .map(|partition| refusal(partition.index, AppendFailure::from(error)))
             .collect(),
-        ..TopicProduceResponse::default()
     };
     let responses = request.topic_data.into_iter().map(topic).collect();
     ProduceResponse { responses, ..ProduceResponse::default() }

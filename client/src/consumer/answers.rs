@@ -1,0 +1,147 @@
+//! The half of the fetcher that reads answers: records to the consumer, errors to their remedy.
+
+use bytes::Bytes;
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::messages::FetchResponse;
+use duramen_protocol::messages::fetch::PartitionData;
+
+use super::accept::{Accepted, Wanted, accept};
+use super::fetched::Fetched;
+use super::fetcher::{Ended, Fetcher};
+use super::options::Isolation;
+use super::request::Wish;
+use super::{Event, Moved, MovedWhy, unreadable};
+use crate::error::ClientError;
+
+impl Fetcher {
+    /// Every partition of an answer.
+    pub(super) fn take_response(
+        &mut self,
+        wishes: &[Wish],
+        response: FetchResponse,
+    ) -> Result<(), Ended> {
+        if response.error_code != 0 {
+            let code = ErrorCode::from_code(response.error_code);
+            if !code.is_retriable() {
+                return Err(self.fail(ClientError::refused("fetch", code, None)));
+            }
+            wishes.iter().for_each(|wish| self.retry_later(wish.index));
+            return Ok(());
+        }
+        for topic in response.responses {
+            for data in topic.partitions {
+                let wish = wishes.iter().position(|wish| {
+                    let named = wish.topic == topic.topic
+                        || (!topic.topic_id.is_nil() && wish.topic_id == topic.topic_id);
+                    named && wish.partition == data.partition_index
+                });
+                let Some(at) = wish else { continue };
+                if let Some(wish) = wishes.get(at) {
+                    self.take_partition(wish, data, at == 0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_partition(
+        &mut self,
+        wish: &Wish,
+        data: PartitionData,
+        first: bool,
+    ) -> Result<(), Ended> {
+        match ErrorCode::from_code(data.error_code) {
+            ErrorCode::None => {}
+            ErrorCode::OffsetOutOfRange => return self.reset(wish.index),
+            code if code.is_retriable() && code != ErrorCode::CorruptMessage => {
+                tracing::debug!(topic = %wish.topic, partition = wish.partition, code = code.name(), "fetch refused");
+                self.retry_later(wish.index);
+                return Ok(());
+            }
+            code => {
+                let what = format!("partition {}-{}", wish.topic, wish.partition);
+                return Err(self.fail(ClientError::refused(what, code, None)));
+            }
+        }
+        if data.diverging_epoch.end_offset >= 0 {
+            return self.truncated(wish, data.diverging_epoch.end_offset);
+        }
+        let Some(end) = self.partitions.get(wish.index).map(|state| state.end) else {
+            return Ok(());
+        };
+        let wanted = Wanted {
+            from: wish.offset,
+            end,
+            committed_only: self.options.isolation == Isolation::ReadCommitted,
+            check_crc: self.options.check_crc,
+        };
+        let records = data.records.clone().unwrap_or_default();
+        let aborted = data.aborted_transactions.as_deref().unwrap_or_default();
+        let accepted = match accept(&records, aborted, wanted) {
+            Ok(accepted) => accepted,
+            Err((_, error)) => {
+                return Err(self.fail(unreadable(&wish.topic, wish.partition, &error)));
+            }
+        };
+        self.advance(wish, &data, &accepted, first);
+        self.hand_out(wish, &data, &records, accepted)
+    }
+
+    fn advance(&mut self, wish: &Wish, data: &PartitionData, accepted: &Accepted, first: bool) {
+        let Some(state) = self.partitions.get_mut(wish.index) else { return };
+        let mut next = accepted.next;
+        let visible = match self.options.isolation {
+            Isolation::ReadCommitted if data.last_stable_offset >= 0 => data.last_stable_offset,
+            _ => data.high_watermark,
+        };
+        // The first partition of a request gets a batch if there is one. None came, though the end lies
+        // below what may be read: compaction has left nothing between.
+        if let Some(end) = state.end.filter(|end| *end <= visible) {
+            if first && accepted.last_epoch.is_none() {
+                next = next.max(end);
+            }
+        }
+        state.advance(next, accepted.last_epoch);
+    }
+
+    fn hand_out(
+        &self,
+        wish: &Wish,
+        data: &PartitionData,
+        records: &Bytes,
+        accepted: Accepted,
+    ) -> Result<(), Ended> {
+        if accepted.content.batches().next().is_none() {
+            return Ok(());
+        }
+        let fetched = Fetched {
+            topic: wish.topic.clone(),
+            partition: wish.partition,
+            high_watermark: data.high_watermark,
+            last_stable_offset: data.last_stable_offset,
+            log_start_offset: data.log_start_offset,
+            content: accepted.content,
+            unpacked_bytes: self.options.unpacked_bytes,
+            _held: self.budget.hold(records.len()),
+        };
+        self.tell(Event::Records(fetched))
+    }
+
+    /// The leader's log was cut back below the position (KIP-320, KIP-595).
+    fn truncated(&mut self, wish: &Wish, end_offset: i64) -> Result<(), Ended> {
+        let Some(state) = self.partitions.get_mut(wish.index) else { return Ok(()) };
+        let to = end_offset.min(wish.offset);
+        state.advance(to, None);
+        // The epoch read last is not in the leader's log; what comes next brings its own.
+        state.last_epoch = -1;
+        let moved = Moved {
+            topic: wish.topic.clone(),
+            partition: wish.partition,
+            from: wish.offset,
+            to,
+            why: MovedWhy::Truncated,
+        };
+        tracing::warn!(?moved, "the log was cut back");
+        self.tell(Event::Moved(moved))
+    }
+}

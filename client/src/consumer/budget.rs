@@ -1,0 +1,45 @@
+//! Bytes fetched and not yet taken: counted when they come, given back when they are dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// The consumer's prefetch memory.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    held: AtomicUsize,
+    freed: Notify,
+}
+
+impl Budget {
+    /// Bytes held now.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes until the result is dropped.
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+        self.held.fetch_add(bytes, Ordering::AcqRel);
+        Held { budget: Arc::clone(self), bytes }
+    }
+
+    /// Waits until something was given back.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+}
+
+/// Some bytes of the budget.
+#[derive(Debug)]
+pub(super) struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.budget.freed.notify_one();
+    }
+}

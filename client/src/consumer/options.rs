@@ -1,0 +1,103 @@
+//! How a consumer behaves, and what it reads.
+
+use std::time::Duration;
+
+use duramen_protocol::text::Text;
+
+/// Which records of transactions are seen (`isolation.level`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything below the high watermark.
+    #[default]
+    ReadUncommitted,
+    /// What is below the last stable offset, without aborted transactions.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => duramen_protocol::ids::READ_UNCOMMITTED,
+            Self::ReadCommitted => duramen_protocol::ids::READ_COMMITTED,
+        }
+    }
+}
+
+/// Where to go on when an offset was deleted or never written (`auto.offset.reset`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// Nowhere: the consumer ends with the error.
+    #[default]
+    Fail,
+    /// At the log start offset.
+    Earliest,
+    /// At the end of the log.
+    Latest,
+}
+
+/// Where a partition is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// An offset.
+    Offset(i64),
+    /// The log start offset.
+    Earliest,
+    /// The end of the log.
+    Latest,
+    /// The first record at or after this time in milliseconds since 1970; the end when there is none.
+    Time(i64),
+}
+
+/// One partition to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The topic's name.
+    pub topic: Text,
+    /// The partition's number.
+    pub partition: i32,
+    /// Where to begin.
+    pub start: Start,
+    /// The first offset not to read any more; `None` goes on for ever.
+    pub end: Option<i64>,
+}
+
+/// How a consumer behaves; the defaults are Kafka's unless said otherwise.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// Which records of transactions are seen.
+    pub isolation: Isolation,
+    /// How long a broker may wait for records to come (`fetch.max.wait.ms`).
+    pub max_wait: Duration,
+    /// Bytes that a broker should wait for (`fetch.min.bytes`).
+    pub min_bytes: usize,
+    /// Bytes of one answer (`fetch.max.bytes`); 4 MiB here. A larger first batch comes all the same.
+    pub fetch_bytes: usize,
+    /// Bytes of one partition in an answer (`max.partition.fetch.bytes`).
+    pub partition_bytes: usize,
+    /// Bytes fetched ahead of what the caller has taken.
+    pub prefetch_bytes: usize,
+    /// Bytes that one batch may have when it is unpacked.
+    pub unpacked_bytes: usize,
+    /// Whether the checksum of each batch is checked (`check.crcs`).
+    pub check_crc: bool,
+    /// Where to go on when an offset was deleted or never written.
+    pub reset: Reset,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::ReadUncommitted,
+            max_wait: Duration::from_millis(500),
+            min_bytes: 1,
+            fetch_bytes: 4 * 1024 * 1024,
+            partition_bytes: 1024 * 1024,
+            prefetch_bytes: 16 * 1024 * 1024,
+            unpacked_bytes: 256 * 1024 * 1024,
+            check_crc: true,
+            reset: Reset::Fail,
+        }
+    }
+}
