@@ -60,6 +60,11 @@ impl Node {
         format!("localhost:{}", self.port)
     }
 
+    /// The port of the Kafka listener.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `127.0.0.1:port` of the HTTP listener; none on the reference.
     pub fn http(&self) -> Option<String> {
         match self.kind {
