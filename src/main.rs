@@ -1,3 +1,5 @@
-//! The `duramen` binary.
+//! The `duramen` binary; everything is in `duramen::cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    duramen::cli::main()
+}

@@ -1,6 +1,126 @@
-//! The command line, floor 9.
+//! The command line, floor 9: one file or folder per verb, `duramen-client` underneath and nothing else.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | [`serve`] | run a broker |
+//! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
+//! | [`produce`] | lines or JSON from files and pipes into a topic |
+//! | [`consume`] | records of topics to stdout |
+//! | [`exit`] | exit codes, and the one line of an error |
+//! | [`output`] | the one place that prints |
+//! | [`connect`] | arguments of every verb that talks to a cluster |
 
+pub mod connect;
 pub mod consume;
+pub mod edges;
 pub mod encode;
+pub mod exit;
+pub mod output;
+pub mod partitions;
+pub mod produce;
+pub mod progress;
 pub mod record_json;
+pub mod serve;
 pub mod time;
+pub mod topic;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use exit::Failure;
+
+/// A partitioned, append-only log broker that speaks the Kafka protocol, and its tools.
+#[derive(Debug, Parser)]
+#[command(name = "duramen", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  duramen serve                                      a broker on 127.0.0.1:9092
+  duramen topic create orders -p 3                   a topic of three partitions
+  duramen produce orders orders.txt                  each line a record
+  duramen consume orders -o -10 -e                   the last ten records of each partition
+
+Exit codes:
+  0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition or file
+  5 records were not delivered · 6 the broker refused · 7 the input could not be read";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::ServeArgs),
+    Topic(topic::TopicArgs),
+    Produce(produce::ProduceArgs),
+    Consume(consume::ConsumeArgs),
+    Completion(CompletionArgs),
+}
+
+/// Print a completion script for a shell.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  duramen completion bash > /etc/bash_completion.d/duramen
+  duramen completion zsh > \"${fpath[1]}/_duramen\"
+  duramen completion fish > ~/.config/fish/completions/duramen.fish")]
+struct CompletionArgs {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+/// Runs a command line; the first word is the program's own name.
+#[must_use]
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; everything else is wrong usage. A closed pipe is neither.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match cli.verb {
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Topic(args) => connect::block_on(topic::run(args)),
+        Verb::Produce(args) => connect::block_on(produce::run(args)),
+        Verb::Consume(args) => connect::block_on(consume::run(args)),
+        Verb::Completion(args) => completion(args.shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut out = output::Output::stdout()?;
+    clap_complete::generate(shell, &mut Cli::command(), "duramen", out.buffer());
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_help_with_examples() {
+        for verb in Cli::command().get_subcommands_mut() {
+            let name = verb.get_name().to_owned();
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains("Example"), "{name}");
+        }
+    }
+}

@@ -122,9 +122,7 @@ impl Admin {
             });
             let partition = partition.ok_or(ClientError::Incomplete("DeleteRecords"))?;
             match ErrorCode::from_code(partition.error_code) {
-                ErrorCode::None => {
-                    Ok(DeletedRecords { log_start_offset: partition.low_watermark })
-                }
+                ErrorCode::None => Ok(DeletedRecords { log_start_offset: partition.low_watermark }),
                 code => Err(refused(records, code)),
             }
         };

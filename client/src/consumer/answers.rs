@@ -44,7 +44,12 @@ impl Fetcher {
         Ok(())
     }
 
-    fn take_partition(&mut self, wish: &Wish, data: PartitionData, first: bool) -> Result<(), Ended> {
+    fn take_partition(
+        &mut self,
+        wish: &Wish,
+        data: PartitionData,
+        first: bool,
+    ) -> Result<(), Ended> {
         match ErrorCode::from_code(data.error_code) {
             ErrorCode::None => {}
             ErrorCode::OffsetOutOfRange => return self.reset(wish.index),

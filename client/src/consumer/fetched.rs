@@ -107,5 +107,4 @@ impl Fetched {
     pub fn next_offset(&self) -> i64 {
         self.content.to
     }
-
 }

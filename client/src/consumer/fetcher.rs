@@ -207,9 +207,8 @@ impl Fetcher {
             if !lane.connecting {
                 lane.connecting = true;
                 let cluster = self.cluster.clone();
-                self.done.spawn(async move {
-                    Done::Connected(leader, cluster.dedicated(leader).await)
-                });
+                self.done
+                    .spawn(async move { Done::Connected(leader, cluster.dedicated(leader).await) });
             }
             return Ok(());
         };
@@ -241,7 +240,8 @@ impl Fetcher {
         }
         self.refreshing = true;
         let cluster = self.cluster.clone();
-        let mut names: Vec<Text> = self.partitions.iter().map(|state| state.topic.clone()).collect();
+        let mut names: Vec<Text> =
+            self.partitions.iter().map(|state| state.topic.clone()).collect();
         names.sort_unstable();
         names.dedup();
         self.done.spawn(async move {

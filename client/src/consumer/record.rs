@@ -61,22 +61,24 @@ pub(super) fn unpack(
     let epoch = batch.partition_leader_epoch();
     // An uncompressed batch is read where it is; otherwise the scratch becomes the records' memory.
     let memory = if scratch.is_empty() { whole.clone() } else { Bytes::from(scratch) };
-    into.extend(parts.into_iter().map(|parts| ConsumerRecord {
-        topic: fetched.topic.clone(),
-        partition: fetched.partition,
-        offset: parts.offset,
-        timestamp: parts.timestamp,
-        leader_epoch: epoch,
-        key: parts.key.map(|range| memory.slice(range)),
-        value: parts.value.map(|range| memory.slice(range)),
-        headers: parts
-            .headers
-            .into_iter()
-            .map(|(key, value)| RecordHeader {
-                key: memory.slice(key),
-                value: value.map(|range| memory.slice(range)),
-            })
-            .collect(),
+    into.extend(parts.into_iter().map(|parts| {
+        ConsumerRecord {
+            topic: fetched.topic.clone(),
+            partition: fetched.partition,
+            offset: parts.offset,
+            timestamp: parts.timestamp,
+            leader_epoch: epoch,
+            key: parts.key.map(|range| memory.slice(range)),
+            value: parts.value.map(|range| memory.slice(range)),
+            headers: parts
+                .headers
+                .into_iter()
+                .map(|(key, value)| RecordHeader {
+                    key: memory.slice(key),
+                    value: value.map(|range| memory.slice(range)),
+                })
+                .collect(),
+        }
     }));
     Ok(())
 }
@@ -86,7 +88,8 @@ fn parts_of(
     batch: &BatchView<'_>,
     scratch: &mut Vec<u8>,
 ) -> Result<Vec<Parts>, BatchError> {
-    let mut all = Vec::with_capacity(usize::try_from(batch.record_count()).unwrap_or(0).min(65_536));
+    let mut all =
+        Vec::with_capacity(usize::try_from(batch.record_count()).unwrap_or(0).min(65_536));
     let records = batch.records(scratch, fetched.unpacked_bytes)?;
     // Before the first record is read, what is left of the records is all of them.
     let start = match batch.attributes().codec() {

@@ -125,6 +125,8 @@ impl Sender {
                 true
             }
             Ok(None) => {
+                // No answer will wake the sender for what waits behind this.
+                self.again = true;
                 for part in parts {
                     self.settle(&part, Attempt::Written, None);
                 }
@@ -182,7 +184,8 @@ impl Sender {
         }
         let attempt = match error {
             CallError::Connection(_) if !unsent => Attempt::Lost,
-            CallError::Connection(_) | CallError::Busy => Attempt::NotSent,
+            CallError::Connection(_) => Attempt::NotSent,
+            CallError::Busy => Attempt::Busy,
             CallError::Decode(_) => Attempt::Refused(ErrorCode::UnknownServerError),
             CallError::Encode(_) => Attempt::Refused(ErrorCode::InvalidRequest),
             CallError::Unsupported { .. } => Attempt::Refused(ErrorCode::UnsupportedVersion),

@@ -22,6 +22,9 @@ pub(super) struct Sequence {
     pub(super) first: i32,
 }
 
+/// How long a full queue is given to drain.
+const BUSY_WAIT: Duration = Duration::from_millis(1);
+
 /// One batch with what is known of its fate; `P` is its content.
 #[derive(Debug)]
 pub(super) struct Batch<P> {
@@ -63,6 +66,8 @@ pub(super) enum Attempt {
     Lost,
     /// It never left this process.
     NotSent,
+    /// The connection's queue is full for the moment.
+    Busy,
 }
 
 /// What becomes of the batch.
@@ -192,6 +197,11 @@ impl<P> PartitionQueue<P> {
                 ErrorCode::NetworkException
             }
             Attempt::NotSent => ErrorCode::NetworkException,
+            Attempt::Busy => {
+                batch.attempts = batch.attempts.saturating_sub(1);
+                batch.not_before = Some(now + BUSY_WAIT);
+                return Some(Fate::Retried);
+            }
             Attempt::Refused(code) => code,
         };
         match code {

@@ -62,6 +62,8 @@ pub(super) struct Sender {
     pub(super) lanes: BTreeMap<i32, Lane>,
     pub(super) done: JoinSet<Done>,
     next_batch: u64,
+    /// There may be more to send at once.
+    pub(super) again: bool,
     /// An error said that leaders have changed.
     pub(super) stale: bool,
     refreshing: bool,
@@ -96,6 +98,7 @@ impl Sender {
             lanes: BTreeMap::new(),
             done: JoinSet::new(),
             next_batch: 0,
+            again: false,
             stale: false,
             refreshing: false,
             refresh_failures: 0,
@@ -114,6 +117,10 @@ impl Sender {
             self.begin_refresh(now);
             if self.shared.closed.load(Ordering::Acquire) && self.is_idle() {
                 return;
+            }
+            if std::mem::take(&mut self.again) {
+                tokio::task::yield_now().await;
+                continue;
             }
             let wake = self.next_wake(now, lingering);
             let shared = Arc::clone(&self.shared);

@@ -1,1 +1,234 @@
+//! A producer against a broker that loses connections, moves, refuses and sleeps.
 
+use std::time::Duration;
+
+use duramen_protocol::api::ApiKey;
+use duramen_protocol::error::ErrorCode;
+
+use super::*;
+use crate::testing::model::{Fault, Model};
+
+fn small_batches() -> ProducerOptions {
+    ProducerOptions { batch_bytes: 200, request_bytes: 600, ..ProducerOptions::default() }
+}
+
+async fn enqueue(
+    producer: &Producer,
+    partition: i32,
+    numbers: std::ops::Range<u32>,
+) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    for number in numbers {
+        let value = format!("{number:05}");
+        let record = ProducerRecord {
+            partition: Some(partition),
+            ..ProducerRecord::new("t", value.as_bytes())
+        };
+        deliveries.push(producer.enqueue(record).await.unwrap());
+    }
+    deliveries
+}
+
+fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|number| format!("{number:05}")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_record_arrives_once_in_order_and_knows_its_offset() {
+    let (model, cluster) = Model::start(3, |_, _| Fault::No);
+    let producer = Producer::start(&cluster, small_batches());
+    let mut all = Vec::new();
+    for partition in 0..3 {
+        all.push(enqueue(&producer, partition, 0..500).await);
+    }
+    producer.flush().await;
+    for (partition, deliveries) in all.into_iter().enumerate() {
+        assert_eq!(model.values(partition), numbers(0..500));
+        for (offset, delivery) in (0..).zip(deliveries) {
+            let delivered = delivery.result().unwrap().unwrap();
+            assert_eq!(
+                (delivered.offset, delivered.partition),
+                (offset, i32::try_from(partition).unwrap())
+            );
+        }
+    }
+    let asked = model.lock().asked.iter().filter(|api| **api == ApiKey::Produce).count();
+    assert!(asked < 300, "batches travel together: {asked} requests");
+}
+
+/// Sends 300 records to a broker whose `n`th produce request meets `fault`, for each n in `at`.
+async fn arrives_despite(fault: Fault, at: &'static [u32]) {
+    let mut produced = 0;
+    let (model, cluster) = Model::start(1, move |api, _| {
+        if api != ApiKey::Produce {
+            return Fault::No;
+        }
+        produced += 1;
+        if at.contains(&produced) { fault } else { Fault::No }
+    });
+    let producer = Producer::start(&cluster, small_batches());
+    let deliveries = enqueue(&producer, 0, 0..300).await;
+    for (offset, delivery) in (0..).zip(deliveries) {
+        assert_eq!(delivery.await.unwrap().offset, offset, "{fault:?} at {at:?}");
+    }
+    assert_eq!(model.values(0), numbers(0..300), "{fault:?} at {at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_connection_loses_and_doubles_nothing() {
+    for at in [&[1][..], &[3], &[1, 2, 3], &[5, 9, 14]] {
+        arrives_despite(Fault::CutAfter, at).await;
+        arrives_despite(Fault::CutBefore, at).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn passing_errors_are_tried_again_in_order() {
+    for code in [
+        ErrorCode::NotLeaderOrFollower,
+        ErrorCode::NotEnoughReplicas,
+        ErrorCode::NotEnoughReplicasAfterAppend,
+        ErrorCode::KafkaStorageError,
+        ErrorCode::UnknownTopicOrPartition,
+        ErrorCode::OutOfOrderSequenceNumber,
+        ErrorCode::UnknownProducerId,
+    ] {
+        arrives_despite(Fault::Refuse(code), &[2, 4]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_broker_is_left_and_asked_again() {
+    arrives_despite(Fault::Silence, &[2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_moves_is_followed() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    let producer = Producer::start(&cluster, small_batches());
+    enqueue(&producer, 0, 0..100).await;
+    producer.flush().await;
+    model.lock().leader = 2;
+    let after = enqueue(&producer, 0, 100..200).await;
+    producer.flush().await;
+    assert!(after.iter().all(|delivery| delivery.result().unwrap().is_ok()));
+    assert_eq!(model.values(0), numbers(0..200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_fails_its_records_and_the_rest_goes_on() {
+    let mut produced = 0;
+    let (model, cluster) = Model::start(1, move |api, _| {
+        produced += u32::from(api == ApiKey::Produce);
+        match (api, produced) {
+            (ApiKey::Produce, 3) => Fault::Refuse(ErrorCode::MessageTooLarge),
+            _ => Fault::No,
+        }
+    });
+    let producer = Producer::start(&cluster, small_batches());
+    let deliveries = enqueue(&producer, 0, 0..200).await;
+    let mut failed = Vec::new();
+    for (number, delivery) in (0..).zip(deliveries) {
+        match delivery.await {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.error.code(), Some(ErrorCode::MessageTooLarge));
+                assert_eq!((&*error.topic, error.partition), ("t", 0));
+                failed.push(number);
+            }
+        }
+    }
+    assert!(!failed.is_empty() && failed.len() < 30, "one batch: {failed:?}");
+    let wanted: Vec<_> =
+        (0..200).filter(|number| !failed.contains(number)).map(|n| format!("{n:05}")).collect();
+    assert_eq!(model.values(0), wanted, "in order, under a new epoch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_in_time_fails_with_the_last_reason() {
+    let (_, cluster) = Model::start(1, |api, _| match api {
+        ApiKey::Produce => Fault::Refuse(ErrorCode::NotEnoughReplicas),
+        _ => Fault::No,
+    });
+    let options = ProducerOptions { delivery_timeout: Duration::from_secs(10), ..small_batches() };
+    let producer = Producer::start(&cluster, options);
+    let before = Instant::now();
+    let error = producer.send(ProducerRecord::new("t", b"v")).await.unwrap_err();
+    assert!(matches!(error, ClientError::Expired { .. }), "{error}");
+    assert!(error.to_string().contains("NOT_ENOUGH_REPLICAS"), "{error}");
+    assert_eq!(before.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_buffer_makes_senders_wait_until_there_is_room() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    let options = ProducerOptions {
+        buffer_bytes: 1000,
+        linger: Duration::from_secs(3600),
+        batch_bytes: 100_000,
+        ..ProducerOptions::default()
+    };
+    let producer = Producer::start(&cluster, options);
+    // Far more than the buffer: open batches leave when somebody waits for their memory.
+    enqueue(&producer, 0, 0..500).await;
+    let large = vec![0; 2000];
+    let error = producer.enqueue(ProducerRecord::new("t", &large)).await.unwrap_err();
+    assert!(matches!(error, ClientError::RecordTooLarge { max: 1000, .. }));
+    producer.flush().await;
+    assert_eq!(model.values(0), numbers(0..500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_linger_for_company_unless_flushed() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    let options = ProducerOptions { linger: Duration::from_secs(5), ..ProducerOptions::default() };
+    let producer = Producer::start(&cluster, options);
+    let before = Instant::now();
+    let first = enqueue(&producer, 0, 0..1).await.remove(0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = enqueue(&producer, 0, 1..2).await.remove(0);
+    first.await.unwrap();
+    second.await.unwrap();
+    assert_eq!(before.elapsed().as_secs(), 5, "both went when the first was due");
+    assert_eq!(model.lock().logs[0].batches.len(), 1);
+    enqueue(&producer, 0, 2..3).await;
+    producer.flush().await;
+    assert_eq!(before.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_acks_nothing_is_waited_for_and_dropping_still_sends() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    let options = ProducerOptions { acks: Acks::None, ..small_batches() };
+    let producer = Producer::start(&cluster, options);
+    let deliveries = enqueue(&producer, 0, 0..100).await;
+    drop(producer);
+    for delivery in deliveries {
+        assert_eq!(delivery.await.unwrap().offset, -1);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(model.values(0), numbers(0..100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_exist_is_named() {
+    let (_, cluster) = Model::start(2, |_, _| Fault::No);
+    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let record = ProducerRecord { partition: Some(7), ..ProducerRecord::new("t", b"v") };
+    let error = producer.send(record).await.unwrap_err();
+    assert_eq!(error.to_string(), "topic t has no partition 7; it has 2, numbered from 0");
+    let error = producer.send(ProducerRecord::new("missing", b"v")).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_codec_is_sent_and_read_back() {
+    for compression in Compression::ALL {
+        let (model, cluster) = Model::start(1, |_, _| Fault::No);
+        let options = ProducerOptions { compression, ..ProducerOptions::default() };
+        let producer = Producer::start(&cluster, options);
+        enqueue(&producer, 0, 0..100).await;
+        producer.flush().await;
+        assert_eq!(model.values(0), numbers(0..100), "{compression:?}");
+    }
+}

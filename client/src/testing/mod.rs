@@ -1,5 +1,7 @@
 //! Brokers that tests play themselves, over in-memory streams.
 
+pub(crate) mod model;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;

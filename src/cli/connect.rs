@@ -1,0 +1,112 @@
+//! What every verb that talks to a cluster takes, and the runtime it runs on.
+
+use std::future::Future;
+use std::time::Duration;
+
+use clap::Args;
+use duramen_client::cluster::{Cluster, ClusterOptions};
+use duramen_client::{ClientError, ConnectionOptions};
+use duramen_protocol::text::Text;
+
+use super::exit::{Exit, Failure};
+use super::time::parse_duration_ms;
+
+/// How to reach the cluster.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// Brokers to begin with
+    #[arg(
+        short,
+        long,
+        env = "DURAMEN_BROKERS",
+        default_value = "127.0.0.1:9092",
+        value_name = "HOST:PORT,…"
+    )]
+    pub brokers: String,
+    /// How long a broker may take to answer
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+impl ClusterArgs {
+    /// The cluster; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When an address is none.
+    pub fn cluster(&self) -> Result<Cluster, ClientError> {
+        let connection = ConnectionOptions {
+            client_id: Text::from("duramen-cli"),
+            request_timeout: self.timeout,
+            ..ConnectionOptions::default()
+        };
+        let options = ClusterOptions {
+            connection,
+            connect_timeout: self.timeout.min(Duration::from_secs(10)),
+            operation_timeout: self.timeout * 2,
+            ..ClusterOptions::default()
+        };
+        Cluster::new(&self.brokers, options)
+    }
+}
+
+/// Reads a duration as `30s`, `500ms`, `1h30m`.
+///
+/// # Errors
+/// When it is none, or negative.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration_ms(text)
+        .and_then(|ms| u64::try_from(ms).ok())
+        .map(Duration::from_millis)
+        .ok_or_else(|| "write a duration as 30s, 500ms or 1h30m".to_owned())
+}
+
+/// Reads a size as `1000`, `64k`, `16m`, `1g`, in powers of 1024.
+///
+/// # Errors
+/// When it is none.
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches("ib").trim_end_matches('b');
+    let (number, unit) = match digits.char_indices().last() {
+        Some((at, 'k')) => (digits.get(..at), 10),
+        Some((at, 'm')) => (digits.get(..at), 20),
+        Some((at, 'g')) => (digits.get(..at), 30),
+        _ => (Some(digits), 0),
+    };
+    number
+        .and_then(|number| number.parse::<usize>().ok())
+        .and_then(|number| number.checked_mul(1 << unit))
+        .ok_or_else(|| "write a size in bytes, or as 64k, 16m or 1g".to_owned())
+}
+
+/// Runs a verb on a runtime of two worker threads. The verb itself stays on this thread, where it may
+/// read and write files without holding up the network.
+///
+/// # Errors
+/// The verb's own.
+pub fn block_on(verb: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("no runtime: {error}")))?;
+    let done = runtime.block_on(verb);
+    // A thread may still sit in a read of stdin; the process ends without it.
+    runtime.shutdown_background();
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_as_people_write_them() {
+        for (text, want) in [("1000", 1000), ("64k", 65_536), ("1MiB", 1 << 20), ("2g", 2 << 30)] {
+            assert_eq!(bytes(text), Ok(want), "{text}");
+        }
+        assert!(bytes("x").is_err() && bytes("").is_err() && bytes("-1").is_err());
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("-1s").is_err() && duration("soon").is_err());
+    }
+}

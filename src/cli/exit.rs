@@ -1,0 +1,126 @@
+//! How a verb ends: exit codes by cause, and one line that says what to do next.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use duramen_client::ClientError;
+use duramen_protocol::error::ErrorCode;
+
+use super::output;
+
+/// Exit codes. They are part of the interface: scripts branch on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Something failed that has no code of its own.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// No broker answered, or not in time.
+    Unreachable = 3,
+    /// There is no such topic, partition or file.
+    NotFound = 4,
+    /// Records were not delivered.
+    Delivery = 5,
+    /// The broker refused.
+    Refused = 6,
+    /// The input could not be read.
+    Input = 7,
+}
+
+/// Why a verb did not do what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// Told on stderr.
+    Told {
+        /// The exit code.
+        exit: Exit,
+        /// One line.
+        message: String,
+    },
+    /// The reader of our output has gone: nothing to say, and no failure.
+    ReaderGone,
+}
+
+impl Failure {
+    /// A failure with its exit code.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self::Told { exit, message: message.to_string() }
+    }
+
+    /// Wrong usage that the argument parser could not see.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Something about a file or a stream.
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            io::ErrorKind::NotFound => Self::new(Exit::NotFound, format!("{what}: no such file")),
+            _ => Self::new(Exit::Failed, format!("{what}: {error}")),
+        }
+    }
+
+    /// Says it on stderr, and gives the code to exit with.
+    #[must_use]
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Told { exit, message } => {
+                output::note(&format!("error: {message}"));
+                ExitCode::from(exit as u8)
+            }
+            Self::ReaderGone => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = exit_of(&error);
+        match error.advice() {
+            Some(advice) => Self::new(exit, format!("{error}; {advice}")),
+            None => Self::new(exit, error),
+        }
+    }
+}
+
+/// The exit code of a client's error.
+#[must_use]
+pub fn exit_of(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Expired { .. } => Exit::Unreachable,
+        ClientError::Call(_) => Exit::Unreachable,
+        ClientError::NoPartition { .. } => Exit::NotFound,
+        ClientError::Refused { code, .. } => match code {
+            ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::ResourceNotFound => Exit::NotFound,
+            _ => Exit::Refused,
+        },
+        ClientError::Address(_) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_have_codes_and_lines_say_what_to_do() {
+        let missing =
+            ClientError::refused("topic orders", ErrorCode::UnknownTopicOrPartition, None);
+        let Failure::Told { exit, message } = Failure::from(missing) else { panic!("told") };
+        assert_eq!(exit, Exit::NotFound);
+        assert_eq!(
+            message,
+            "topic orders: this broker does not host the topic or partition \
+             (UNKNOWN_TOPIC_OR_PARTITION); list the topics there are, or create it"
+        );
+        let gone = ClientError::Unreachable { addresses: vec!["a:1".into()], last: "x".into() };
+        assert!(matches!(Failure::from(gone), Failure::Told { exit: Exit::Unreachable, .. }));
+        let pipe = Failure::io("stdout", &io::ErrorKind::BrokenPipe.into());
+        assert!(matches!(pipe, Failure::ReaderGone));
+    }
+}

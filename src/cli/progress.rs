@@ -1,0 +1,85 @@
+//! Progress for a person who waits, and the line of figures at the end.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output;
+
+/// A bar or counter on stderr; nothing when no person reads it.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Counts bytes up to `total`, if that is known.
+    #[must_use]
+    pub fn bytes(total: Option<u64>, show: bool) -> Self {
+        if !(show && output::stderr_is_terminal()) {
+            return Self { bar: ProgressBar::hidden() };
+        }
+        let (bar, form) = match total {
+            Some(total) => (
+                ProgressBar::new(total),
+                "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg} {eta}",
+            ),
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec} {msg}"),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        if let Ok(style) = ProgressStyle::with_template(form) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    /// So many bytes and records by now.
+    pub fn set(&self, bytes: u64, records: u64) {
+        if !self.bar.is_hidden() {
+            self.bar.set_position(bytes);
+            self.bar.set_message(format!("{records} records"));
+        }
+    }
+
+    /// Takes it away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// `1234 records, 1.2 MB in 0.50 s (2468 records/s, 2.4 MB/s)`.
+#[must_use]
+pub fn summary(records: u64, bytes: u64, took: Duration) -> String {
+    let seconds = took.as_secs_f64().max(0.000_001);
+    let rate = |count: u64| count as f64 / seconds;
+    format!(
+        "{records} record{}, {} in {seconds:.2} s ({:.0} records/s, {}/s)",
+        if records == 1 { "" } else { "s" },
+        size(bytes as f64),
+        rate(records),
+        size(rate(bytes)),
+    )
+}
+
+/// A number of bytes in decimal units.
+fn size(bytes: f64) -> String {
+    match bytes {
+        b if b >= 1e9 => format!("{:.2} GB", b / 1e9),
+        b if b >= 1e6 => format!("{:.1} MB", b / 1e6),
+        b if b >= 1e3 => format!("{:.1} kB", b / 1e3),
+        b => format!("{b:.0} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_read_well() {
+        let line = summary(1000, 1_500_000, Duration::from_millis(500));
+        assert_eq!(line, "1000 records, 1.5 MB in 0.50 s (2000 records/s, 3.0 MB/s)");
+        assert!(summary(1, 12, Duration::ZERO).starts_with("1 record, 12 B"));
+    }
+}

@@ -1,0 +1,183 @@
+//! `duramen topic describe`.
+
+use std::sync::Arc;
+
+use clap::Args;
+use duramen_client::Admin;
+use duramen_client::ClientError;
+use duramen_client::admin::{ConfigEntry, ConfigSource, Resource};
+use duramen_client::cluster::Topic;
+use duramen_client::consumer::Isolation;
+use duramen_protocol::ids::topic_id_to_base64;
+use serde_json::{Value, json};
+
+use super::texts;
+use crate::cli::edges::{Edges, edges_of};
+use crate::cli::exit::Failure;
+use crate::cli::output::{self, Format, Table};
+
+/// Configs shown although nobody set them: what a reader of records asks first.
+const TELLING: &[&str] = &["cleanup.policy", "durability", "min.insync.replicas"];
+
+/// Show topics: their partitions with offsets and replicas, and their configs
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  duramen topic describe orders
+  duramen topic describe orders --configs            every config with its source
+  duramen topic describe orders payments --format json")]
+pub(super) struct DescribeArgs {
+    /// The names
+    #[arg(required = true, value_name = "TOPIC")]
+    names: Vec<String>,
+    /// Show every config, not only those that differ from the default
+    #[arg(short, long)]
+    configs: bool,
+    /// How to show it
+    #[arg(long, env = "DURAMEN_FORMAT", default_value = "table")]
+    format: Format,
+}
+
+pub(super) async fn run(admin: &Admin, args: DescribeArgs) -> Result<(), Failure> {
+    let mut tables = Vec::new();
+    let mut json = Vec::new();
+    for outcome in admin.describe_topics(&texts(&args.names)).await? {
+        let topic = outcome.result?;
+        let edges = edges(admin, &topic).await?;
+        let configs = configs(admin, &topic, args.configs).await?;
+        tables.push(summary(&topic, &edges));
+        tables.push(partitions(&topic, &edges));
+        tables.push(config_table(&configs));
+        json.push(as_json(&topic, &edges, &configs));
+    }
+    output::print(args.format, &json.into(), &tables)
+}
+
+/// The edges of the partitions that have a leader.
+async fn edges(admin: &Admin, topic: &Arc<Topic>) -> Result<Vec<Edges>, ClientError> {
+    let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
+    let partitions = led.map(|partition| (topic.name.clone(), partition.id)).collect();
+    edges_of(admin.cluster(), Isolation::ReadUncommitted, partitions, None).await
+}
+
+async fn configs(
+    admin: &Admin,
+    topic: &Arc<Topic>,
+    all: bool,
+) -> Result<Vec<ConfigEntry>, ClientError> {
+    let resource = [Resource::Topic(topic.name.clone())];
+    let outcome = admin.describe_configs(&resource, false).await?.into_iter().next();
+    let mut configs = match outcome {
+        Some(outcome) => outcome.result?,
+        None => Vec::new(),
+    };
+    configs.retain(|config| {
+        let set = !matches!(config.source, ConfigSource::Default | ConfigSource::File);
+        all || set || TELLING.contains(&config.name.as_str())
+    });
+    configs.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    Ok(configs)
+}
+
+fn of(edges: &[Edges], partition: i32) -> Option<&Edges> {
+    edges.iter().find(|edges| edges.partition == partition)
+}
+
+fn summary(topic: &Topic, edges: &[Edges]) -> Table {
+    let mut table = Table::new(&["topic", "id", "partitions", "replicas", "records"]);
+    let records: i64 = edges.iter().map(|Edges { edges, .. }| edges.end - edges.start).sum();
+    table.row(vec![
+        topic.name.to_string(),
+        topic_id_to_base64(&topic.id),
+        topic.partitions.len().to_string(),
+        topic.partitions.first().map_or(0, |partition| partition.replicas.len()).to_string(),
+        records.to_string(),
+    ]);
+    table
+}
+
+fn partitions(topic: &Topic, edges: &[Edges]) -> Table {
+    let mut table = Table::new(&[
+        "partition",
+        "leader",
+        "epoch",
+        "replicas",
+        "in sync",
+        "start",
+        "end",
+        "records",
+    ]);
+    let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
+    for partition in &topic.partitions {
+        let (start, end, count) = match of(edges, partition.id) {
+            Some(Edges { edges, .. }) => (
+                edges.start.to_string(),
+                edges.end.to_string(),
+                (edges.end - edges.start).to_string(),
+            ),
+            None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
+        };
+        table.row(vec![
+            partition.id.to_string(),
+            partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
+            partition.leader_epoch.to_string(),
+            ids(&partition.replicas),
+            ids(&partition.in_sync),
+            start,
+            end,
+            count,
+        ]);
+    }
+    table
+}
+
+fn config_table(configs: &[ConfigEntry]) -> Table {
+    let mut table = Table::new(&["config", "value", "source"]);
+    for config in configs {
+        let value = match &config.value {
+            _ if config.sensitive => "(secret)",
+            Some(value) => value.as_str(),
+            None => "",
+        };
+        table.row(vec![config.name.to_string(), value.to_owned(), config.source.name().to_owned()]);
+    }
+    table
+}
+
+fn as_json(topic: &Topic, edges: &[Edges], configs: &[ConfigEntry]) -> Value {
+    let partitions: Vec<Value> = topic
+        .partitions
+        .iter()
+        .map(|partition| {
+            let edges = of(edges, partition.id).map(|edges| edges.edges);
+            json!({
+                "partition": partition.id,
+                "leader": partition.leader,
+                "leader_epoch": partition.leader_epoch,
+                "replicas": partition.replicas,
+                "in_sync": partition.in_sync,
+                "offline": partition.offline,
+                "log_start_offset": edges.map(|edges| edges.start),
+                "high_watermark": edges.map(|edges| edges.end),
+            })
+        })
+        .collect();
+    let configs: Vec<Value> = configs
+        .iter()
+        .map(|config| {
+            json!({
+                "name": config.name.as_str(),
+                "value": config.value.as_deref(),
+                "source": config.source.name(),
+                "read_only": config.read_only,
+                "sensitive": config.sensitive,
+            })
+        })
+        .collect();
+    json!({
+        "topic": topic.name.as_str(),
+        "id": topic_id_to_base64(&topic.id),
+        "internal": topic.internal,
+        "partitions": partitions,
+        "configs": configs,
+    })
+}

@@ -1,0 +1,112 @@
+//! `duramen topic`: topics made, shown, changed, grown, trimmed, deleted.
+
+mod change;
+mod describe;
+mod list;
+mod trim;
+
+use clap::{Args, Subcommand};
+use duramen_client::admin::Outcome;
+use duramen_client::{Admin, ClientError};
+use duramen_protocol::text::Text;
+
+use super::connect::ClusterArgs;
+use super::exit::{Exit, Failure, exit_of};
+use super::output;
+
+/// Create, list, describe, change and delete topics.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  duramen topic create orders -p 12 -c retention.ms=86400000
+  duramen topic list --format json
+  duramen topic describe orders
+  duramen topic alter orders --set cleanup.policy=compact --unset retention.ms
+  duramen topic trim orders --before @-7d")]
+pub struct TopicArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(subcommand)]
+    verb: TopicVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum TopicVerb {
+    Create(change::CreateArgs),
+    List(list::ListArgs),
+    Describe(describe::DescribeArgs),
+    Alter(change::AlterArgs),
+    AddPartitions(change::AddPartitionsArgs),
+    Delete(change::DeleteArgs),
+    Trim(trim::TrimArgs),
+}
+
+/// Does what was asked.
+pub(super) async fn run(args: TopicArgs) -> Result<(), Failure> {
+    let admin = Admin::new(&args.cluster.cluster()?);
+    match args.verb {
+        TopicVerb::Create(args) => change::create(&admin, args).await,
+        TopicVerb::List(args) => list::run(&admin, args).await,
+        TopicVerb::Describe(args) => describe::run(&admin, args).await,
+        TopicVerb::Alter(args) => change::alter(&admin, args).await,
+        TopicVerb::AddPartitions(args) => change::add_partitions(&admin, args).await,
+        TopicVerb::Delete(args) => change::delete(&admin, args).await,
+        TopicVerb::Trim(args) => trim::run(&admin, args).await,
+    }
+}
+
+/// `name=value` of a config.
+fn assignment(text: &str) -> Result<(Text, Text), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if name.trim().is_empty() {
+        return Err("write NAME=VALUE".to_owned());
+    }
+    Ok((Text::from(name.trim()), Text::from(value)))
+}
+
+fn texts(names: &[String]) -> Vec<Text> {
+    names.iter().map(Text::from).collect()
+}
+
+/// Says how each went; the first failure decides how the verb ends.
+fn tell<K, T>(
+    outcomes: Vec<Outcome<K, T>>,
+    done: impl Fn(&K, &T) -> String,
+) -> Result<(), Failure> {
+    let mut out = output::Output::stdout()?;
+    let mut failed: Vec<ClientError> = Vec::new();
+    for Outcome { about, result } in outcomes {
+        match result {
+            Ok(value) => {
+                out.buffer().extend_from_slice(done(&about, &value).as_bytes());
+                out.buffer().push(b'\n');
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    out.flush()?;
+    let mut failed = failed.into_iter();
+    let Some(first) = failed.next() else { return Ok(()) };
+    let rest: Vec<ClientError> = failed.collect();
+    if rest.is_empty() {
+        return Err(first.into());
+    }
+    let exit = exit_of(&first);
+    let same = rest.iter().all(|error| exit_of(error) == exit);
+    for error in std::iter::once(&first).chain(&rest) {
+        output::note(&error.to_string());
+    }
+    let exit = if same { exit } else { Exit::Failed };
+    Err(Failure::new(exit, format!("{} could not be done, see above", rest.len() + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_is_a_name_and_a_value() {
+        assert_eq!(assignment("a.b=c=d"), Ok((Text::from("a.b"), Text::from("c=d"))));
+        assert_eq!(assignment("a="), Ok((Text::from("a"), Text::from(""))));
+        assert!(assignment("a").is_err() && assignment("=x").is_err());
+    }
+}
