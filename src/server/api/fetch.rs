@@ -146,10 +146,12 @@ impl Fetching {
             || self.plan.targets.is_empty()
     }
 
-    /// Waits for news of any partition and reads again, until there is enough or the time is over.
+    /// Waits for news of any partition and reads again, until there is enough, the time is over, or
+    /// the broker stops.
     async fn wait(self) -> FetchResponse {
         let deadline = tokio::time::Instant::now() + self.max_wait;
         let news = Arc::new(Notify::new());
+        let stop = self.context.peer.stop.clone();
         loop {
             let watches: Vec<_> = self
                 .plan
@@ -166,12 +168,16 @@ impl Fetching {
                 drop(watches);
                 return self.from_disk().await;
             }
-            let over = tokio::time::Instant::now() >= deadline;
+            let over = tokio::time::Instant::now() >= deadline || stop.is_cancelled();
             if over || self.is_enough(&pass) {
                 drop(watches);
                 return self.answer(pass);
             }
-            let _ = tokio::time::timeout_at(deadline, news.notified()).await;
+            tokio::select! {
+                () = news.notified() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 
