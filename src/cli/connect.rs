@@ -18,13 +18,14 @@ pub struct ClusterArgs {
     #[arg(
         short,
         long,
+        global = true,
         env = "DURAMEN_BROKERS",
         default_value = "127.0.0.1:9092",
         value_name = "HOST:PORT,…"
     )]
     pub brokers: String,
     /// How long a broker may take to answer
-    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, global = true, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub timeout: Duration,
 }
 

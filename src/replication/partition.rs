@@ -320,6 +320,7 @@ impl State {
         self.check_epoch(query.current_leader_epoch)?;
         let mut fetched = Fetched {
             records: Bytes::new(),
+            needs_disk: false,
             cold: None,
             high_watermark: self.leader.high_watermark(),
             last_stable_offset: self.visible_end(Isolation::ReadCommitted),
@@ -329,12 +330,16 @@ impl State {
         if query.last_fetched_epoch >= 0 {
             fetched.diverging = self.divergence(query)?;
         }
-        if fetched.diverging.is_none() {
+        let visible_end = self.visible_end(query.isolation);
+        let readable = fetched.log_start_offset..visible_end;
+        fetched.needs_disk =
+            !query.may_block && readable.contains(&query.offset) && !self.log.is_hot(query.offset);
+        if fetched.diverging.is_none() && !fetched.needs_disk {
             let request = ReadRequest {
                 offset: query.offset,
                 max_bytes: query.max_bytes,
                 min_one: query.at_least_one,
-                up_to: self.visible_end(query.isolation),
+                up_to: visible_end,
             };
             let read = self.log.read(&request).map_err(|error| of_read(&error))?;
             fetched.records = read.bytes;
