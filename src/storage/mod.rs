@@ -41,6 +41,7 @@ pub mod refusal;
 pub mod retention;
 mod roll;
 mod segment;
+mod space;
 mod time_index;
 mod timestamps;
 pub mod validate;

@@ -83,6 +83,9 @@ impl Log {
         request: &ReadRequest,
     ) -> Result<LogRead, ReadError> {
         let start = first.position;
+        // Nothing of a damaged stretch leaves.
+        let holes = segment.holes.iter().map(|(from, _)| *from).filter(|from| *from > start);
+        let end = holes.fold(end, u64::min);
         let bound = start.saturating_add(request.max_bytes as u64);
         let end = match end.min(bound) {
             _ if end < first.end() => start,
