@@ -1,8 +1,10 @@
 //! The whole way: a command, the metadata log, the loader, the applier, the reply, and the next start.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::TopicId;
 use duramen_protocol::text::Text;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -15,6 +17,7 @@ use super::{
 };
 use crate::config;
 use crate::env::Random;
+use crate::env::sim::SimEnv;
 use crate::metadata::loader::{self, Apply, LoaderOptions};
 use crate::metadata::{MetadataDelta, MetadataWatch};
 use crate::raft::testing::{Disk, NODE_ID, Node};
@@ -90,6 +93,15 @@ impl Running {
 
     fn topics(&self) -> Vec<Text> {
         self.metadata.current().topics().iter().map(|topic| topic.name().clone()).collect()
+    }
+
+    /// As after a crash: nothing is closed.
+    async fn crash(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+        self.node.crash().await;
     }
 
     async fn stop(self) {
@@ -237,6 +249,44 @@ async fn a_snapshot_made_on_the_way_gives_the_same_image() {
     assert_eq!(after.topics(), before.topics());
     assert_eq!(after.brokers(), before.brokers());
     running.stop().await;
+}
+
+/// The story: an admin client is told that its topic is there, and the power goes. Whatever was
+/// answered must be there after it, and what was not answered is there whole or not at all,
+/// wherever in appending, flushing, taking snapshots and trimming the power went.
+#[tokio::test]
+async fn what_was_answered_survives_a_loss_of_power_at_any_moment() {
+    for seed in 0..24 {
+        let world = SimEnv::new(seed, 1_700_000_000_000);
+        let disk = Disk::simulated(&world);
+        let eager = LoaderOptions { snapshot_after_bytes: 600 };
+        let mut answered: BTreeMap<String, TopicId> = BTreeMap::new();
+        for boot in 0..4 {
+            let running = start(&disk, eager).apply_all();
+            running.register().await;
+            let image = running.metadata.current();
+            for (name, id) in &answered {
+                let topic = image.topics().by_name(name).map(|topic| topic.id());
+                assert_eq!(topic, Some(*id), "{name}, seed {seed}, boot {boot}");
+            }
+            assert!(image.topics().iter().all(|topic| topic.partition_count() == 2));
+            assert!(image.topics().len() <= answered.len() + boot, "seed {seed}, boot {boot}");
+            world.disk.power_off_at(world.random.below(60));
+            for number in 0..200 {
+                let name = format!("{boot}-{number}");
+                match running.controller.submit(create_command(&name)).await {
+                    Ok(reply) => answered.insert(name, created(reply).unwrap().id),
+                    Err(error) => {
+                        assert_eq!(error.code, ErrorCode::KafkaStorageError);
+                        break;
+                    }
+                };
+            }
+            running.crash().await;
+            world.disk.power_loss(seed * 10 + u64::try_from(boot).unwrap());
+        }
+        assert!(!answered.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What tests of this floor and those above share: a metadata log in a temporary directory, to be
-//! stopped, crashed, and started again.
+//! What tests of this floor and those above share: a metadata log in a temporary directory or on a
+//! simulated disk, to be stopped, crashed, and started again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,13 +13,17 @@ use super::log::{FlushSignal, metadata_log_config, metadata_partition};
 use super::single::{self, SingleOptions};
 use super::{CommittedStream, Raft};
 use crate::env::Env;
+use crate::env::sim::SimEnv;
 use crate::storage::{Hooks, Log, LogDir, LogDirOptions, LogHandle};
 
 pub(crate) const NODE_ID: i32 = 1;
 
 /// A directory that outlives the nodes that run in it.
 pub(crate) struct Disk {
-    dir: TempDir,
+    env: Env,
+    path: PathBuf,
+    /// Removed at the end; `None` on a simulated disk.
+    _dir: Option<TempDir>,
 }
 
 /// A running metadata log.
@@ -33,12 +37,18 @@ pub(crate) struct Node {
 
 impl Disk {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let dir = tempfile::tempdir().unwrap();
+        Self { env: Env::real(), path: dir.path().to_owned(), _dir: Some(dir) }
+    }
+
+    /// A directory of a simulated world.
+    pub(crate) fn simulated(world: &SimEnv) -> Self {
+        Self { env: world.env(), path: PathBuf::from("/data"), _dir: None }
     }
 
     /// Where the metadata log is.
     pub(crate) fn log_dir(&self) -> PathBuf {
-        self.dir.path().join(metadata_partition().to_string())
+        self.path.join(metadata_partition().to_string())
     }
 
     /// The open directory and the metadata log in it.
@@ -50,7 +60,7 @@ impl Disk {
             offline: Some(Arc::new(move |_, _| offline.wake())),
         };
         let options = LogDirOptions { node_id: NODE_ID, hooks, ..LogDirOptions::default() };
-        let dir = LogDir::open(&Env::real(), self.dir.path(), options).unwrap();
+        let dir = LogDir::open(&self.env, &self.path, options).unwrap();
         let config = metadata_log_config(0);
         let log = match dir.unrecovered().unwrap().pop() {
             Some(found) => found.recover(METADATA_TOPIC_ID, config).unwrap().log,
@@ -64,7 +74,7 @@ impl Disk {
         let handle = log.handle();
         let (raft, committed, driver) = single::new(SingleOptions {
             node_id: NODE_ID,
-            env: Env::real(),
+            env: self.env.clone(),
             log,
             dir: self.log_dir(),
             flushed,
