@@ -15,10 +15,10 @@
     reason = "a test reads its corpus with plain files and may panic"
 )]
 
+#[path = "fuzz_corpus/broker_seeds.rs"]
+mod broker_seeds;
 #[path = "fuzz_corpus/damage.rs"]
 mod damage;
-#[path = "fuzz_corpus/metadata_seeds.rs"]
-mod metadata_seeds;
 #[path = "fuzz_corpus/seeds.rs"]
 mod seeds;
 #[path = "../protocol/tests/support/shapes.rs"]
@@ -108,7 +108,7 @@ macro_rules! replays {
     };
 }
 
-replays!(frame request response batch gzip snappy lz4 zstd metadata);
+replays!(frame request response batch gzip snappy lz4 zstd recovery checkpoint metadata);
 
 #[test]
 fn the_corpus_stays_small() {
@@ -120,7 +120,7 @@ fn the_corpus_stays_small() {
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_seeds() {
-    for (target, seeds) in seeds::all() {
+    for (target, seeds) in seeds::all().into_iter().chain(broker_seeds::all()) {
         let folder = folder(target);
         fs::create_dir_all(&folder).unwrap();
         for (name, input) in seeds {

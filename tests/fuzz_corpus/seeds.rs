@@ -22,7 +22,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use super::shapes;
 
 /// Names and contents of a target's seeds.
-type Seeds = Vec<(String, Vec<u8>)>;
+pub type Seeds = Vec<(String, Vec<u8>)>;
 
 /// The seeds of each target.
 pub fn all() -> Vec<(&'static str, Seeds)> {
@@ -198,7 +198,7 @@ fn text(len: usize) -> Vec<u8> {
     words.take(len).collect()
 }
 
-fn built(count: i64, options: &BatchOptions) -> Vec<u8> {
+pub fn built(count: i64, options: &BatchOptions) -> Vec<u8> {
     let mut builder = BatchBuilder::new(usize::MAX);
     let headers = [
         HeaderView { key: b"trace", value: Some(b"0123456789abcdef") },

@@ -1,3 +1,7 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| duramen_fuzz::wire::frame(data));
+#[allow(dead_code, reason = "the file has other targets too")]
+#[path = "../src/wire.rs"]
+mod wire;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wire::frame(data));

@@ -1,3 +1,7 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| duramen_fuzz::metadata::metadata(data));
+#[allow(dead_code, reason = "the file has other targets too")]
+#[path = "../src/metadata.rs"]
+mod metadata;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| metadata::metadata(data));

@@ -1,3 +1,7 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| duramen_fuzz::records::snappy(data));
+#[allow(dead_code, reason = "the file has other targets too")]
+#[path = "../src/records.rs"]
+mod records;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| records::snappy(data));

@@ -10,7 +10,11 @@ use duramen_protocol::records::control::{ControlType, EndTxnMarker};
 use duramen_protocol::records::repack::recompress;
 use duramen_protocol::records::{BatchHeader, BatchView, Compression};
 
-use super::UNFOLDED_MAX;
+/// What decompression may put out, in bytes.
+const UNFOLDED_MAX: usize = 1 << 20;
+
+/// Inputs above this are not compressed as well: the fuzzer is after readers, not after writers.
+const COMPRESSED_MAX: usize = 256;
 
 /// Any number of batches: headers, records, stamping, another codec.
 pub fn batch(data: &[u8]) {
@@ -91,9 +95,10 @@ pub fn zstd(data: &[u8]) {
 }
 
 fn codec(codec: Compression, data: &[u8]) {
-    let packed = compress(codec, None, data).unwrap();
-    assert_eq!(decompress(codec, &packed, data.len()).unwrap(), data);
-
+    if data.len() <= COMPRESSED_MAX {
+        let packed = compress(codec, None, data).unwrap();
+        assert_eq!(decompress(codec, &packed, data.len()).unwrap(), data);
+    }
     // The same answer, whatever the buffer held before; only the reason may be another.
     let fresh = decompress(codec, data, UNFOLDED_MAX);
     let mut used = vec![7; 1000];

@@ -1,10 +1,10 @@
 //! What lies on the disk: logs after a crash, and the files beside them.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::IoSlice;
+use std::path::Path;
 
-use bytes::Bytes;
-use duramen::env::Env;
+use duramen::env::OpenMode;
+use duramen::env::sim::SimEnv;
 use duramen::storage::checkpoint::{decode_offsets, encode_offsets};
 use duramen::storage::epochs::EpochHistory;
 use duramen::storage::producer_state::{Origin, ProducerStates};
@@ -13,26 +13,33 @@ use duramen::storage::{
     AppendInfo, Log, LogConfig, LogDir, LogDirOptions, ReadRequest, UnrecoveredLog,
     partition_metadata, producer_snapshot,
 };
+use duramen_protocol::records::BatchView;
 use duramen_protocol::records::control::EndTxnMarker;
 use uuid::Uuid;
 
+const DIR: &str = "/data";
 const TOPIC_ID: Uuid = Uuid::from_u128(7);
 
 /// The files of a directory that the input tells, each behind its length (u16), and where they go.
-const FILES: [&str; 7] = [
+pub const FILES: [&str; 9] = [
     "orders-0/00000000000000000000.log",
     "orders-0/00000000000000000000.index",
     "orders-0/00000000000000000000.timeindex",
-    "orders-0/00000000000000000000.snapshot",
+    "orders-0/00000000000000000010.snapshot",
     "orders-0/leader-epoch-checkpoint",
+    "orders-0/damage-checkpoint",
     "recovery-point-offset-checkpoint",
+    "log-start-offset-checkpoint",
     ".kafka_cleanshutdown",
 ];
 
 /// A directory as a crash, a bad disk or another program may have left it. It must open, and give
 /// a log that can be read to its end, appended to, closed and opened again as it was.
 pub fn recovery(data: &[u8]) {
-    let place = Place::new();
+    let place = Place(SimEnv::new(1, 1_700_000_000_000));
+    // The first start makes the directory and says whose it is.
+    drop(place.open_dir());
+    place.0.env().disk.create_dir_all(&Path::new(DIR).join("orders-0")).unwrap();
     let mut rest = data;
     for file in FILES {
         let Some((content, behind)) = section(rest) else { break };
@@ -66,58 +73,53 @@ fn section(data: &[u8]) -> Option<(&[u8], &[u8])> {
     Some(rest.split_at(len))
 }
 
-/// Everything that the log gives out, in small reads.
-fn read_all(log: &Log) -> Vec<Bytes> {
+/// The batches that the log gives out, in small reads, up to its end or to damage.
+fn read_all(log: &Log) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     let (mut offset, end) = (log.log_start_offset(), log.log_end_offset());
     while offset < end {
         let request = ReadRequest { offset, max_bytes: 1000, min_one: true, up_to: end };
         let Ok(read) = log.read(&request) else { break };
-        let batches = duramen_protocol::records::BatchView::iter(&read.bytes);
-        let Some(last) = batches.map_while(Result::ok).last() else { break };
-        assert!(last.next_offset() > offset, "a read of {offset} gets on");
-        offset = last.next_offset();
-        all.push(read.bytes);
+        let before = offset;
+        for batch in BatchView::iter(&read.bytes).map_while(Result::ok) {
+            offset = batch.next_offset();
+            all.push(batch.bytes().to_vec());
+        }
+        if offset <= before {
+            break;
+        }
     }
     let _ = log.offset_for_timestamp(1_700_000_000_000);
     let _ = log.max_timestamp_offset();
     all
 }
 
-/// A folder that goes away.
-struct Place(PathBuf);
+/// A directory on a disk of memory.
+struct Place(SimEnv);
 
 impl Place {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let path = base.join(format!("duramen-fuzz-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(path.join("orders-0")).unwrap();
-        Self(path)
+    fn write(&self, file: &str, content: &[u8]) {
+        if content.is_empty() {
+            return;
+        }
+        let disk = &self.0.env().disk;
+        let file = disk.open(&Path::new(DIR).join(file), OpenMode::Create).unwrap();
+        file.write_at(&[IoSlice::new(content)], 0).unwrap();
+        file.sync_data().unwrap();
     }
 
-    fn write(&self, file: &str, content: &[u8]) {
-        if !content.is_empty() {
-            std::fs::write(self.0.join(file), content).unwrap();
-        }
+    fn open_dir(&self) -> LogDir {
+        let options = LogDirOptions { threads: false, ..LogDirOptions::default() };
+        LogDir::open(&self.0.env(), Path::new(DIR), options).unwrap()
     }
 
     fn open(&self) -> (LogDir, Log) {
-        let options = LogDirOptions { threads: false, ..LogDirOptions::default() };
-        let dir = LogDir::open(&Env::real(), &self.0, options).unwrap();
+        let dir = self.open_dir();
         let found: Vec<UnrecoveredLog> = dir.unrecovered().unwrap();
         let only = found.into_iter().next().unwrap();
         let config = LogConfig { index_interval_bytes: 100, ..LogConfig::default() };
         let log = only.recover(TOPIC_ID, config).unwrap().log;
         (dir, log)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,11 +1,12 @@
 //! What is fuzzed: functions over any bytes at all, which must not panic, hang, or hold more
 //! memory than [`MEMORY_MAX`]. What was understood must also survive a round trip.
 //!
-//! `tests/fuzz_corpus.rs` includes this file by its path and replays the corpus with it, so that
-//! a plain `cargo test` runs the same code as the fuzzer.
+//! The fuzzer's binaries include the file that their target is in, and `tests/fuzz_corpus.rs` all
+//! of them: a plain `cargo test` runs the same code as the fuzzer.
 
 pub mod metadata;
 pub mod records;
+pub mod storage;
 pub mod wire;
 
 /// A fuzz target.
@@ -22,9 +23,6 @@ pub const INPUT_MAX: usize = 64 * 1024;
 /// The most that a target may hold at a time, in bytes.
 pub const MEMORY_MAX: usize = 16 << 20;
 
-/// What decompression may put out, in bytes.
-pub const UNFOLDED_MAX: usize = 1 << 20;
-
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "frame", run: wire::frame },
@@ -35,5 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "snappy", run: records::snappy },
     Target { name: "lz4", run: records::lz4 },
     Target { name: "zstd", run: records::zstd },
+    Target { name: "recovery", run: storage::recovery },
+    Target { name: "checkpoint", run: storage::checkpoint },
     Target { name: "metadata", run: metadata::metadata },
 ];

@@ -7,11 +7,12 @@ use duramen_protocol::header::{RequestHeader, ResponseHeader};
 use duramen_protocol::messages::{self, Message, Request};
 use duramen_protocol::primitives::{Decoder, Encoder};
 
-use super::INPUT_MAX;
+/// The longest frame that is taken, in bytes.
+const FRAME_MAX: usize = 1 << 20;
 
 /// The bytes of a connection: length, request header, body.
 pub fn frame(data: &[u8]) {
-    let Ok(Some(len)) = peek_len(data, INPUT_MAX) else { return };
+    let Ok(Some(len)) = peek_len(data, FRAME_MAX) else { return };
     let Some(frame) = data.get(4..).and_then(|rest| rest.get(..len)) else { return };
     let mut decoder = Decoder::new(Bytes::copy_from_slice(frame));
     let Ok(header) = RequestHeader::decode(&mut decoder) else { return };
