@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use targets::{INPUT_MAX, MEMORY_MAX, TARGETS, Target};
 
 /// Damaged inputs that are tried on each target.
-const DAMAGED: usize = 2000;
+const DAMAGED: usize = 1000;
 
 /// Files that a target's corpus has at least, and bytes that all corpora have together at most.
 const SEEDS_MIN: usize = 20;

@@ -1,129 +1,78 @@
-//! Frames that real clients and Apache Kafka 4.3.1 exchanged, recorded on the wire: each is read
-//! whole and written back to the same bytes. `testdata/frames/<client>/<api>-v<version>-….bin`, without
-//! the length in front; `tests/compat` of the broker records them.
+//! Requests that real clients sent, recorded without their length prefix: each is read whole, and
+//! written back it is the same bytes. `captured/CLIENT-VERSION/API-vVERSION.bin`.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test reads its data with plain files and may panic"
-)]
+#![allow(clippy::disallowed_methods, reason = "reads the recordings, not a log")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use duramen_protocol::api::{ApiKey, spec};
+use duramen_protocol::api::ApiKey;
 use duramen_protocol::for_each_api;
-use duramen_protocol::header::{RequestHeader, ResponseHeader};
-use duramen_protocol::messages::{self, Message, Request};
+use duramen_protocol::header::RequestHeader;
+use duramen_protocol::messages::{self, Message};
 use duramen_protocol::primitives::{Decoder, Encoder};
+use duramen_protocol::records::batch::BatchView;
 
-/// Clients whose frames are recorded.
-const CLIENTS: [&str; 5] = ["aiokafka", "confluent-kafka", "java", "kafka-python", "kcat"];
-
-/// Frames with bytes behind their message, and how many. Kafka lets them pass, and so must a broker:
-/// librdkafka 2.x writes a four-byte count of topics and then a one-byte one over it when it asks
-/// for all topics, and sends the rest behind the message.
-const WITH_MORE_BEHIND: [(&str, usize); 1] = [("confluent-kafka/metadata-v13-request", 3)];
-
-/// Requests and their responses, with what to call them.
-fn pairs(client: &str) -> Vec<(String, Bytes, Bytes)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/frames").join(client);
-    let mut requests: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.to_string_lossy().ends_with("-request.bin"))
-        .collect();
-    requests.sort();
-    requests
-        .into_iter()
-        .map(|path| {
-            let name = path.display().to_string();
-            let response = name.replace("-request.bin", "-response.bin");
-            (name, read(&path), read(Path::new(&response)))
-        })
-        .collect()
+fn recordings() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captured");
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    entries(&folder).iter().flat_map(|client| entries(client)).collect()
 }
 
-fn read(path: &Path) -> Bytes {
-    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
-}
-
-fn behind(name: &str) -> usize {
-    WITH_MORE_BEHIND.iter().find(|(part, _)| name.contains(part)).map_or(0, |(_, bytes)| *bytes)
-}
-
-/// Reads a body to its end and writes it again behind `encoder`'s header.
-fn body<M: Message>(name: &str, decoder: &mut Decoder, encoder: &mut Encoder, version: i16) {
-    let message = M::decode(decoder, version).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(decoder.remaining(), behind(name), "{name}: bytes are left over");
-    let before = encoder.len();
-    message.encode(encoder, version).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(encoder.len() - before, message.size(version), "{name}: the size told is wrong");
-}
-
-fn request<R: Request>(name: &str, frame: &Bytes, answer: &Bytes) {
-    let mut decoder = Decoder::new(frame.clone());
-    let header = RequestHeader::decode(&mut decoder).expect(name);
+/// Reads the body of `M` and writes header and body again.
+fn rewritten<M: Message>(header: &RequestHeader, body: &mut Decoder) -> Result<Bytes, String> {
+    let message = M::decode(body, header.version).map_err(|error| error.to_string())?;
+    body.finish().map_err(|error| error.to_string())?;
     let mut encoder = Encoder::new();
     header.encode(&mut encoder);
-    body::<R>(name, &mut decoder, &mut encoder, header.version);
-    let sent = frame.slice(..frame.len() - behind(name));
-    assert_eq!(encoder.finish().into_bytes(), sent, "{name}: the request");
-
-    let mut decoder = Decoder::new(answer.clone());
-    let answered = ResponseHeader::decode(&mut decoder, header.api, header.version).expect(name);
-    assert_eq!(answered.correlation_id, header.correlation_id, "{name}");
-    let mut encoder = Encoder::new();
-    answered.encode(&mut encoder, header.api, header.version);
-    body::<R::Response>(
-        &name.replace("-request", "-response"),
-        &mut decoder,
-        &mut encoder,
-        header.version,
-    );
-    assert_eq!(encoder.finish().into_bytes(), answer, "{name}: the response");
+    message.encode(&mut encoder, header.version).map_err(|error| error.to_string())?;
+    Ok(encoder.finish().into_bytes())
 }
 
-macro_rules! one_of_ours {
+macro_rules! rewrite {
     ($( $key:ident $request:ident, $min:literal - $max:literal (from $advertised:literal),
         $listeners:ident, $throttle:ident, $note:literal; )*) => {
-        /// Reads and writes a pair of an API that is served; false when it is not.
-        fn served(api: ApiKey, name: &str, frame: &Bytes, answer: &Bytes) -> bool {
-            match api {
-                $( ApiKey::$key => request::<messages::$request>(name, frame, answer), )*
-                _ => return false,
+        fn rewrite(header: &RequestHeader, body: &mut Decoder) -> Result<Bytes, String> {
+            match header.api {
+                $( ApiKey::$key => rewritten::<messages::$request>(header, body), )*
+                api => Err(format!("{api} is not served")),
             }
-            true
         }
     };
 }
 
-for_each_api!(one_of_ours);
+for_each_api!(rewrite);
 
 #[test]
-fn every_recorded_frame_is_read_and_written_back() {
-    for client in CLIENTS {
-        let pairs = pairs(client);
-        let apis = pairs.iter().filter(|(name, frame, answer)| {
-            let header = RequestHeader::decode(&mut Decoder::new(frame.clone())).expect(name);
-            served(header.api, name, frame, answer)
-        });
-        assert!(apis.count() >= 5, "{client}: too few frames of APIs that are served");
+fn every_recorded_request_is_read_whole_and_written_back() {
+    let recordings = recordings();
+    assert!(recordings.len() > 40, "{} recordings", recordings.len());
+    for path in recordings {
+        let frame = Bytes::from(std::fs::read(&path).unwrap());
+        let mut decoder = Decoder::new(frame.clone());
+        let header = RequestHeader::decode(&mut decoder).unwrap();
+        let name = format!("{}-v{}.bin", header.api, header.version);
+        assert_eq!(path.file_name().unwrap().to_str(), Some(name.as_str()));
+        match rewrite(&header, &mut decoder) {
+            Ok(written) => assert_eq!(written, frame, "{}", path.display()),
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
     }
 }
 
 #[test]
-fn every_recorded_version_of_a_served_api_is_served() {
-    for client in CLIENTS {
-        for (name, frame, _) in pairs(client) {
-            let header = RequestHeader::decode(&mut Decoder::new(frame)).expect(&name);
-            if let Some(spec) = spec(header.api) {
-                assert!(spec.serves(header.version), "{name}");
-            }
-        }
+fn every_recorded_produce_request_holds_one_whole_batch() {
+    let is_produce = |path: &PathBuf| path.to_string_lossy().contains("Produce-");
+    for path in recordings().into_iter().filter(is_produce) {
+        let mut decoder = Decoder::new(Bytes::from(std::fs::read(&path).unwrap()));
+        let header = RequestHeader::decode(&mut decoder).unwrap();
+        let request = messages::ProduceRequest::decode(&mut decoder, header.version).unwrap();
+        let records = request.topic_data[0].partition_data[0].records.as_ref().unwrap();
+        let (batch, rest) = BatchView::split(records).unwrap();
+        assert!(batch.crc_is_valid() && rest.is_empty(), "{}", path.display());
+        assert!(batch.record_count() > 0, "{}", path.display());
     }
 }

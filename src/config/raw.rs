@@ -111,7 +111,7 @@ impl RawConfig {
         } else if table::is_kafka_without_effect(name) {
             self.warnings.push(format!("{place}: `{name}` is Kafka's and has no effect here"));
         } else {
-            let nearest = nearest_broker_name(name).map(str::to_owned);
+            let nearest = table::nearest(Level::Broker, name).map(str::to_owned);
             return Err(ConfigError::Unknown { name: name.to_owned(), nearest }.at(place));
         }
         Ok(())
@@ -133,23 +133,6 @@ impl RawConfig {
             (Text::from(name.as_str()), Text::from(typed.value.as_str()))
         };
         Settings::new(self.typed.iter().map(text).collect())
-    }
-}
-
-/// What may have been meant by an unknown broker setting.
-fn nearest_broker_name(name: &str) -> Option<&'static str> {
-    let topic = table::find(Level::Topic, name).or_else(|| {
-        let nearest = table::nearest(Level::Broker, name);
-        nearest
-            .is_none()
-            .then(|| table::nearest(Level::Topic, name))
-            .flatten()
-            .and_then(|name| table::find(Level::Topic, name))
-    });
-    match topic.and_then(|topic| topic.from.first()) {
-        // A topic's name in the broker's place: the name that is its default here.
-        Some(synonym) => Some(synonym.name),
-        None => table::nearest(Level::Broker, name),
     }
 }
 

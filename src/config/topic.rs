@@ -282,3 +282,88 @@ fn throttled(words: &[String]) -> Throttled {
         words => Throttled::Replicas(words.iter().filter_map(replica).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use duramen_protocol::text::Text;
+
+    fn resolve(pairs: &[(&str, &str)]) -> Result<TopicConfig, String> {
+        let own = pairs.iter().map(|(name, value)| (Text::from(*name), Text::from(*value)));
+        TopicConfig::resolve(&Settings::default(), &own.collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_settings_are_the_default() {
+        assert_eq!(resolve(&[]), Ok(TopicConfig::default()));
+    }
+
+    #[test]
+    fn every_setting_arrives_where_it_belongs() {
+        let config = resolve(&[
+            ("cleanup.policy", "compact"),
+            ("compression.type", "gzip"),
+            ("compression.gzip.level", "5"),
+            ("durability", "page-cache"),
+            ("validate.records", "true"),
+            ("message.timestamp.type", "LogAppendTime"),
+            ("retention.ms", "-1"),
+            ("retention.bytes", "100"),
+            ("flush.messages", "1"),
+            ("flush.ms", "7"),
+            ("leader.replication.throttled.replicas", "0:1,2:3"),
+            ("follower.replication.throttled.replicas", "*"),
+        ])
+        .unwrap();
+        assert!(config.compact && !config.delete && config.validate_records);
+        assert_eq!(config.compression, TargetCompression::Gzip(5));
+        assert_eq!(config.compression.codec(), Some(1));
+        assert_eq!(config.durability, Durability::PageCache);
+        assert_eq!(config.timestamp_type, TimestampType::LogAppendTime);
+        assert_eq!((config.retention_ms, config.retention_bytes), (None, Some(100)));
+        assert_eq!((config.flush_messages, config.flush_ms), (Some(1), Some(7)));
+        assert_eq!(config.leader_throttled, Throttled::Replicas(vec![(0, 1), (2, 3)]));
+        assert_eq!(config.follower_throttled, Throttled::All);
+        let neither = resolve(&[("cleanup.policy", "")]).unwrap();
+        assert!(!neither.compact && !neither.delete);
+    }
+
+    #[test]
+    fn tests_may_have_small_segments() {
+        assert_eq!(resolve(&[("internal.segment.bytes", "100")]).unwrap().segment_bytes, 100);
+        assert!(resolve(&[("segment.bytes", "100")]).is_err());
+    }
+
+    #[test]
+    fn unknown_names_and_conflicts_in_kafkas_words() {
+        assert_eq!(
+            resolve(&[("retention.msec", "1")]).unwrap_err(),
+            "Unknown topic config name: retention.msec; did you mean `retention.ms`?"
+        );
+        assert_eq!(
+            resolve(&[("log.retention.ms", "1")]).unwrap_err(),
+            "Unknown topic config name: log.retention.ms; did you mean `retention.ms`?"
+        );
+        assert_eq!(
+            resolve(&[("min.compaction.lag.ms", "10"), ("max.compaction.lag.ms", "5")])
+                .unwrap_err(),
+            "conflict topic config setting min.compaction.lag.ms (10) > max.compaction.lag.ms (5)"
+        );
+        assert!(
+            resolve(&[("remote.storage.enable", "true")]).unwrap_err().contains("Tiered Storage")
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_even_where_it_would_not_matter() {
+        for (name, value) in [
+            ("compression.zstd.level", "99"),
+            ("local.retention.ms", "-3"),
+            ("remote.log.copy.disable", "maybe"),
+            ("preallocate", "1"),
+        ] {
+            assert!(resolve(&[(name, value)]).is_err(), "{name}");
+        }
+    }
+}

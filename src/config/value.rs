@@ -135,3 +135,83 @@ fn throttled_is_valid(values: &[String]) -> bool {
     };
     matches!(values, [only] if only == "*") || values.iter().all(replica)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::setting::Level;
+    use crate::config::table;
+
+    fn topic(name: &str, text: &str) -> Result<String, String> {
+        let row = table::find(Level::Topic, name).unwrap();
+        parse(row, text).map(|value| value.canonical()).map_err(|error| error.to_string())
+    }
+
+    fn refused(name: &str, text: &str, why: &str) {
+        let message = topic(name, text).unwrap_err();
+        assert_eq!(message, format!("Invalid value {text} for configuration {name}: {why}"));
+    }
+
+    #[test]
+    fn values_are_printed_as_kafka_prints_them() {
+        assert_eq!(topic("retention.ms", " +5 "), Ok("5".to_owned()));
+        assert_eq!(topic("preallocate", "TRUE"), Ok("true".to_owned()));
+        assert_eq!(topic("min.cleanable.dirty.ratio", "1"), Ok("1.0".to_owned()));
+        assert_eq!(topic("cleanup.policy", "compact , delete"), Ok("compact,delete".to_owned()));
+        assert_eq!(topic("cleanup.policy", ""), Ok(String::new()), "keep everything");
+        assert_eq!(topic("retention.bytes", "-5"), Ok("-5".to_owned()));
+    }
+
+    #[test]
+    fn wrong_types_in_kafkas_words() {
+        refused("segment.bytes", "big", "Not a number of type INT");
+        refused("segment.bytes", "2147483648", "Not a number of type INT");
+        refused("segment.ms", "1.5", "Not a number of type LONG");
+        refused("min.cleanable.dirty.ratio", "half", "Not a number of type DOUBLE");
+        refused("preallocate", "yes", "Expected value to be either true or false");
+    }
+
+    #[test]
+    fn values_out_of_bounds_in_kafkas_words() {
+        refused("segment.bytes", "1", "Value must be at least 1048576");
+        refused("retention.ms", "-2", "Value must be at least -1");
+        refused("min.insync.replicas", "0", "Value must be at least 1");
+        refused("min.cleanable.dirty.ratio", "1.5", "Value must be no more than 1");
+        refused("min.cleanable.dirty.ratio", "-0.5", "Value must be at least 0");
+        refused("compression.lz4.level", "18", "Value must be no more than 17");
+        for level in ["0", "10", "-2"] {
+            refused(
+                "compression.gzip.level",
+                level,
+                "Value must be between 1 and 9 or equal to -1",
+            );
+        }
+        assert!(topic("min.cleanable.dirty.ratio", "NaN").is_err());
+    }
+
+    #[test]
+    fn words_that_are_not_on_the_list() {
+        refused(
+            "compression.type",
+            "brotli",
+            "String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer",
+        );
+        refused("durability", "ram", "String must be one of: disk, page-cache");
+        refused("cleanup.policy", "keep", "String must be one of: compact, delete");
+        let twice = topic("cleanup.policy", "delete,delete").unwrap_err();
+        assert_eq!(twice, "Configuration 'cleanup.policy' values must not be duplicated.");
+        let empty = topic("cleanup.policy", "delete,").unwrap_err();
+        assert_eq!(empty, "Configuration 'cleanup.policy' values must not be empty.");
+    }
+
+    #[test]
+    fn throttled_replicas() {
+        let name = "leader.replication.throttled.replicas";
+        for text in ["", "*", "0:1", "0:1,2:33"] {
+            assert_eq!(topic(name, text), Ok(text.to_owned()));
+        }
+        for text in ["0", "0:", ":1", "a:b", "*,0:1", "0:1:2", "0:-1"] {
+            assert!(topic(name, text).unwrap_err().contains("must be the literal '*'"), "{text}");
+        }
+    }
+}

@@ -111,3 +111,6 @@ impl Controller {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

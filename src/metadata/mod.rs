@@ -25,3 +25,6 @@ pub use image::{
     BrokerImage, ConfigResource, MetadataImage, PartitionImage, Provenance, TopicImage,
 };
 pub use watch::{LoaderStopped, MetadataWatch};
+
+#[cfg(test)]
+mod tests;

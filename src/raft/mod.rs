@@ -23,7 +23,7 @@ use std::sync::Arc;
 use duramen_protocol::metadata::MetadataRecord;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use snapshot::{Snapshot, SnapshotId, SnapshotStore};
+use snapshot::{Snapshot, SnapshotStore};
 
 pub use committed::{Committed, CommittedBatch, CommittedEntry, CommittedStream};
 pub use error::{ProposeError, RaftError, SnapshotError};
@@ -64,9 +64,9 @@ enum Request {
         records: Vec<MetadataRecord>,
         answer: oneshot::Sender<Result<i64, ProposeError>>,
     },
-    /// The log below this snapshot may go.
+    /// The log below this offset may go: snapshots stand for it.
     Trim {
-        snapshot: SnapshotId,
+        below: i64,
     },
 }
 
@@ -99,22 +99,33 @@ impl Raft {
         let Ok(turn) = Arc::clone(&self.snapshot_turn).try_acquire_owned() else { return false };
         let raft = self.clone();
         tokio::task::spawn_blocking(move || {
-            let snapshot = make();
-            match raft.snapshots.write(&snapshot) {
-                Ok(()) => {
-                    tracing::info!(
-                        end_offset = snapshot.id.end_offset,
-                        records = snapshot.records.len(),
-                        "wrote a metadata snapshot"
-                    );
-                    // A driver that has stopped trims nothing; the next start finds the snapshot.
-                    let _ = raft.requests.blocking_send(Request::Trim { snapshot: snapshot.id });
-                }
-                // The log still has everything: the next attempt comes with the next records.
-                Err(error) => tracing::warn!(%error, "can't write a metadata snapshot"),
+            // The log still has everything if this fails: the next attempt comes with the next
+            // metadata records.
+            if let Err(error) = raft.write_snapshot(&make()) {
+                tracing::warn!(%error, "can't write a metadata snapshot");
             }
             drop(turn);
         });
         true
     }
+
+    /// Writes a snapshot, removes older ones, and has the log trimmed. Blocks.
+    fn write_snapshot(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.snapshots.write(snapshot)?;
+        tracing::info!(
+            end_offset = snapshot.id.end_offset,
+            records = snapshot.records.len(),
+            "wrote a metadata snapshot"
+        );
+        if let Some(kept) = self.snapshots.retire()? {
+            // A driver that has stopped trims nothing; the next start skips what it need not read.
+            let _ = self.requests.blocking_send(Request::Trim { below: kept.end_offset });
+        }
+        Ok(())
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

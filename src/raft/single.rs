@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::committed::{Committed, CommittedBatch, CommittedEntry, CommittedStream};
 use super::error::{ProposeError, RaftError, SnapshotError};
 use super::log::{FlushSignal, read_from};
-use super::snapshot::{Snapshot, SnapshotId, SnapshotStore};
+use super::snapshot::{Snapshot, SnapshotStore};
 use super::{LeaderAndEpoch, PROPOSAL_MAX_BYTES, PROPOSALS_MAX, Raft, Request, batch};
 use crate::env::Env;
 use crate::storage::producer_state::Origin;
@@ -130,10 +130,7 @@ impl SingleDriver {
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, RaftError> {
         for id in self.snapshots.list()? {
             match self.snapshots.read(id) {
-                Ok(snapshot) => {
-                    self.snapshots.remove_before(id)?;
-                    return Ok(Some(snapshot));
-                }
+                Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(SnapshotError::Refused(source)) => {
                     return Err(RaftError::Refused { offset: id.end_offset, source });
                 }
@@ -189,13 +186,13 @@ impl SingleDriver {
                     Ok(batch) => appended.push((batch, answer)),
                     Err(error) => _ = answer.send(Err(error)),
                 },
-                Request::Trim { snapshot } => trim = Some(snapshot),
+                Request::Trim { below } => trim = trim.max(Some(below)),
             }
             next = self.requests.try_recv().ok();
         }
         self.commit(appended).await;
-        if let Some(snapshot) = trim {
-            self.trim(snapshot);
+        if let Some(offset) = trim {
+            self.trim(offset);
         }
     }
 
@@ -248,10 +245,10 @@ impl SingleDriver {
         }
     }
 
-    /// Lets go of what `snapshot` stands for.
-    fn trim(&mut self, snapshot: SnapshotId) {
-        if let Err(error) = self.snapshots.remove_before(snapshot) {
-            tracing::warn!(%error, "can't remove older metadata snapshots");
+    /// Lets go of the log below `offset`, for which a snapshot stands.
+    fn trim(&mut self, offset: i64) {
+        if let Err(error) = self.options.log.advance_log_start(offset) {
+            tracing::warn!(%error, offset, "can't trim the metadata log");
         }
     }
 

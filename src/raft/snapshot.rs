@@ -121,19 +121,23 @@ impl SnapshotStore {
         Ok(())
     }
 
-    /// Removes all snapshots but `keep` and newer ones, and what an interrupted write left.
+    /// Removes what the newest two snapshots make superfluous, and what an interrupted write left.
+    /// Gives back the older of the two: the log below it may go. The newest alone is not trusted
+    /// with everything, for a disk may damage any file.
     ///
     /// # Errors
     ///
     /// As the operating system says.
-    pub fn remove_before(&self, keep: SnapshotId) -> io::Result<()> {
+    pub fn retire(&self) -> io::Result<Option<SnapshotId>> {
+        let kept = self.list()?.get(1).copied();
         for entry in self.disk.list(&self.dir)? {
-            let old = SnapshotId::from_file_name(&entry.name).is_some_and(|id| id < keep);
-            if old || entry.name.ends_with(PART_SUFFIX) {
+            let id = SnapshotId::from_file_name(&entry.name);
+            let is_old = id.is_some_and(|id| kept.is_some_and(|kept| id < kept));
+            if is_old || entry.name.ends_with(PART_SUFFIX) {
                 self.disk.remove_file(&self.dir.join(&entry.name))?;
             }
         }
-        Ok(())
+        Ok(kept)
     }
 }
 

@@ -109,6 +109,8 @@ where
     };
     let mut vigil = Vigil::new(limits.idle, limits.frame_deadline);
     let mut tick = std::pin::pin!(tokio::time::sleep(vigil.period()));
+    // Made once: asking anew in each round took a lock each time.
+    let mut stopped = std::pin::pin!(stop.cancelled());
     loop {
         if let Err(ended) = connection.serve_frames(&mut serve) {
             return ended;
@@ -128,7 +130,7 @@ where
                 tick.as_mut().reset(tokio::time::Instant::now() + vigil.period());
                 connection.tick(&mut vigil)
             }
-            () = stop.cancelled(), if !connection.stopping => {
+            () = &mut stopped, if !connection.stopping => {
                 connection.stopping = true;
                 Ok(())
             }

@@ -109,6 +109,14 @@ impl Services {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `Ok` when clients can be served, else why not, in one line.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        match self.replicas.directories().into_iter().find(|dir| dir.offline) {
+            Some(dir) => Err(format!("log directory {} is offline", dir.path.display())),
+            None => Ok(()),
+        }
+    }
+
     /// This node's id.
     pub(crate) fn node_id(&self) -> i32 {
         self.config.node_id

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::atomic_file;
-use super::error::StorageError;
+use super::error::{ReadError, StorageError};
 use super::file_cache::SegmentFile;
 use super::log::Log;
 use super::producer_state::ProducerStates;
@@ -37,6 +37,7 @@ impl Log {
             self.truncate_fully(offset)?;
             return Ok(offset);
         }
+        let offset = self.whole_batches_below(offset)?;
         self.state.begin_cut(offset);
         // The recovery point must not lie above the log's end, or that would look like damage.
         self.home.checkpoints.write(&self.home)?;
@@ -56,6 +57,17 @@ impl Log {
         self.home.checkpoints.write(&self.home)?;
         let cut = self.restart_at(offset);
         cut.map_err(|error| self.home.fail("empty", &self.state.dir, &error))
+    }
+
+    /// The end of the last batch that ends at or below `offset`.
+    fn whole_batches_below(&self, offset: i64) -> Result<i64, StorageError> {
+        let Some(segment) = self.segments.get(self.segment_at(offset)) else { return Ok(offset) };
+        match self.find(segment, offset) {
+            Ok(found) => Ok(found.map_or(offset, |found| found.header.base_offset.min(offset))),
+            Err(ReadError::Damaged { first, .. }) => Ok(first.min(offset)),
+            Err(ReadError::OutOfRange { .. }) => Ok(offset),
+            Err(ReadError::Storage(error)) => Err(error),
+        }
     }
 
     fn cut_at(&mut self, offset: i64) -> io::Result<()> {
@@ -138,8 +150,6 @@ impl Log {
     fn forget_after(&mut self, end: i64) {
         self.hot.clear();
         self.flush_asked_at = self.flush_asked_at.min(end);
-        self.state.high_watermark.fetch_min(end, Ordering::AcqRel);
-        self.state.log_start.fetch_min(end, Ordering::AcqRel);
         self.damage.retain(|damage| damage.next <= end);
     }
 

@@ -76,7 +76,7 @@ impl LogDir {
             path: path.to_owned(),
             reason: error.to_string(),
         };
-        disk.create_dir_all(path).map_err(unusable)?;
+        create_dir(disk, path).map_err(unusable)?;
         let lock = disk.lock(&path.join(LOCK_FILE)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse { path: path.to_owned() },
             _ => unusable(error),
@@ -222,6 +222,23 @@ impl Drop for LogDir {
     fn drop(&mut self) {
         self.stop_threads();
     }
+}
+
+/// Makes a directory and those above it, and their names last.
+fn create_dir(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+        if disk.exists(dir)? {
+            break;
+        }
+        missing.push(dir);
+    }
+    disk.create_dir_all(path)?;
+    for dir in missing {
+        let above = dir.parent().filter(|dir| !dir.as_os_str().is_empty());
+        disk.sync_dir(above.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn spawn_threads(home: &Arc<Home>) -> io::Result<Vec<JoinHandle<()>>> {

@@ -173,7 +173,9 @@ impl LogState {
         let _writing = self.writing();
         let mut dirty = self.dirty();
         dirty.generation += 1;
-        self.durable.fetch_min(end, Ordering::AcqRel);
+        for offset in [&self.durable, &self.log_start, &self.high_watermark] {
+            offset.fetch_min(end, Ordering::AcqRel);
+        }
         drop(dirty);
         let mut derived = self.derived();
         derived.generation += 1;

@@ -33,6 +33,7 @@ pub mod producer_state;
 pub mod producer_txn;
 mod read;
 mod recovery;
+mod recovery_epochs;
 mod recovery_files;
 mod recovery_load;
 mod recovery_walk;
@@ -58,7 +59,5 @@ pub use read::{LogRead, ReadRequest};
 pub use recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
 pub use timestamps::TimestampedOffset;
 
-#[cfg(test)]
-mod testing;
 #[cfg(test)]
 mod tests;

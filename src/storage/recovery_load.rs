@@ -71,7 +71,22 @@ impl<'a> Loader<'a> {
         }
     }
 
-    pub(super) fn load(mut self) -> io::Result<Recovered> {
+    /// Loads the log; once more without the epoch file, if that contradicts the batches.
+    pub(super) fn load(self) -> io::Result<Recovered> {
+        let (found, config) = (self.found, self.config.clone());
+        let again = Self { epochs_lost: true, ..Self::new(found, self.topic_id, config, self.at) };
+        let first = self.load_once()?;
+        if first.log.epochs_agree() {
+            return Ok(first);
+        }
+        let Recovered { log, mut report } = again.load_once()?;
+        report.cut = first.report.cut.or(report.cut);
+        report.damage.splice(..0, first.report.damage);
+        report.scanned_bytes += first.report.scanned_bytes;
+        Ok(Recovered { log, report })
+    }
+
+    fn load_once(mut self) -> io::Result<Recovered> {
         let dir = self.found.dir.clone();
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
@@ -101,7 +116,7 @@ impl<'a> Loader<'a> {
 
     fn load_epochs(&mut self, has_data: bool) -> io::Result<()> {
         let path = self.found.dir.join(EPOCHS_FILE);
-        let bytes = atomic_file::read(self.disk, &path)?;
+        let bytes = if self.epochs_lost { None } else { atomic_file::read(self.disk, &path)? };
         match bytes.map(|bytes| EpochHistory::decode(&bytes)) {
             Some(Ok(epochs)) => self.gathered.epochs = epochs,
             None if !has_data => {}
@@ -151,10 +166,10 @@ impl<'a> Loader<'a> {
         for (index, file) in files.iter().enumerate() {
             let end = files.get(index + 1).map_or(i64::MAX, |next| next.base);
             let torn_here = previous_walked && self.gap_before(file.base);
-            self.gathered.next = self.gathered.next.max(file.base);
             let is_last = index + 1 == files.len();
             let mut torn = torn_here;
             if !torn_here {
+                self.gathered.next = self.gathered.next.max(file.base);
                 previous_walked = is_last || end > walk_from;
                 if previous_walked || !self.trust(file, end)? {
                     let keep = if previous_walked { walk_from } else { i64::MIN };

@@ -10,6 +10,7 @@
 
 pub mod node;
 pub mod reference;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 

@@ -60,6 +60,11 @@ impl Node {
         format!("localhost:{}", self.port)
     }
 
+    /// The port of the Kafka listener.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `127.0.0.1:port` of the HTTP listener; none on the reference.
     pub fn http(&self) -> Option<String> {
         match self.kind {
@@ -147,6 +152,12 @@ impl Node {
         command.arg("--http").arg(format!("127.0.0.1:{http}"));
         for setting in &self.settings {
             command.arg("--set").arg(setting);
+        }
+        // what is set in the shell that runs the tests is not this node's business
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("DURAMEN_") {
+                command.env_remove(name);
+            }
         }
         command
     }

@@ -67,9 +67,10 @@ declare! {
         replica_nodes: [int32] (0+),
         /// The brokers whose replica is in sync.
         isr_nodes: [int32] (0+),
-        /// The brokers outside the in-sync replicas that may lead all the same.
+        /// The brokers outside the in-sync replicas that may lead all the same. Null is allowed, but
+        /// Kafka's own tools fail on it: send an empty array.
         eligible_leader_replicas: [int32] (0+, nullable 0+, default null),
-        /// The brokers that were the last eligible leaders.
+        /// The brokers that were the last eligible leaders. Likewise never null, in practice.
         last_known_elr: [int32] (0+, nullable 0+, default null),
         /// The brokers whose replica is offline.
         offline_replicas: [int32] (0+) ignorable,

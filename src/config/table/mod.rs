@@ -43,9 +43,29 @@ pub fn is_kafka_without_effect(name: &str) -> bool {
         || kafka_names::WITHOUT_EFFECT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The known name nearest to a mistyped one, if one is near enough to be meant.
+/// What may have been meant by an unknown name: the other level's name for the same thing
+/// (`retention.ms` for a broker), or a known name that is few letters away.
 pub fn nearest(level: Level, name: &str) -> Option<&'static str> {
-    // A third of the name mistyped is no longer that name.
+    let other = match level {
+        Level::Topic => Level::Broker,
+        Level::Broker => Level::Topic,
+    };
+    let mistyped_counterpart = || counterpart(level, few_letters_away(other, name)?);
+    counterpart(level, name).or_else(|| few_letters_away(level, name)).or_else(mistyped_counterpart)
+}
+
+/// What the setting that the other level calls `name` is called at `level`.
+fn counterpart(level: Level, name: &str) -> Option<&'static str> {
+    match level {
+        Level::Broker => find(Level::Topic, name)?.from.first().map(|synonym| synonym.name),
+        Level::Topic => settings(Level::Topic)
+            .find(|topic| topic.from.iter().any(|synonym| synonym.name == name))
+            .map(|topic| topic.name),
+    }
+}
+
+fn few_letters_away(level: Level, name: &str) -> Option<&'static str> {
+    // A third of the letters mistyped is no longer that name.
     let limit = (name.len() / 3).clamp(1, 6);
     settings(level)
         .filter(|setting| !setting.internal)

@@ -1,9 +1,9 @@
-//! A world without a machine: a clock moved by hand.
+//! A clock moved by hand.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::clock::Clock;
+use crate::env::Clock;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Default)]

@@ -1,6 +1,12 @@
 //! A log as its users see it.
 
-use super::testing::*;
+mod faults;
+mod model;
+mod power_loss;
+mod support;
+
+use support::*;
+
 use super::*;
 use crate::env::Env;
 use duramen_protocol::records::batch::BatchView;
@@ -36,6 +42,7 @@ fn what_is_appended_reads_back_with_offset_and_epoch_stamped() {
     assert_eq!(log.durable_offset(), 150);
 }
 
+/// Opens the directory again, with the one log in it.
 fn reopen(path: &std::path::Path, config: &LogConfig) -> (LogDir, Log, RecoveryReport) {
     let dir = open(&Env::real(), path);
     let (mut recovered, left) =

@@ -7,12 +7,12 @@ use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::records::batch::{Attributes, BatchHeader};
 use uuid::Uuid;
 
-use super::producer_state::Origin;
-use super::validate::ValidatedBatch;
-use super::{
+use crate::env::Env;
+use crate::storage::producer_state::Origin;
+use crate::storage::validate::ValidatedBatch;
+use crate::storage::{
     AppendError, AppendInfo, Appended, Log, LogConfig, LogDir, LogDirOptions, ReadRequest,
 };
-use crate::env::Env;
 
 pub(super) const TOPIC_ID: Uuid = Uuid::from_u128(7);
 

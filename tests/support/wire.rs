@@ -1,0 +1,67 @@
+//! A blocking Kafka connection in a few lines, so that a test can say exactly what it sends when,
+//! and depends on no client's own retries.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use duramen_protocol::frame;
+use duramen_protocol::header::ResponseHeader;
+use duramen_protocol::messages::{Message, Request};
+use duramen_protocol::primitives::Decoder;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection to a broker on this machine.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TcpStream,
+    next_correlation: i32,
+}
+
+impl Wire {
+    pub fn connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, next_correlation: 0 })
+    }
+
+    /// Sends a request and waits for its answer. Nothing else may be in flight.
+    pub fn ask<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
+        let correlation = self.send(version, request)?;
+        self.receive::<R>(version, correlation)
+    }
+
+    /// Sends a request; returns the number that its answer will carry.
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<i32> {
+        let correlation = self.next_correlation;
+        self.next_correlation += 1;
+        let frame = frame::request(version, correlation, Some("test".into()), request)
+            .expect("the test's own request can be encoded");
+        self.stream.write_all(&frame.into_bytes())?;
+        Ok(correlation)
+    }
+
+    /// Waits for the next answer, which must be this one.
+    pub fn receive<R: Request>(
+        &mut self,
+        version: i16,
+        correlation: i32,
+    ) -> io::Result<R::Response> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        let length = usize::try_from(i32::from_be_bytes(length)).expect("a length");
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        let mut decoder = Decoder::new(Bytes::from(body));
+        let header = ResponseHeader::decode(&mut decoder, R::KEY, version).expect("a header");
+        assert_eq!(header.correlation_id, correlation, "answers come in the order of requests");
+        let answer = R::Response::decode(&mut decoder, version);
+        let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", R::Response::NAME));
+        assert_eq!(decoder.remaining(), 0, "{}: bytes are left over", R::Response::NAME);
+        Ok(answer)
+    }
+}
