@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use duramen_protocol::ids::{TopicId, TopicPartition, topic_id_to_base64};
 
-use crate::env::{DirEntry, Disk, DiskLock, Env};
+use crate::env::{DirEntry, Disk, Env};
 
 use super::atomic_file;
 use super::checkpoints::Checkpoints;
@@ -65,7 +65,6 @@ pub struct LogDir {
     meta: MetaProperties,
     was_clean: bool,
     threads: Vec<JoinHandle<()>>,
-    _lock: DiskLock,
 }
 
 impl LogDir {
@@ -99,11 +98,12 @@ impl LogDir {
             space: options.space,
         };
         let checkpoints = Checkpoints::load(disk, path).map_err(unusable)?;
-        let home = Home::new(env.clone(), path.to_owned(), options.hooks, checkpoints, limits);
+        let owned = (path.to_owned(), lock);
+        let home = Home::new(env.clone(), owned, options.hooks, checkpoints, limits);
         let home = Arc::new(home);
         let threads =
             if options.threads { spawn_threads(&home).map_err(unusable)? } else { vec![] };
-        Ok(Self { home, meta, was_clean, threads, _lock: lock })
+        Ok(Self { home, meta, was_clean, threads })
     }
 
     /// The directory.

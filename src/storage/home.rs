@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use duramen_protocol::ids::TopicPartition;
 
-use crate::env::Env;
+use crate::env::{DiskLock, Env};
 
 use super::background::JobQueue;
 use super::checkpoints::Checkpoints;
@@ -55,6 +55,9 @@ pub(super) struct Limits {
 /// The shared part of a log directory.
 #[derive(Debug)]
 pub(super) struct Home {
+    /// Held until the last log is gone too: a log that outlives its directory still may write, and
+    /// must not do so under the eyes of the next owner.
+    _lock: DiskLock,
     pub(super) env: Env,
     pub(super) path: PathBuf,
     pub(super) files: FileCache,
@@ -73,14 +76,16 @@ pub(super) struct Home {
 }
 
 impl Home {
+    /// `lock` says that the directory at `path` is ours.
     pub(super) fn new(
         env: Env,
-        path: PathBuf,
+        (path, lock): (PathBuf, DiskLock),
         hooks: Hooks,
         checkpoints: Checkpoints,
         limits: Limits,
     ) -> Self {
         Self {
+            _lock: lock,
             checkpoints,
             space: SpaceGuard::new(limits.space),
             files: FileCache::new(Arc::clone(&env.disk), limits.open_segments),
