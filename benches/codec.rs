@@ -18,7 +18,7 @@ use duramen_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use duramen_protocol::messages::{
-    FetchRequest, FetchResponse, Message, ProduceRequest, ProduceResponse, Request,
+    FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, Request,
 };
 use duramen_protocol::primitives::Decoder;
 
