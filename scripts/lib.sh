@@ -7,8 +7,8 @@ set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 # Everything that is worth keeping between clones: test clients, and in CI the compiled code too.
-CACHE="${DURAMEN_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/duramen}"
-export DURAMEN_CACHE="$CACHE"
+CACHE="${COMPAT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/duramen}"
+export COMPAT_CACHE="$CACHE"
 
 if [[ -z "${CARGO_TARGET_DIR:-}" ]] && { [[ "${CI:-}" == true ]] || [[ -d "$CACHE/target" ]]; }; then
   export CARGO_TARGET_DIR="$CACHE/target"

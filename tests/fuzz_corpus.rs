@@ -17,6 +17,8 @@
 
 #[path = "fuzz_corpus/damage.rs"]
 mod damage;
+#[path = "fuzz_corpus/metadata_seeds.rs"]
+mod metadata_seeds;
 #[path = "fuzz_corpus/seeds.rs"]
 mod seeds;
 #[path = "../protocol/tests/support/shapes.rs"]
@@ -31,7 +33,7 @@ use std::path::PathBuf;
 use targets::{INPUT_MAX, MEMORY_MAX, TARGETS, Target};
 
 /// Damaged inputs that are tried on each target.
-const DAMAGED: usize = 2000;
+const DAMAGED: usize = 1000;
 
 /// Files that a target's corpus has at least, and bytes that all corpora have together at most.
 const SEEDS_MIN: usize = 20;
@@ -106,7 +108,7 @@ macro_rules! replays {
     };
 }
 
-replays!(frame request response batch gzip snappy lz4 zstd);
+replays!(frame request response batch gzip snappy lz4 zstd metadata);
 
 #[test]
 fn the_corpus_stays_small() {

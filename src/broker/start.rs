@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use duramen_protocol::text::Text;
@@ -18,13 +18,16 @@ use crate::controller::task::Bootstrap;
 use crate::controller::{self, Command, Controller, ControllerError, RegisterBroker, Reply};
 use crate::env::Env;
 use crate::http;
+use crate::metadata::MetadataWatch;
 use crate::metadata::image::brokers::Endpoint;
 use crate::metadata::loader::{self, LoaderOptions};
 use crate::raft::log::{FlushSignal, metadata_log_config, metadata_partition};
 use crate::raft::single::{self, SingleOptions};
 use crate::replication::Replicas;
-use crate::server::{self, Services};
-use crate::storage::{Hooks, Log, LogDir, LogDirOptions, OpenError, StorageError, UnrecoveredLog};
+use crate::server::{self, Handles, Services};
+use crate::storage::{
+    Hooks, Log, LogDir, LogDirOptions, OpenError, SpaceMarks, StorageError, UnrecoveredLog,
+};
 
 /// How long the parts of one process may take to find each other.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
@@ -97,67 +100,103 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     // Set once, here.
     let _ = listening.replicas.set(Arc::downgrade(&replicas));
 
-    let (mut raft_group, mut followers, mut controllers) =
-        (Group::default(), Group::default(), Group::default());
-    let (raft, committed, driver) = single::new(SingleOptions {
-        node_id: config.node_id,
-        env: env.clone(),
-        dir: config.metadata.dir.join(metadata_partition().to_string()),
-        log: metadata_log,
-        flushed: listening.metadata.clone(),
-    });
-    raft_group.spawn(driver.run(raft_group.stop.clone()));
+    let shared = Arc::new(RwLock::new(settings));
+    let planning = Planning { env: &env, config: &config, settings: &shared, replicas: &replicas };
+    let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
+    let broker_epoch = register(&env, &config, &plane.controller, &cluster_id, &doors).await?;
 
-    let shared_settings = Arc::new(RwLock::new(settings.clone()));
-    let (deltas, to_apply) = mpsc::channel(1);
-    let options = LoaderOptions { snapshot_after_bytes: config.metadata.snapshot_bytes };
-    let (metadata, loader) = loader::new(committed, raft.clone(), deltas, options);
-    let applier = Applier {
-        node_id: config.node_id,
-        replicas: Arc::clone(&replicas),
-        settings: Arc::clone(&shared_settings),
-        fallback: config.topic_defaults.clone(),
-    };
-    followers.spawn(applier.run(to_apply, followers.stop.clone()));
-    let stop = followers.stop.clone();
-    followers.spawn(async move {
-        if let Err(error) = loader.run(stop).await {
-            error!(%error, "metadata changes are no longer followed; restart the broker");
-        }
-    });
-
-    let (controller, task) = controller::task::new(
-        raft,
-        metadata.clone(),
-        controller_settings(&config, &settings),
-        env.random.clone(),
+    let upkeep = upkeep::run(
+        env.clone(),
+        config.log.clone(),
+        Arc::clone(&replicas),
+        plane.followers.stop.clone(),
     );
-    let (stop, bootstrap) = (
-        controllers.stop.clone(),
-        Bootstrap { cluster_id: cluster_id.clone(), features: Vec::new() },
-    );
-    controllers.spawn(async move {
-        if let Err(error) = task.run(bootstrap, stop).await {
-            error!(%error, "the controller has stopped; restart the broker");
-        }
-    });
-    let broker_epoch = register(&env, &config, &controller, &cluster_id, &doors).await?;
-
-    let services = Arc::new(Services::new(server::Handles {
-        env: env.clone(),
-        config: Arc::clone(&config),
-        settings: shared_settings,
+    plane.followers.spawn(upkeep);
+    let services = Arc::new(Services::new(Handles {
+        env,
+        config,
+        settings: shared,
         replicas: Arc::clone(&replicas),
-        metadata: metadata.clone(),
-        controller,
+        metadata: plane.metadata,
+        controller: plane.controller,
         broker_epoch,
     }));
-    let upkeep =
-        upkeep::run(env, config.log.clone(), Arc::clone(&replicas), followers.stop.clone());
-    followers.spawn(upkeep);
     let (doors, addresses, http_address) = open_doors(doors, &services)?;
-    let parts = Parts { doors, controller: controllers, followers, raft: raft_group, replicas };
+    let Plane { raft, followers, controllers, .. } = plane;
+    let parts = Parts { doors, controller: controllers, followers, raft, replicas };
     Ok(Broker { addresses, http_address, cluster_id, parts })
+}
+
+/// What the metadata plane is made of.
+struct Planning<'a> {
+    env: &'a Env,
+    config: &'a Arc<BrokerConfig>,
+    settings: &'a Arc<RwLock<Settings>>,
+    replicas: &'a Arc<Replicas>,
+}
+
+/// The metadata log, those who follow it, and the controller that writes to it.
+struct Plane {
+    raft: Group,
+    followers: Group,
+    controllers: Group,
+    metadata: MetadataWatch,
+    controller: Controller,
+}
+
+impl Planning<'_> {
+    fn start(&self, log: Log, flushed: FlushSignal, cluster_id: &str) -> Plane {
+        let (mut raft, mut followers, mut controllers) =
+            (Group::default(), Group::default(), Group::default());
+        let (handle, committed, driver) = single::new(SingleOptions {
+            node_id: self.config.node_id,
+            env: self.env.clone(),
+            dir: self.config.metadata.dir.join(metadata_partition().to_string()),
+            log,
+            flushed,
+        });
+        raft.spawn(driver.run(raft.stop.clone()));
+
+        let (deltas, to_apply) = mpsc::channel(1);
+        let snapshot_after_bytes = self.config.metadata.snapshot_bytes;
+        let options = LoaderOptions { snapshot_after_bytes };
+        let (metadata, loader) = loader::new(committed, handle.clone(), deltas, options);
+        let applier = Applier {
+            node_id: self.config.node_id,
+            replicas: Arc::clone(self.replicas),
+            settings: Arc::clone(self.settings),
+            fallback: self.config.topic_defaults.clone(),
+        };
+        followers.spawn(applier.run(to_apply, followers.stop.clone()));
+        let stop = followers.stop.clone();
+        followers.spawn(async move {
+            if let Err(error) = loader.run(stop).await {
+                error!(%error, "metadata changes are no longer followed; restart the broker");
+            }
+        });
+
+        let (random, settings) = (self.env.random.clone(), self.controller_settings());
+        let (controller, task) = controller::task::new(handle, metadata.clone(), settings, random);
+        let bootstrap = Bootstrap { cluster_id: cluster_id.to_owned(), features: Vec::new() };
+        let stop = controllers.stop.clone();
+        controllers.spawn(async move {
+            if let Err(error) = task.run(bootstrap, stop).await {
+                error!(%error, "the controller has stopped; restart the broker");
+            }
+        });
+        Plane { raft, followers, controllers, metadata, controller }
+    }
+
+    fn controller_settings(&self) -> controller::decide::Settings {
+        let topics = &self.config.topics;
+        controller::decide::Settings {
+            num_partitions: topics.partitions,
+            default_replication_factor: topics.replication_factor,
+            delete_topic_enable: topics.delete_enable,
+            node_id: self.config.node_id,
+            broker: self.settings.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
 }
 
 async fn bind(config: &BrokerConfig) -> Result<Doors, StartError> {
@@ -206,6 +245,7 @@ fn open(env: &Env, config: &BrokerConfig, listening: &Listening) -> Result<Opene
             node_id: config.node_id,
             cluster_id,
             hooks: listening.hooks(),
+            space: SpaceMarks { low: config.log.free_low_bytes, high: config.log.free_high_bytes },
             ..LogDirOptions::default()
         };
         let dir = LogDir::open(env, path, options)?;
@@ -248,16 +288,6 @@ impl Listening {
 
     fn replicas(&self) -> Option<Arc<Replicas>> {
         self.replicas.get().and_then(Weak::upgrade)
-    }
-}
-
-fn controller_settings(config: &BrokerConfig, settings: &Settings) -> controller::decide::Settings {
-    controller::decide::Settings {
-        num_partitions: config.topics.partitions,
-        default_replication_factor: config.topics.replication_factor,
-        delete_topic_enable: config.topics.delete_enable,
-        node_id: config.node_id,
-        broker: settings.clone(),
     }
 }
 
@@ -322,7 +352,7 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
         info!(%address, "serving metrics and health over http");
         http_address = Some(address);
         let stop = group.stop.clone();
-        let probe = services.probe();
+        let probe = probe(services);
         group.spawn(async move {
             if let Err(error) = http::serve(listener, probe, stop.cancelled_owned()).await {
                 error!(%error, "the http listener has stopped");
@@ -330,4 +360,13 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
         });
     }
     Ok((group, addresses, http_address))
+}
+
+/// What the HTTP listener shows of the server.
+fn probe(services: &Arc<Services>) -> http::Probe {
+    let (metrics, health) = (Arc::clone(services), Arc::clone(services));
+    http::Probe {
+        metrics: Box::new(move || metrics.metrics.encode()),
+        ready: Box::new(move || health.health()),
+    }
 }

@@ -20,11 +20,18 @@ pub struct ClusterArgs {
         long,
         env = "DURAMEN_BROKERS",
         default_value = "127.0.0.1:9092",
-        value_name = "HOST:PORT,…"
+        value_name = "HOST:PORT,…",
+        global = true
     )]
     pub brokers: String,
     /// How long a broker may take to answer
-    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    #[arg(
+        long,
+        default_value = "30s",
+        value_name = "DURATION",
+        value_parser = duration,
+        global = true
+    )]
     pub timeout: Duration,
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use duramen_client::ClientError;
+use duramen_client::connection::CallError;
 use duramen_protocol::error::ErrorCode;
 
 use super::output;
@@ -75,13 +76,29 @@ impl Failure {
     }
 }
 
+const LIST_OR_MAKE: &str = "see `duramen topic list`, or make it with `duramen topic create`";
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = exit_of(&error);
-        match error.advice() {
-            Some(advice) => Self::new(exit, format!("{error}; {advice}")),
-            None => Self::new(exit, error),
+        let words = words_of(&error);
+        let missing = exit == Exit::NotFound && error.code().is_some();
+        let advice = if missing { Some(LIST_OR_MAKE) } else { error.advice() };
+        match advice {
+            Some(advice) => Self::new(exit, format!("{words}; {advice}")),
+            None => Self::new(exit, words),
         }
+    }
+}
+
+/// A client's error in one line; what Kafka says at length about a missing topic is said shortly.
+#[must_use]
+pub fn words_of(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused { what, code: ErrorCode::UnknownTopicOrPartition, .. } => {
+            format!("{what} does not exist")
+        }
+        error => error.to_string(),
     }
 }
 
@@ -89,8 +106,9 @@ impl From<ClientError> for Failure {
 #[must_use]
 pub fn exit_of(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Expired { .. } => Exit::Unreachable,
-        ClientError::Call(_) => Exit::Unreachable,
+        ClientError::Unreachable { .. }
+        | ClientError::Expired { .. }
+        | ClientError::Call(CallError::Connection(_)) => Exit::Unreachable,
         ClientError::NoPartition { .. } => Exit::NotFound,
         ClientError::Refused { code, .. } => match code {
             ErrorCode::UnknownTopicOrPartition
@@ -115,8 +133,7 @@ mod tests {
         assert_eq!(exit, Exit::NotFound);
         assert_eq!(
             message,
-            "topic orders: this broker does not host the topic or partition \
-             (UNKNOWN_TOPIC_OR_PARTITION); list the topics there are, or create it"
+            "topic orders does not exist; see `duramen topic list`, or make it with `duramen topic create`"
         );
         let gone = ClientError::Unreachable { addresses: vec!["a:1".into()], last: "x".into() };
         assert!(matches!(Failure::from(gone), Failure::Told { exit: Exit::Unreachable, .. }));

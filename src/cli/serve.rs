@@ -77,12 +77,6 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let broker = Broker::start(settings).await.map_err(not_started)?;
-    for (name, address) in broker.addresses() {
-        tracing::info!(listener = %name, %address, "serving");
-    }
-    if let Some(address) = broker.http_address() {
-        tracing::info!(%address, "http");
-    }
     let signal = stop_signal().await.map_err(|error| Failure::io("signals", &error))?;
     tracing::info!(signal, "stopping");
     broker.stop().await;

@@ -93,7 +93,7 @@ pub struct NewTopic {
     /// Partition index and its replicas, the preferred leader first; empty: the controller chooses.
     pub assignments: Vec<(i32, Vec<i32>)>,
     /// Configs by name.
-    pub configs: Vec<(Text, Option<Text>)>,
+    pub configs: ConfigTexts,
 }
 
 impl NewTopic {
@@ -182,11 +182,14 @@ pub struct MorePartitions {
     pub assignments: Option<Vec<Vec<i32>>>,
 }
 
+/// Configs by name, as a request has them: a name may come twice, a value may be null.
+pub type ConfigTexts = Vec<(Text, Option<Text>)>;
+
 /// Replace all configs of resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlterConfigs {
     /// The resources with all configs that each is to have; one that comes twice is refused.
-    pub resources: Vec<(ConfigResource, Vec<(Text, Option<Text>)>)>,
+    pub resources: Vec<(ConfigResource, ConfigTexts)>,
     /// Decide, but change nothing.
     pub validate_only: bool,
 }

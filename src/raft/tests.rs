@@ -11,10 +11,23 @@ use super::{
     ProposeError, RaftError, batch,
 };
 use crate::env::{Env, OpenMode};
-use crate::metadata::record;
 use crate::storage::producer_state::Origin;
 use crate::storage::validate::ValidatedBatch;
 use crate::storage::{AppendInfo, Log};
+
+/// Metadata records as the floor above makes them; this floor only carries them.
+mod record {
+    use duramen_protocol::metadata::{ClusterRecord, FeatureLevelRecord, Kind, MetadataRecord};
+
+    pub(super) fn cluster(id: &str) -> MetadataRecord {
+        Kind::Cluster(ClusterRecord { cluster_id: id.to_owned() }).into()
+    }
+
+    pub(super) fn feature_level(name: &str, level: i16) -> MetadataRecord {
+        let record = FeatureLevelRecord { name: name.to_owned(), level: i32::from(level) };
+        Kind::FeatureLevel(record).into()
+    }
+}
 
 fn records(number: i16) -> Vec<MetadataRecord> {
     vec![record::feature_level("number", number), record::cluster("c")]

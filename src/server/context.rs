@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::budget::ByteBudget;
 use super::cold_reads::ColdReads;
 use super::connection::Limits;
@@ -109,6 +111,14 @@ impl Services {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `Ok` when clients can be served, else why not, in one line.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        match self.replicas.directories().into_iter().find(|dir| dir.offline) {
+            Some(dir) => Err(format!("log directory {} is offline", dir.path.display())),
+            None => Ok(()),
+        }
+    }
+
     /// This node's id.
     pub(crate) fn node_id(&self) -> i32 {
         self.config.node_id
@@ -122,6 +132,8 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
+    /// Cancelled when the listener stops: what can be answered at once must no longer wait.
+    pub(crate) stop: CancellationToken,
 }
 
 /// One request's surroundings. Cloning is cheap.

@@ -18,7 +18,6 @@ mod line;
 pub(crate) mod listener;
 mod metrics;
 mod operations;
-mod probe;
 mod producer_ids;
 mod reply;
 mod vigil;

@@ -17,6 +17,7 @@ use super::home::{Home, Hooks, Limits};
 use super::log::{Log, LogHandle};
 use super::log_config::LogConfig;
 use super::meta_properties::{self, FORMAT, MetaError, MetaProperties};
+use super::space::SpaceMarks;
 use super::{background, flusher};
 
 /// Made last at a clean shutdown, removed first at the next start.
@@ -41,9 +42,8 @@ pub struct LogDirOptions {
     pub max_open_segments: usize,
     /// How many of the bytes last appended to the directory count as being in memory.
     pub hot_bytes: u64,
-    /// Bytes of the disk that only logs with [`LogConfig::may_use_reserve`] may use; at most a
-    /// fiftieth of the disk is kept.
-    pub reserve_bytes: u64,
+    /// The part of the disk that only logs with [`LogConfig::may_use_reserve`] may use.
+    pub space: SpaceMarks,
 }
 
 impl Default for LogDirOptions {
@@ -56,7 +56,7 @@ impl Default for LogDirOptions {
             flush_threads: 4,
             max_open_segments: 4096,
             hot_bytes: 256 << 20,
-            reserve_bytes: 128 << 20,
+            space: SpaceMarks::default(),
         }
     }
 }
@@ -99,7 +99,7 @@ impl LogDir {
         let limits = Limits {
             open_segments: options.max_open_segments.min(handles),
             hot_bytes: options.hot_bytes,
-            reserve_bytes: options.reserve_bytes,
+            space: options.space,
         };
         let checkpoints = Checkpoints::load(disk, path).map_err(unusable)?;
         let home = Home::new(env.clone(), path.to_owned(), options.hooks, checkpoints, limits);

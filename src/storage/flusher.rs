@@ -1,6 +1,6 @@
 //! Group commit: the logs that wait for the disk are synced one after another, each once for all that
 //! was appended to it meanwhile. A few threads do it, because the file system makes one commit of
-//! syncs that come at the same time (`docs/decisions`: four threads, a third of the time).
+//! syncs that come at the same time (`docs/decisions/004-flushers.md`).
 
 use std::collections::VecDeque;
 use std::io;

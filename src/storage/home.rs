@@ -19,7 +19,7 @@ use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
 use super::log_state::LogState;
 use super::segment::is_full;
-use super::space::SpaceGuard;
+use super::space::{SpaceGuard, SpaceMarks};
 
 /// Called with a partition and its durable offset each time that rises.
 pub type DurableHook = Arc<dyn Fn(&TopicPartition, i64) + Send + Sync>;
@@ -49,7 +49,7 @@ pub(super) struct Limits {
     /// How many of the last written bytes count as being in memory.
     pub(super) hot_bytes: u64,
     /// Bytes of the disk that topics leave alone.
-    pub(super) reserve_bytes: u64,
+    pub(super) space: SpaceMarks,
 }
 
 /// The shared part of a log directory.
@@ -82,7 +82,7 @@ impl Home {
     ) -> Self {
         Self {
             checkpoints,
-            space: SpaceGuard::new(limits.reserve_bytes),
+            space: SpaceGuard::new(limits.space),
             files: FileCache::new(Arc::clone(&env.disk), limits.open_segments),
             env,
             path,

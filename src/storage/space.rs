@@ -12,34 +12,42 @@ use crate::env::{Env, Space};
 /// How often a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Where topics stop and go on.
+/// Where topics stop and go on, in bytes free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Marks {
-    low: u64,
-    high: u64,
+pub struct SpaceMarks {
+    /// Topics stop growing below this (`log.free.low.bytes`), but at no more than a fiftieth of the disk.
+    pub low: u64,
+    /// They go on from this (`log.free.high.bytes`), but at no more than a twenty-fifth of the disk.
+    pub high: u64,
 }
 
-impl Marks {
-    /// Stops at `reserve` bytes free, but at no more than a fiftieth of the disk.
-    pub(super) fn of(reserve: u64, space: Space) -> Self {
-        let low = reserve.min(space.total / 50);
-        Self { low, high: low.saturating_mul(2) }
+impl Default for SpaceMarks {
+    fn default() -> Self {
+        Self { low: 256 << 20, high: 512 << 20 }
+    }
+}
+
+impl SpaceMarks {
+    /// The marks on a disk of this size: a small one is not all reserve.
+    fn on(self, disk: Space) -> Self {
+        let low = self.low.min(disk.total / 50);
+        Self { low, high: self.high.min(disk.total / 25).max(low) }
     }
 }
 
 /// Watches the room on the disk of one directory.
 #[derive(Debug, Default)]
 pub(super) struct SpaceGuard {
-    reserve: u64,
+    marks: SpaceMarks,
     is_low: AtomicBool,
     /// Monotonic time in ns before which a full disk is not looked at again.
     next_look_ns: AtomicU64,
 }
 
 impl SpaceGuard {
-    /// Keeps `reserve` bytes back.
-    pub(super) fn new(reserve: u64) -> Self {
-        Self { reserve, ..Self::default() }
+    /// Keeps a reserve by these marks.
+    pub(super) fn new(marks: SpaceMarks) -> Self {
+        Self { marks, ..Self::default() }
     }
 
     /// Whether a topic may grow. Asks the disk only while it is full, twice a second.
@@ -55,7 +63,7 @@ impl SpaceGuard {
         let pause = u64::try_from(LOOK_AGAIN.as_nanos()).unwrap_or(u64::MAX);
         self.next_look_ns.store(now.saturating_add(pause), Ordering::Relaxed);
         // A disk that does not tell its room is written until it refuses.
-        let enough = |space: Space| space.free >= Marks::of(self.reserve, space).high;
+        let enough = |space: Space| space.free >= self.marks.on(space).high;
         let goes_on = env.disk.space(path).is_ok_and(enough);
         if goes_on && self.is_low.swap(false, Ordering::Relaxed) {
             tracing::info!(dir = %path.display(), "the disk has room again: topics grow");
@@ -68,7 +76,7 @@ impl SpaceGuard {
     /// Errors of kind `StorageFull` say that it would.
     pub(super) fn before_reserve(&self, env: &Env, path: &Path) -> io::Result<()> {
         let Ok(space) = env.disk.space(path) else { return Ok(()) };
-        if space.free >= Marks::of(self.reserve, space).low {
+        if space.free >= self.marks.on(space).low {
             return Ok(());
         }
         if !self.is_low.swap(true, Ordering::Relaxed) {

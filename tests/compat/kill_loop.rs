@@ -13,7 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use duramen_protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use duramen_protocol::messages::init_producer_id::InitProducerIdRequest;
 use duramen_protocol::messages::produce::{
@@ -49,7 +51,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 fn kill_loop(_: &Context) {
     let mut node = Node::start(&["log.segment.bytes=1048576"]);
-    create_topic(node.port());
+    create_topic(&node);
     let kills = if node.is_reference() { KILLS_OF_REFERENCE } else { KILLS };
     let mut chance = Chance::new();
     println!("kill_loop: seed {}", chance.seed);
@@ -88,16 +90,20 @@ fn kill_loop(_: &Context) {
     verify_all(port, &acked);
 }
 
-fn create_topic(port: u16) {
+fn create_topic(node: &Node) {
+    // so small that batches in flight often lie on both sides of a roll
+    let segment =
+        CreatableTopicConfig { name: "internal.segment.bytes".into(), value: Some("65536".into()) };
     let topic = CreatableTopic {
         name: TOPIC.into(),
         num_partitions: PARTITIONS,
         replication_factor: 1,
+        configs: if node.is_reference() { Vec::new() } else { vec![segment] },
         ..CreatableTopic::default()
     };
     let request =
         CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
-    let answer = Wire::connect(port).unwrap().ask(7, &request).unwrap();
+    let answer = Wire::connect(node.port()).unwrap().ask(7, &request).unwrap();
     assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
 }
 

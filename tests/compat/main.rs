@@ -2,8 +2,8 @@
 //! with it. Cases share one node and keep to topics of their own; what kills nodes starts its own.
 //!
 //! A case whose client is not on this machine is skipped aloud (`scripts/clients` installs them).
-//! `DURAMEN_COMPAT_REFERENCE=1` runs the same cases against Apache Kafka itself, which proves the
-//! cases; with `DURAMEN_COMPAT_CAPTURE=FOLDER` too, the frames on the wire are recorded.
+//! `COMPAT_REFERENCE=1` runs the same cases against Apache Kafka itself, which proves the
+//! cases; with `COMPAT_CAPTURE=FOLDER` too, the frames on the wire are recorded.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,

@@ -85,7 +85,7 @@ fn run_all(cases: &[Case]) -> Vec<Outcome> {
     let context = Context { node: Node::start(SETTINGS), tools: Tools::find() };
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
-    let threads = env::var("DURAMEN_COMPAT_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    let threads = env::var("COMPAT_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

@@ -153,6 +153,12 @@ impl Node {
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
+        // what is set in the shell that runs the tests is not this node's business
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("DURAMEN_") {
+                command.env_remove(name);
+            }
+        }
         command
     }
 }

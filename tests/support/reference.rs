@@ -20,13 +20,13 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The folder of Kafka's jars when `DURAMEN_COMPAT_REFERENCE` asks for Kafka.
+    /// The folder of Kafka's jars when `COMPAT_REFERENCE` asks for Kafka.
     pub fn wanted() -> Option<PathBuf> {
-        env::var_os("DURAMEN_COMPAT_REFERENCE").map(|_| cache().join("kafka-tools"))
+        env::var_os("COMPAT_REFERENCE").map(|_| cache().join("kafka-tools"))
     }
 
     pub fn new(jars: PathBuf, folder: &Path) -> Self {
-        let proxy = env::var_os("DURAMEN_COMPAT_CAPTURE").map(|to| (free_port(), to.into()));
+        let proxy = env::var_os("COMPAT_CAPTURE").map(|to| (free_port(), to.into()));
         let (broker, controller) = (free_port(), free_port());
         Self { jars, folder: folder.to_owned(), broker, controller, proxy, running_proxy: None }
     }
@@ -112,7 +112,7 @@ impl Drop for Reference {
 /// Where scripts/clients puts the clients.
 pub fn cache() -> PathBuf {
     let from = |name: &str| env::var_os(name).map(PathBuf::from);
-    from("DURAMEN_CACHE")
+    from("COMPAT_CACHE")
         .or_else(|| from("XDG_CACHE_HOME").map(|folder| folder.join("duramen")))
         .or_else(|| from("HOME").map(|folder| folder.join(".cache/duramen")))
         .unwrap_or_else(|| PathBuf::from("/tmp/.cache/duramen"))

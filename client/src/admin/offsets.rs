@@ -106,14 +106,20 @@ async fn ask_leaders(
     answers: &mut [Option<OffsetAnswer>],
 ) {
     let view = cluster.view();
-    let mut by_leader: BTreeMap<i32, Vec<(usize, OffsetQuestion, i32)>> = BTreeMap::new();
+    // A partition may stand once in a request (Kafka refuses more), so what is asked of it besides goes
+    // with a further one.
+    let mut rounds: BTreeMap<(Text, i32), u32> = BTreeMap::new();
+    let mut by_leader: BTreeMap<(u32, i32), Vec<(usize, OffsetQuestion, i32)>> = BTreeMap::new();
     for at in left {
         let Some(question) = questions.get(*at).cloned() else { continue };
         let topic = view.topic(&question.topic);
         let partition = topic.and_then(|topic| topic.partition(question.partition));
         match partition.map(|partition| (partition.leader, partition.leader_epoch)) {
             Some((Some(leader), epoch)) => {
-                by_leader.entry(leader).or_default().push((*at, question, epoch));
+                let place = (question.topic.clone(), question.partition);
+                let round = rounds.entry(place).or_default();
+                by_leader.entry((*round, leader)).or_default().push((*at, question, epoch));
+                *round += 1;
             }
             Some((None, _)) => {
                 put(answers, *at, failed(question, ErrorCode::LeaderNotAvailable));
@@ -129,7 +135,7 @@ async fn ask_leaders(
             }
         }
     }
-    for (leader, asked) in by_leader {
+    for ((_, leader), asked) in by_leader {
         match ask_leader(cluster, isolation, leader, &asked).await {
             Ok(response) => take(&response, asked, answers),
             Err(error) => {
@@ -176,17 +182,15 @@ fn take(
     asked: Vec<(usize, OffsetQuestion, i32)>,
     answers: &mut [Option<OffsetAnswer>],
 ) {
-    // One partition may be asked about twice (its two ends), so answers are taken in turn.
-    let mut told: Vec<_> = response
+    let told: BTreeMap<_, _> = response
         .topics
         .iter()
-        .flat_map(|topic| topic.partitions.iter().map(move |partition| (&topic.name, partition)))
+        .flat_map(|topic| topic.partitions.iter().map(move |told| (&topic.name, told)))
+        .map(|(name, told)| ((name.as_str(), told.partition_index), told))
         .collect();
     for (at, question, _) in asked {
-        let found = told.iter().position(|(name, partition)| {
-            **name == question.topic && partition.partition_index == question.partition
-        });
-        let Some((_, partition)) = found.map(|found| told.remove(found)) else {
+        let asked = (question.topic.as_str(), question.partition);
+        let Some(partition) = told.get(&asked).copied() else {
             put(answers, at, failed(question, ErrorCode::UnknownServerError));
             continue;
         };

@@ -75,7 +75,7 @@ impl<'a> Feed<'a> {
         })
     }
 
-    /// Reads until the input ends, a record fails, or a person interrupts.
+    /// Reads until the input ends or a record fails.
     pub(super) async fn run(
         &mut self,
         mut pieces: mpsc::Receiver<io::Result<Piece>>,
@@ -87,10 +87,6 @@ impl<'a> Feed<'a> {
                 () = self.tracker.oldest() => {
                     self.settle()?;
                     continue;
-                }
-                _ = tokio::signal::ctrl_c() => {
-                    output::note("interrupted; waiting for what is on its way");
-                    return Ok(());
                 }
             };
             match piece {
@@ -108,12 +104,12 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    /// Waits for what is on its way; how many records were delivered.
-    pub(super) async fn finish(mut self) -> Result<u64, Failure> {
+    /// Waits for what is on its way.
+    pub(super) async fn finish(&mut self) -> Result<(), Failure> {
         self.producer.flush().await;
         self.settle()?;
         if self.tracker.failed == 0 {
-            return Ok(self.tracker.delivered);
+            return Ok(());
         }
         let mut words = String::new();
         for (place, error) in &self.tracker.failures {

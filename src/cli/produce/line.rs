@@ -37,7 +37,9 @@ impl LineForm {
                 if line.trim_ascii().is_empty() {
                     return Ok(None);
                 }
-                JsonRecord::parse(line).map_err(|error| error.to_string())?
+                // The place in the file is told by whoever asks; here a line is always line 1.
+                JsonRecord::parse(line)
+                    .map_err(|error| error.to_string().replace(" at line 1 column", " at column"))?
             }
             Self::Plain { separator, null } => {
                 let (key, value) = match separator {

@@ -12,10 +12,11 @@ use clap::{Args, ValueEnum};
 use duramen_client::cluster::Topics;
 use duramen_client::producer::{Acks, Compression, Producer, ProducerOptions};
 use duramen_protocol::text::Text;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::connect::{ClusterArgs, bytes, duration};
-use super::exit::{Exit, Failure, exit_of};
+use super::exit::{Exit, Failure, exit_of, words_of};
 use super::output;
 use super::progress::{Progress, summary};
 use feed::Feed;
@@ -131,15 +132,23 @@ pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
     let started = Instant::now();
     let (names, pieces) = sources.read();
     let mut feed = Feed::new(&args, form, producer, max_line, names)?;
-    let fed = feed.run(pieces, &progress).await;
-    let figures = (feed.tracker.delivered, feed.bytes_read);
-    let finished = feed.finish().await;
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(|e| Failure::io("signals", &e))?;
+    let fed = tokio::select! {
+        fed = feed.run(pieces, &progress) => fed,
+        _ = interrupts.recv() => {
+            output::note("interrupted; waiting for what is on its way, once more to leave at once");
+            Ok(())
+        }
+    };
+    let finished = tokio::select! {
+        finished = feed.finish() => finished,
+        _ = interrupts.recv() => Err(Failure::new(Exit::Delivery, "left with records on their way")),
+    };
     progress.finish();
-    let delivered = finished.as_ref().map_or(figures.0, |delivered| *delivered);
     if !args.quiet {
-        output::note(&summary(delivered, figures.1, started.elapsed()));
+        output::note(&summary(feed.tracker.delivered, feed.bytes_read, started.elapsed()));
     }
-    fed.and(finished.map(|_| ()))
+    fed.and(finished)
 }
 
 fn form_of(args: &ProduceArgs) -> Result<LineForm, Failure> {
@@ -162,7 +171,7 @@ fn at_place(place: &str, error: &duramen_client::ClientError) -> Failure {
         exit @ (Exit::NotFound | Exit::Unreachable) => exit,
         _ => Exit::Delivery,
     };
-    Failure::new(exit, format!("{place}: {error}"))
+    Failure::new(exit, format!("{place}: {}", words_of(error)))
 }
 
 fn unescaped(text: &str) -> Result<Bytes, String> {

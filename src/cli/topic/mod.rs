@@ -11,7 +11,7 @@ use duramen_client::{Admin, ClientError};
 use duramen_protocol::text::Text;
 
 use super::connect::ClusterArgs;
-use super::exit::{Exit, Failure, exit_of};
+use super::exit::{Exit, Failure, exit_of, words_of};
 use super::output;
 
 /// Create, list, describe, change and delete topics.
@@ -93,7 +93,7 @@ fn tell<K, T>(
     let exit = exit_of(&first);
     let same = rest.iter().all(|error| exit_of(error) == exit);
     for error in std::iter::once(&first).chain(&rest) {
-        output::note(&error.to_string());
+        output::note(&words_of(error));
     }
     let exit = if same { exit } else { Exit::Failed };
     Err(Failure::new(exit, format!("{} could not be done, see above", rest.len() + 1)))

@@ -1,11 +1,14 @@
 //! Decisions: a view of the cluster and a command give metadata records and a reply. Pure: nothing
 //! here waits, writes, asks for the time, or changes what it looks at.
 //!
-//! * [`create_topics`], [`delete_topics`], [`create_partitions`]; `replicas`: who gets a partition;
-//! * [`configs`]: alter configs, in both ways; `config_rules`: what may be configured;
-//! * [`brokers`]: registrations;
-//! * [`producer_ids`]: blocks of producer ids;
-//! * [`names`]: what a topic may be called.
+//! | file | what is decided |
+//! |---|---|
+//! | [`create_topics`], [`delete_topics`], [`create_partitions`] | which topics and partitions there are |
+//! | `replicas` | who gets a new partition |
+//! | [`configs`], `config_rules` | what is configured, and what may be |
+//! | [`brokers`] | who is in the cluster |
+//! | [`producer_ids`] | who gives which producer ids |
+//! | [`names`] | what a topic may be called |
 
 pub mod brokers;
 mod config_rules;

@@ -1,0 +1,165 @@
+//! What lies on the disk: logs after a crash, and the files beside them.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use duramen::env::Env;
+use duramen::storage::checkpoint::{decode_offsets, encode_offsets};
+use duramen::storage::epochs::EpochHistory;
+use duramen::storage::producer_state::{Origin, ProducerStates};
+use duramen::storage::validate::ValidatedBatch;
+use duramen::storage::{
+    AppendInfo, Log, LogConfig, LogDir, LogDirOptions, ReadRequest, UnrecoveredLog,
+    partition_metadata, producer_snapshot,
+};
+use duramen_protocol::records::control::EndTxnMarker;
+use uuid::Uuid;
+
+const TOPIC_ID: Uuid = Uuid::from_u128(7);
+
+/// The files of a directory that the input tells, each behind its length (u16), and where they go.
+const FILES: [&str; 7] = [
+    "orders-0/00000000000000000000.log",
+    "orders-0/00000000000000000000.index",
+    "orders-0/00000000000000000000.timeindex",
+    "orders-0/00000000000000000000.snapshot",
+    "orders-0/leader-epoch-checkpoint",
+    "recovery-point-offset-checkpoint",
+    ".kafka_cleanshutdown",
+];
+
+/// A directory as a crash, a bad disk or another program may have left it. It must open, and give
+/// a log that can be read to its end, appended to, closed and opened again as it was.
+pub fn recovery(data: &[u8]) {
+    let place = Place::new();
+    let mut rest = data;
+    for file in FILES {
+        let Some((content, behind)) = section(rest) else { break };
+        rest = behind;
+        place.write(file, content);
+    }
+    place.write("orders-0/partition.metadata", &partition_metadata::encode(TOPIC_ID));
+
+    let (dir, mut log) = place.open();
+    read_all(&log);
+    let marker = EndTxnMarker { commit: true, coordinator_epoch: 1 };
+    let batch = marker.to_batch(1_700_000_000_000, 4000, 3).unwrap();
+    let batch = ValidatedBatch::own(&batch).unwrap();
+    let origin = Origin::Coordinator;
+    let info = AppendInfo { leader_epoch: i32::MAX, now_ms: 1_700_000_000_000, origin };
+    // A log that was damaged up to the last offset there is has no room for more.
+    let appended = log.append(&batch, info).is_ok();
+    let (start, end) = (log.log_start_offset(), log.log_end_offset());
+    let bytes = read_all(&log);
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+
+    let (_dir, log) = place.open();
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (start, end), "{appended}");
+    assert_eq!(read_all(&log), bytes);
+}
+
+fn section(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = data.split_first_chunk::<2>()?;
+    let len = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+    Some(rest.split_at(len))
+}
+
+/// Everything that the log gives out, in small reads.
+fn read_all(log: &Log) -> Vec<Bytes> {
+    let mut all = Vec::new();
+    let (mut offset, end) = (log.log_start_offset(), log.log_end_offset());
+    while offset < end {
+        let request = ReadRequest { offset, max_bytes: 1000, min_one: true, up_to: end };
+        let Ok(read) = log.read(&request) else { break };
+        let batches = duramen_protocol::records::BatchView::iter(&read.bytes);
+        let Some(last) = batches.map_while(Result::ok).last() else { break };
+        assert!(last.next_offset() > offset, "a read of {offset} gets on");
+        offset = last.next_offset();
+        all.push(read.bytes);
+    }
+    let _ = log.offset_for_timestamp(1_700_000_000_000);
+    let _ = log.max_timestamp_offset();
+    all
+}
+
+/// A folder that goes away.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(format!("duramen-fuzz-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(path.join("orders-0")).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, file: &str, content: &[u8]) {
+        if !content.is_empty() {
+            std::fs::write(self.0.join(file), content).unwrap();
+        }
+    }
+
+    fn open(&self) -> (LogDir, Log) {
+        let options = LogDirOptions { threads: false, ..LogDirOptions::default() };
+        let dir = LogDir::open(&Env::real(), &self.0, options).unwrap();
+        let found: Vec<UnrecoveredLog> = dir.unrecovered().unwrap();
+        let only = found.into_iter().next().unwrap();
+        let config = LogConfig { index_interval_bytes: 100, ..LogConfig::default() };
+        let log = only.recover(TOPIC_ID, config).unwrap().log;
+        (dir, log)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The small files that stand beside a log. The first byte picks one.
+pub fn checkpoint(data: &[u8]) {
+    let [kind, file @ ..] = data else { return };
+    match kind % 4 {
+        0 => offsets_survive(file),
+        1 => epochs_survive(file),
+        2 => snapshot_survives(file),
+        _ => {
+            if let Ok(id) = partition_metadata::decode(file) {
+                assert_eq!(partition_metadata::decode(&partition_metadata::encode(id)), Ok(id));
+            }
+        }
+    }
+}
+
+fn offsets_survive(file: &[u8]) {
+    let Ok(entries) = decode_offsets(file) else { return };
+    let lines = entries.iter().map(|entry| (entry.topic.as_str(), entry.partition, entry.offset));
+    assert_eq!(decode_offsets(&encode_offsets(lines)), Ok(entries));
+}
+
+fn epochs_survive(file: &[u8]) {
+    let Ok(mut epochs) = EpochHistory::decode(file) else { return };
+    let again = EpochHistory::decode(&epochs.encode()).unwrap();
+    assert_eq!(again.entries(), epochs.entries());
+    let latest = epochs.latest_epoch();
+    let _ = (epochs.end_offset_for(latest, i64::MAX), epochs.epoch_for_offset(0));
+    epochs.assign(latest.saturating_add(1), 100);
+    epochs.truncate_from_end(50);
+    epochs.truncate_from_start(10);
+}
+
+fn snapshot_survives(entries: &[u8]) {
+    // No fuzzer guesses a checksum: version and checksum are made right here.
+    let nothing = producer_snapshot::encode(&ProducerStates::starting_at(0));
+    let crc = crc32c::crc32c(entries).to_be_bytes();
+    let file = [&nothing[..2], &crc, entries].concat();
+    let decode = |file: &[u8]| producer_snapshot::decode(file, 1000, 0, i64::MAX);
+    let Ok(states) = decode(&file) else { return };
+    let again = decode(&producer_snapshot::encode(&states)).unwrap();
+    assert!(states.iter().eq(again.iter()));
+}
