@@ -33,9 +33,11 @@ pub struct LogDirOptions {
     pub cluster_id: Option<String>,
     /// Who is told what happens on the directory's threads.
     pub hooks: Hooks,
-    /// Run the flusher and the background work on threads of their own. Without them someone must
+    /// Run the flushers and the background work on threads of their own. Without them someone must
     /// call [`LogDir::run_once`], as a simulation does.
     pub threads: bool,
+    /// How many logs are synced at the same time.
+    pub flush_threads: usize,
     /// How many closed segments are kept open and mapped.
     pub max_open_segments: usize,
     /// How many of the bytes last appended to the directory count as being in memory.
@@ -51,6 +53,7 @@ impl Default for LogDirOptions {
             cluster_id: None,
             hooks: Hooks::default(),
             threads: true,
+            flush_threads: 4,
             max_open_segments: 4096,
             hot_bytes: 256 << 20,
             space: SpaceMarks::default(),
@@ -249,12 +252,16 @@ fn create_dir(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn spawn_threads(home: &Arc<Home>) -> io::Result<Vec<JoinHandle<()>>> {
+fn spawn_threads(home: &Arc<Home>, options: &LogDirOptions) -> io::Result<Vec<JoinHandle<()>>> {
+    if !options.threads {
+        return Ok(Vec::new());
+    }
     let spawn = |name: &str, run: fn(&Home)| {
         let home = Arc::clone(home);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&home))
     };
-    Ok(vec![spawn("log-flusher", flusher::run)?, spawn("log-background", background::run)?])
+    let flushers = (0..options.flush_threads.max(1)).map(|_| spawn("log-flusher", flusher::run));
+    flushers.chain([spawn("log-background", background::run)]).collect()
 }
 
 fn load_meta(env: &Env, path: &Path, options: &LogDirOptions) -> Result<MetaProperties, OpenError> {

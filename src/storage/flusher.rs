@@ -1,12 +1,48 @@
-//! Group commit: one thread per directory takes all logs that wait for the disk, syncs each once,
-//! and tells who waits. Whatever is appended while a round runs is covered by the next one.
+//! Group commit: the logs that wait for the disk are synced one after another, each once for all that
+//! was appended to it meanwhile. A few threads do it, because the file system makes one commit of
+//! syncs that come at the same time (`docs/decisions/004-flushers.md`).
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::home::Home;
 use super::log_state::LogState;
+
+/// Where a log is on its way to the disk. It is never synced by two threads at once: the second
+/// sync would cover little and hold up the next one, which covers much.
+#[derive(Debug, Default)]
+pub(super) struct FlushTicket(AtomicU8);
+
+const IDLE: u8 = 0;
+const WAITING: u8 = 1;
+const SYNCING: u8 = 2;
+/// Being synced, and more was appended since.
+const SYNCING_BEHIND: u8 = 3;
+
+impl FlushTicket {
+    /// Asks for a sync of what has been appended until now. Returns whether the log must be queued.
+    fn ask(&self) -> bool {
+        let step = |state| match state {
+            IDLE => Some(WAITING),
+            SYNCING => Some(SYNCING_BEHIND),
+            _ => None,
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, step) == Ok(IDLE)
+    }
+
+    /// The sync begins: what is appended from here on asks again.
+    fn begin(&self) {
+        self.0.swap(SYNCING, Ordering::AcqRel);
+    }
+
+    /// The sync ended. Returns whether the log must be queued again.
+    fn end(&self) -> bool {
+        let step = |state| Some(if state == SYNCING_BEHIND { WAITING } else { IDLE });
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, step) == Ok(SYNCING_BEHIND)
+    }
+}
 
 /// The logs that wait for a sync: each at most once, so there are never more than logs.
 #[derive(Debug, Default)]
@@ -17,8 +53,8 @@ pub(super) struct FlushQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<Arc<LogState>>,
-    asleep: bool,
+    waiting: VecDeque<Arc<LogState>>,
+    asleep: usize,
     stop: bool,
 }
 
@@ -26,38 +62,39 @@ impl FlushQueue {
     /// Asks for a sync of all that has been appended to `log` until now. Cheap when one is
     /// already asked for.
     pub(super) fn request(&self, log: &Arc<LogState>) {
-        if log.queued.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut state = self.lock();
-        state.waiting.push(Arc::clone(log));
-        if state.asleep {
-            self.wake.notify_one();
+        if log.flush_ticket.ask() {
+            self.push(log);
         }
     }
 
-    /// Ends the thread once the queue is empty.
+    /// Ends the threads once the queue is empty.
     pub(super) fn stop(&self) {
         self.lock().stop = true;
         self.wake.notify_all();
     }
 
-    fn take(&self) -> Vec<Arc<LogState>> {
-        std::mem::take(&mut self.lock().waiting)
+    fn push(&self, log: &Arc<LogState>) {
+        let mut state = self.lock();
+        state.waiting.push_back(Arc::clone(log));
+        if state.asleep > 0 {
+            self.wake.notify_one();
+        }
     }
 
-    /// Waits for work. `None` when stopped.
-    fn wait(&self) -> Option<Vec<Arc<LogState>>> {
+    /// The next log; waits for one if `wait`. `None` when there is none, or no more will come.
+    fn next(&self, wait: bool) -> Option<Arc<LogState>> {
         let mut state = self.lock();
-        while state.waiting.is_empty() {
-            if state.stop {
+        loop {
+            if let Some(log) = state.waiting.pop_front() {
+                return Some(log);
+            }
+            if state.stop || !wait {
                 return None;
             }
-            state.asleep = true;
+            state.asleep += 1;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.asleep = false;
+            state.asleep -= 1;
         }
-        Some(std::mem::take(&mut state.waiting))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -65,26 +102,28 @@ impl FlushQueue {
     }
 }
 
-/// The flusher thread.
+/// A flusher thread.
 pub(super) fn run(home: &Home) {
-    while let Some(logs) = home.flush_queue.wait() {
-        round(home, &logs);
+    while let Some(log) = home.flush_queue.next(true) {
+        flush(home, &log);
     }
 }
 
-/// One round over what waits now, on the caller's thread. Returns how many logs were synced.
+/// Syncs what waits now, on the caller's thread. Returns how many logs that were.
 pub(super) fn run_once(home: &Home) -> usize {
-    let logs = home.flush_queue.take();
-    round(home, &logs);
-    logs.len()
+    let mut done = 0;
+    while let Some(log) = home.flush_queue.next(false) {
+        flush(home, &log);
+        done += 1;
+    }
+    done
 }
 
-fn round(home: &Home, logs: &[Arc<LogState>]) {
-    for log in logs {
-        // Out of the queue before the end of the log is read: an append that comes too late for
-        // this sync finds the log not queued, and asks again.
-        log.queued.swap(false, Ordering::AcqRel);
-        sync(home, log);
+fn flush(home: &Home, log: &Arc<LogState>) {
+    log.flush_ticket.begin();
+    sync(home, log);
+    if log.flush_ticket.end() {
+        home.flush_queue.push(log);
     }
 }
 
@@ -109,4 +148,26 @@ pub(super) fn sync(home: &Home, log: &LogState) {
 /// A deleted log takes its files along: no fault of the disk.
 pub(super) fn vanished(log: &LogState, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound && log.closed.load(Ordering::Acquire)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_queued_once_and_again_when_it_grew_during_its_sync() {
+        let ticket = FlushTicket::default();
+        assert!(ticket.ask());
+        assert!(!ticket.ask(), "it waits already");
+        ticket.begin();
+        assert!(!ticket.end());
+        assert!(ticket.ask());
+        ticket.begin();
+        assert!(!ticket.ask(), "its turn comes after this sync");
+        assert!(!ticket.ask());
+        assert!(ticket.end());
+        assert!(!ticket.ask(), "it waits already");
+        ticket.begin();
+        assert!(!ticket.end());
+    }
 }

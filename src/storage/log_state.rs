@@ -10,6 +10,7 @@ use duramen_protocol::ids::{TopicId, TopicPartition};
 use crate::env::{Disk, DiskFile};
 
 use super::atomic_file;
+use super::flusher::FlushTicket;
 use super::inspect::Finding;
 
 /// The shared part of a log.
@@ -25,8 +26,8 @@ pub(super) struct LogState {
     pub(super) size_bytes: AtomicU64,
     /// Everything below is on the disk.
     durable: AtomicI64,
-    /// Waits in the flusher's queue.
-    pub(super) queued: AtomicBool,
+    /// Its place on the way to the disk.
+    pub(super) flush_ticket: FlushTicket,
     /// Deleted or closed: its files may vanish under the flusher.
     pub(super) closed: AtomicBool,
     /// Wall time in ms of the first append that no flush has begun to cover; `i64::MAX` for none.
@@ -93,7 +94,7 @@ impl LogState {
             high_watermark: AtomicI64::new(at.high_watermark),
             size_bytes: AtomicU64::new(0),
             durable: AtomicI64::new(at.durable),
-            queued: AtomicBool::new(false),
+            flush_ticket: FlushTicket::default(),
             closed: AtomicBool::new(false),
             unflushed_since_ms: AtomicI64::new(i64::MAX),
             flush_ms: AtomicI64::new(i64::MAX),
