@@ -102,10 +102,9 @@ impl LogDir {
         };
         let checkpoints = Checkpoints::load(disk, path).map_err(unusable)?;
         let owned = (path.to_owned(), lock);
-        let home = Home::new(env.clone(), owned, options.hooks, checkpoints, limits);
-        let home = Arc::new(home);
-        let threads =
-            if options.threads { spawn_threads(&home).map_err(unusable)? } else { vec![] };
+        let hooks = options.hooks.clone();
+        let home = Arc::new(Home::new(env.clone(), owned, hooks, checkpoints, limits));
+        let threads = spawn_threads(&home, &options).map_err(unusable)?;
         Ok(Self { home, meta, was_clean, threads })
     }
 
