@@ -17,6 +17,8 @@
 
 #[path = "fuzz_corpus/damage.rs"]
 mod damage;
+#[path = "fuzz_corpus/metadata_seeds.rs"]
+mod metadata_seeds;
 #[path = "fuzz_corpus/seeds.rs"]
 mod seeds;
 #[path = "../protocol/tests/support/shapes.rs"]
@@ -106,7 +108,7 @@ macro_rules! replays {
     };
 }
 
-replays!(frame request response batch gzip snappy lz4 zstd);
+replays!(frame request response batch gzip snappy lz4 zstd metadata);
 
 #[test]
 fn the_corpus_stays_small() {

@@ -25,7 +25,9 @@ use crate::raft::log::{FlushSignal, metadata_log_config, metadata_partition};
 use crate::raft::single::{self, SingleOptions};
 use crate::replication::Replicas;
 use crate::server::{self, Handles, Services};
-use crate::storage::{Hooks, Log, LogDir, LogDirOptions, OpenError, StorageError, UnrecoveredLog};
+use crate::storage::{
+    Hooks, Log, LogDir, LogDirOptions, OpenError, SpaceMarks, StorageError, UnrecoveredLog,
+};
 
 /// How long the parts of one process may take to find each other.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
@@ -243,6 +245,7 @@ fn open(env: &Env, config: &BrokerConfig, listening: &Listening) -> Result<Opene
             node_id: config.node_id,
             cluster_id,
             hooks: listening.hooks(),
+            space: SpaceMarks { low: config.log.free_low_bytes, high: config.log.free_high_bytes },
             ..LogDirOptions::default()
         };
         let dir = LogDir::open(env, path, options)?;

@@ -40,6 +40,7 @@ pub fn metadata_log_config(segment_bytes: u32) -> LogConfig {
         compact: false,
         retention_ms: None,
         retention_bytes: None,
+        may_use_reserve: true,
         ..LogConfig::default()
     }
 }

@@ -27,6 +27,13 @@ impl From<ErrorCode> for AppendFailure {
 }
 
 impl AppendFailure {
+    /// A transaction that nobody coordinates could never end, and would hide everything behind it
+    /// from whoever reads committed records only.
+    pub(crate) fn no_transactions() -> Self {
+        let message = "transactions are not available yet: produce without a transactional id";
+        Self { message: Some(message.to_owned()), ..Self::from(ErrorCode::InvalidTxnState) }
+    }
+
     /// The batch is not as a leader demands it; the log starts at `log_start_offset`.
     pub(crate) fn refused(refusal: &Refusal, log_start_offset: Offset) -> Self {
         let records = refusal.records().iter().map(|record| (record.index, record.message.clone()));

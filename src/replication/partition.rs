@@ -115,6 +115,22 @@ impl Partition {
         Ok(Self { name, topic_id, log: handle, state: Mutex::new(Some(state)) })
     }
 
+    /// Goes on leading at `leader_epoch`: clients that know of it from the metadata must find it
+    /// here. An epoch that is not newer changes nothing.
+    pub(crate) fn begin_term(&self, leader_epoch: i32) -> Result<(), ErrorCode> {
+        let woken = self.with(|state| {
+            if leader_epoch <= state.leader.epoch() {
+                return Ok::<_, ErrorCode>(Woken::default());
+            }
+            state.log.assign_epoch(leader_epoch).map_err(|error| of_storage(&error))?;
+            let (committed, end) = (state.leader.high_watermark(), state.log.log_end_offset());
+            state.leader = Leader::new(leader_epoch, committed, end);
+            Ok(state.progress())
+        })?;
+        woken.wake(Ok(()));
+        Ok(())
+    }
+
     /// Topic name and partition index.
     pub(crate) fn name(&self) -> &TopicPartition {
         &self.name
@@ -139,6 +155,9 @@ impl Partition {
         validate::check_codec_for_version(&append.records, append.version).map_err(refused)?;
         let batch = validate::check_client_batch(&append.records, &rules, append.now_ms)
             .map_err(refused)?;
+        if batch.header.is_transactional() {
+            return Err(AppendFailure::no_transactions());
+        }
         let (appended, commit, woken) = self.with(|state| {
             let leader_epoch = state.leader.epoch();
             let info = AppendInfo { leader_epoch, now_ms: append.now_ms, origin: Origin::Client };
@@ -245,6 +264,9 @@ impl Partition {
     /// Moves the log start forward (KIP-107); -1 is the high watermark. Returns the new log start.
     pub(crate) fn delete_records(&self, offset: Offset) -> Result<Offset, ErrorCode> {
         self.with(|state| {
+            if state.log.config().compact && !state.log.config().delete {
+                return Err(ErrorCode::PolicyViolation);
+            }
             let high_watermark = state.leader.high_watermark();
             let target = if offset == -1 { high_watermark } else { offset };
             if target < 0 || target > high_watermark {
@@ -320,6 +342,7 @@ impl State {
         self.check_epoch(query.current_leader_epoch)?;
         let mut fetched = Fetched {
             records: Bytes::new(),
+            needs_disk: false,
             cold: None,
             high_watermark: self.leader.high_watermark(),
             last_stable_offset: self.visible_end(Isolation::ReadCommitted),
@@ -329,12 +352,16 @@ impl State {
         if query.last_fetched_epoch >= 0 {
             fetched.diverging = self.divergence(query)?;
         }
-        if fetched.diverging.is_none() {
+        let visible_end = self.visible_end(query.isolation);
+        let readable = fetched.log_start_offset..visible_end;
+        fetched.needs_disk =
+            !query.may_block && readable.contains(&query.offset) && !self.log.is_hot(query.offset);
+        if fetched.diverging.is_none() && !fetched.needs_disk {
             let request = ReadRequest {
                 offset: query.offset,
                 max_bytes: query.max_bytes,
                 min_one: query.at_least_one,
-                up_to: self.visible_end(query.isolation),
+                up_to: visible_end,
             };
             let read = self.log.read(&request).map_err(|error| of_read(&error))?;
             fetched.records = read.bytes;

@@ -83,6 +83,8 @@ pub(crate) struct FetchQuery {
     pub(crate) max_bytes: usize,
     /// The first batch comes even when it is larger than `max_bytes`.
     pub(crate) at_least_one: bool,
+    /// The caller's thread may wait for the disk.
+    pub(crate) may_block: bool,
     /// How much may be seen.
     pub(crate) isolation: Isolation,
     /// Leader epoch that the client knows, -1 for none.
@@ -96,6 +98,8 @@ pub(crate) struct FetchQuery {
 pub(crate) struct Fetched {
     /// Record batches, as a slice of the log's map.
     pub(crate) records: Bytes,
+    /// There is something to read, but the disk must be waited for: ask again where that is allowed.
+    pub(crate) needs_disk: bool,
     /// Set when the slice may have to come from the disk: run it where blocking is allowed, before
     /// the slice is touched.
     pub(crate) cold: Option<Populate>,

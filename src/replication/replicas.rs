@@ -98,10 +98,18 @@ impl Replicas {
                 Some(after) if change.before.is_none_or(|it| !it.has_replica(self.node_id)) => {
                     wanted.push((name, change.topic.id(), after.leader_epoch));
                 }
-                Some(_) => {}
+                Some(after) => self.follow_term(&name, change.topic.id(), after.leader_epoch),
             }
         }
         self.open_all(wanted, config_of);
+    }
+
+    /// A partition that is here already goes on in a newer term of its leader.
+    fn follow_term(&self, name: &TopicPartition, id: TopicId, leader_epoch: i32) {
+        let Ok(partition) = self.find(&TopicKey::Id(id), name.partition) else { return };
+        if let Err(error) = partition.begin_term(leader_epoch) {
+            error!(partition = %name, error = error.name(), "cannot lead a partition in a new term");
+        }
     }
 
     /// Gives every log the settings that `image` and the broker's own settings now make for it.

@@ -1,17 +1,16 @@
-//! Bringing file ranges into memory before they are sent. Touching a cold page of a map stalls the
-//! thread that touches it, so the ranges go to the blocking pool first, a bounded number at a time.
+//! Reads that may wait for a disk: on the blocking pool, a bounded number at a time. Touching a cold
+//! page of a map stalls the thread that touches it, so nothing cold is ever read on the runtime.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tracing::warn;
 
-use crate::env::Populate;
+use super::blocking;
 
-/// Ranges that are being brought in at once: more gain nothing on one disk, and each holds a thread.
+/// Reads at once: more gain nothing on one disk, and each holds a thread.
 const AT_ONCE: usize = 4;
 
-/// The gate to the blocking pool for cold ranges.
+/// The gate to the blocking pool for cold reads.
 #[derive(Debug, Clone)]
 pub(crate) struct ColdReads {
     gate: Arc<Semaphore>,
@@ -24,18 +23,17 @@ impl Default for ColdReads {
 }
 
 impl ColdReads {
-    /// Returns when the ranges are in memory. A range that can't be read is left to the socket
-    /// write, which then fails for that connection alone.
-    pub(crate) async fn populate(&self, ranges: Vec<Populate>) {
-        let Ok(permit) = Arc::clone(&self.gate).acquire_owned().await else { return };
-        let read = tokio::task::spawn_blocking(move || {
+    /// Runs `read` once it is its turn; `None` when it panicked, which is logged.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        // The gate is never closed.
+        let permit = Arc::clone(&self.gate).acquire_owned().await.ok()?;
+        let work = move || {
             let _permit = permit;
-            ranges.iter().try_for_each(Populate::run)
-        });
-        match read.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "cannot read a part of a log"),
-            Err(error) => warn!(%error, "reading a part of a log was cut off"),
-        }
+            read()
+        };
+        blocking::run(work).await
     }
 }

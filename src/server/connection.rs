@@ -19,6 +19,9 @@ use super::inbox::Inbox;
 use super::line::{Answer, CloseReason, EncodedReply, Line};
 use super::vigil::Vigil;
 
+/// How long a connection that is to be closed waits for its last answers to be ready and taken.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
 /// Chunks handed to one `writev`; Linux takes up to 1,024, and more than this gains nothing.
 const IO_SLICES: usize = 64;
 
@@ -105,18 +108,21 @@ where
         inbox: Inbox::default(),
         line: Line::default(),
         outbox: Outbox::default(),
-        stopping: false,
+        closing: None,
     };
     let mut vigil = Vigil::new(limits.idle, limits.frame_deadline);
     let mut tick = std::pin::pin!(tokio::time::sleep(vigil.period()));
+    let mut close = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
     // Made once: asking anew in each round took a lock each time.
     let mut stopped = std::pin::pin!(stop.cancelled());
     loop {
-        if let Err(ended) = connection.serve_frames(&mut serve) {
-            return ended;
+        let was_open = connection.closing.is_none();
+        connection.serve_frames(&mut serve);
+        if connection.closing.is_some() && was_open {
+            close.as_mut().reset(tokio::time::Instant::now() + LAST_ANSWERS);
         }
-        if connection.stopping && connection.line.is_empty() && connection.outbox.is_empty() {
-            return Ended::Stopped;
+        if let Some(ended) = connection.closed() {
+            return ended;
         }
         let wanted = connection.inbox.budget_wanted();
         let outcome = tokio::select! {
@@ -130,9 +136,13 @@ where
                 tick.as_mut().reset(tokio::time::Instant::now() + vigil.period());
                 connection.tick(&mut vigil)
             }
-            () = &mut stopped, if !connection.stopping => {
-                connection.stopping = true;
+            () = &mut stopped, if connection.closing.is_none() => {
+                close.as_mut().reset(tokio::time::Instant::now() + LAST_ANSWERS);
+                connection.closing = Some(Ended::Stopped);
                 Ok(())
+            }
+            () = &mut close, if connection.closing.is_some() => {
+                Err(connection.closing.take().unwrap_or(Ended::Stopped))
             }
         };
         if let Err(ended) = outcome {
@@ -147,25 +157,41 @@ struct Connection<'a, S> {
     inbox: Inbox,
     line: Line,
     outbox: Outbox,
-    stopping: bool,
+    /// Why nothing more is served: the connection ends once the answers before that have left.
+    closing: Option<Ended>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Serves every complete frame that is here and for which there is room in line.
-    fn serve_frames(&mut self, serve: &mut impl FnMut(Bytes) -> EncodedReply) -> Result<(), Ended> {
+    fn serve_frames(&mut self, serve: &mut impl FnMut(Bytes) -> EncodedReply) {
         self.collect_answers();
         while self.may_serve() {
-            let frame =
-                self.inbox.next_frame(self.limits.frame_bytes_max).map_err(Ended::Framing)?;
-            let Some(frame) = frame else { break };
-            self.line.push(serve(frame))?;
-            self.collect_answers();
+            match self.serve_frame(serve) {
+                Ok(true) => self.collect_answers(),
+                Ok(false) => return,
+                Err(ended) => self.closing = Some(ended),
+            }
         }
-        Ok(())
+    }
+
+    /// Serves the frame at the front; false when it is not all here.
+    fn serve_frame(
+        &mut self,
+        serve: &mut impl FnMut(Bytes) -> EncodedReply,
+    ) -> Result<bool, Ended> {
+        let frame = self.inbox.next_frame(self.limits.frame_bytes_max).map_err(Ended::Framing)?;
+        let Some(frame) = frame else { return Ok(false) };
+        self.line.push(serve(frame))?;
+        Ok(true)
+    }
+
+    /// Why the connection has ended, once its last answer has left.
+    fn closed(&mut self) -> Option<Ended> {
+        if self.line.is_empty() && self.outbox.is_empty() { self.closing.take() } else { None }
     }
 
     fn may_serve(&self) -> bool {
-        !self.stopping
+        self.closing.is_none()
             && self.line.admits(self.limits.in_flight_max)
             && self.outbox.bytes < self.limits.answer_bytes_max
     }

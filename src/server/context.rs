@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::budget::ByteBudget;
 use super::cold_reads::ColdReads;
 use super::connection::Limits;
@@ -130,6 +132,8 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
+    /// Cancelled when the listener stops: what can be answered at once must no longer wait.
+    pub(crate) stop: CancellationToken,
 }
 
 /// One request's surroundings. Cloning is cheap.

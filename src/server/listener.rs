@@ -68,7 +68,7 @@ impl PeerSocket {
         let Self { stream, remote, listener } = self;
         let ended = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
             Ok(local) => {
-                let peer = Arc::new(Peer { local, listener });
+                let peer = Arc::new(Peer { local, listener, stop: stop.clone() });
                 let serve = dispatch::server(Arc::clone(&services), peer);
                 connection::run(stream, &services.limits, &services.budget, &stop, serve).await
             }

@@ -175,13 +175,20 @@ impl Log {
     ) -> Result<(), StorageError> {
         let limit = u64::from(self.config.segment_bytes);
         let Some(active) = self.segments.back_mut() else { return Err(StorageError::Closed) };
-        let place = (active.base, active.len);
+        if !self.config.may_use_reserve {
+            let (env, path) = (&self.home.env, &self.home.path);
+            let fits = !active.must_reserve(size as u64)
+                || self.home.space.before_reserve(env, path).is_ok();
+            if !fits || !self.home.space.may_grow(env, path) {
+                return Err(StorageError::NoSpace { path: path.clone() });
+            }
+        }
         if let Err(error) = active.write(&self.home.files, parts, limit) {
             return Err(self.home.judge("write to", active.file.path(), &error));
         }
         active.modified_ms = now_ms;
         let written = self.home.note_written(size as u64);
-        self.hot.note(place, written, self.home.hot_bytes);
+        self.hot.note(self.log_end_offset(), written, self.home.hot_bytes);
         self.bytes_since_snapshot += size as u64;
         Ok(())
     }

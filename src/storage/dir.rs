@@ -13,10 +13,11 @@ use crate::env::{DirEntry, Disk, DiskLock, Env};
 use super::atomic_file;
 use super::checkpoints::Checkpoints;
 use super::error::{OpenError, StorageError};
-use super::home::{Home, Hooks};
+use super::home::{Home, Hooks, Limits};
 use super::log::{Log, LogHandle};
 use super::log_config::LogConfig;
 use super::meta_properties::{self, FORMAT, MetaError, MetaProperties};
+use super::space::SpaceMarks;
 use super::{background, flusher};
 
 /// Made last at a clean shutdown, removed first at the next start.
@@ -39,6 +40,8 @@ pub struct LogDirOptions {
     pub max_open_segments: usize,
     /// How many of the bytes last appended to the directory count as being in memory.
     pub hot_bytes: u64,
+    /// The part of the disk that only logs with [`LogConfig::may_use_reserve`] may use.
+    pub space: SpaceMarks,
 }
 
 impl Default for LogDirOptions {
@@ -50,6 +53,7 @@ impl Default for LogDirOptions {
             threads: true,
             max_open_segments: 4096,
             hot_bytes: 256 << 20,
+            space: SpaceMarks::default(),
         }
     }
 }
@@ -89,7 +93,11 @@ impl LogDir {
         }
         // A third of the handles that the process may have, at most, and one a segment.
         let handles = usize::try_from(disk.max_open_files() / 3).unwrap_or(usize::MAX);
-        let limits = (options.max_open_segments.min(handles), options.hot_bytes);
+        let limits = Limits {
+            open_segments: options.max_open_segments.min(handles),
+            hot_bytes: options.hot_bytes,
+            space: options.space,
+        };
         let checkpoints = Checkpoints::load(disk, path).map_err(unusable)?;
         let home = Home::new(env.clone(), path.to_owned(), options.hooks, checkpoints, limits);
         let home = Arc::new(home);

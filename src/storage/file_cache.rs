@@ -209,3 +209,55 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+    use crate::env::Env;
+
+    #[test]
+    fn few_files_stay_open_however_many_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Env::real().disk;
+        let cache = FileCache::new(Arc::clone(&disk), 16);
+        let segments: Vec<_> = (0..100_u8)
+            .map(|n| {
+                let path = dir.path().join(n.to_string());
+                let file = disk.open(&path, OpenMode::Create).unwrap();
+                file.write_at(&[IoSlice::new(&[n; 10])], 0).unwrap();
+                SegmentFile::closed(path)
+            })
+            .collect();
+        let held = cache.slice(&segments[0], (0, 10), 10).unwrap();
+        for round in 0..3 {
+            for (n, segment) in segments.iter().enumerate() {
+                let bytes = cache.slice(segment, (2, 10), 10).unwrap();
+                assert_eq!(bytes[..], [n as u8; 8], "round {round}");
+                assert!(cache.open_count() <= 17);
+            }
+        }
+        assert_eq!(held[..], [0; 10]);
+        assert!(!segments[0].release_map(), "someone still looks at it");
+        drop(held);
+        assert!(segments[0].release_map());
+    }
+
+    #[test]
+    fn a_file_that_grows_is_mapped_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Env::real().disk;
+        let cache = FileCache::new(Arc::clone(&disk), 16);
+        let path = dir.path().join("f");
+        let file = disk.open(&path, OpenMode::Create).unwrap();
+        let segment = SegmentFile::active(path, Arc::clone(&file));
+        let mut all = Vec::new();
+        for n in 0..50_u8 {
+            file.write_at(&[IoSlice::new(&[n; 1000])], all.len() as u64).unwrap();
+            all.extend_from_slice(&[n; 1000]);
+            let bytes = cache.slice(&segment, (0, all.len()), 4096).unwrap();
+            assert_eq!(bytes[..], all[..]);
+        }
+    }
+}

@@ -19,6 +19,7 @@ use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
 use super::log_state::LogState;
 use super::segment::is_full;
+use super::space::{SpaceGuard, SpaceMarks};
 
 /// Called with a partition and its durable offset each time that rises.
 pub type DurableHook = Arc<dyn Fn(&TopicPartition, i64) + Send + Sync>;
@@ -40,6 +41,17 @@ impl fmt::Debug for Hooks {
     }
 }
 
+/// Bounds of a directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Closed segments kept open.
+    pub(super) open_segments: usize,
+    /// How many of the last written bytes count as being in memory.
+    pub(super) hot_bytes: u64,
+    /// Bytes of the disk that topics leave alone.
+    pub(super) space: SpaceMarks,
+}
+
 /// The shared part of a log directory.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -48,6 +60,7 @@ pub(super) struct Home {
     pub(super) files: FileCache,
     pub(super) hooks: Hooks,
     pub(super) checkpoints: Checkpoints,
+    pub(super) space: SpaceGuard,
     pub(super) flush_queue: FlushQueue,
     pub(super) jobs: JobQueue,
     /// Bytes appended to any log here since the start: what was written lately is in memory.
@@ -65,18 +78,19 @@ impl Home {
         path: PathBuf,
         hooks: Hooks,
         checkpoints: Checkpoints,
-        (open, hot): (usize, u64),
+        limits: Limits,
     ) -> Self {
         Self {
             checkpoints,
-            files: FileCache::new(Arc::clone(&env.disk), open),
+            space: SpaceGuard::new(limits.space),
+            files: FileCache::new(Arc::clone(&env.disk), limits.open_segments),
             env,
             path,
             hooks,
             flush_queue: FlushQueue::default(),
             jobs: JobQueue::default(),
             written: AtomicU64::new(0),
-            hot_bytes: hot,
+            hot_bytes: limits.hot_bytes,
             failed: OnceLock::new(),
             logs: Mutex::default(),
         }

@@ -36,6 +36,9 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
+    /// The log may use the part of the disk that is kept for when it is full: for logs that the
+    /// broker can't go on without.
+    pub may_use_reserve: bool,
     /// `producer.id.expiration.ms`: forget producers that wrote nothing for so long, in ms.
     pub producer_expiration_ms: i64,
 }
@@ -57,6 +60,7 @@ impl Default for LogConfig {
             retention_ms: Some(7 * DAY_MS),
             retention_bytes: None,
             timestamp_type: TimestampType::CreateTime,
+            may_use_reserve: false,
             producer_expiration_ms: DAY_MS,
         }
     }
@@ -81,6 +85,7 @@ impl LogConfig {
             retention_ms: topic.retention_ms,
             retention_bytes: topic.retention_bytes,
             timestamp_type: topic.timestamp_type,
+            may_use_reserve: false,
             producer_expiration_ms,
         }
     }

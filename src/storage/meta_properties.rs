@@ -104,7 +104,7 @@ mod tests {
     fn every_cut_of_a_file_is_found() {
         let text = meta().encode();
         for end in 0..text.len() {
-            let cut = MetaProperties::decode(text[..end].as_bytes());
+            let cut = MetaProperties::decode(&text.as_bytes()[..end]);
             assert!(cut.is_err(), "cut at {end} was believed");
         }
     }

@@ -41,6 +41,7 @@ pub mod refusal;
 pub mod retention;
 mod roll;
 mod segment;
+mod space;
 mod time_index;
 mod timestamps;
 pub mod validate;
@@ -57,6 +58,7 @@ pub use log_config::{Durability, LogConfig};
 pub use meta_properties::{FORMAT, MetaProperties};
 pub use read::{LogRead, ReadRequest};
 pub use recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
+pub use space::SpaceMarks;
 pub use timestamps::TimestampedOffset;
 
 #[cfg(test)]

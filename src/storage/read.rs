@@ -83,6 +83,9 @@ impl Log {
         request: &ReadRequest,
     ) -> Result<LogRead, ReadError> {
         let start = first.position;
+        // Nothing of a damaged stretch leaves.
+        let holes = segment.holes.iter().map(|(from, _)| *from).filter(|from| *from > start);
+        let end = holes.fold(end, u64::min);
         let bound = start.saturating_add(request.max_bytes as u64);
         let end = match end.min(bound) {
             _ if end < first.end() => start,
@@ -90,8 +93,7 @@ impl Log {
             _ if request.min_one => first.end(),
             _ => start,
         };
-        let written = self.home.written.load(std::sync::atomic::Ordering::Relaxed);
-        let hot = self.hot.is_hot((segment.base, start), written, self.home.hot_bytes);
+        let hot = self.is_hot(first.header.base_offset);
         let (files, window) = (&self.home.files, u64::from(self.config.segment_bytes));
         let window = if self.is_active(segment) { window } else { segment.len };
         let bytes = segment.slice(files, start, end, window);

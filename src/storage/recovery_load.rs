@@ -192,7 +192,8 @@ impl<'a> Loader<'a> {
     /// Compaction leaves gaps too; and one below the recovery point is damage.
     fn gap_before(&mut self, base: i64) -> bool {
         let first = self.gathered.next;
-        if self.config.compact || first >= base {
+        let known = self.damage.iter().any(|known| known.first <= first && known.next >= base);
+        if self.config.compact || first >= base || known {
             return false;
         }
         if base > self.at.recovery_point {

@@ -114,6 +114,11 @@ impl Segment {
         ["log", "index", "timeindex", "txnindex"].map(|ext| dir.join(file_name(base, ext)))
     }
 
+    /// Whether `size` more bytes need more space than is reserved.
+    pub(super) fn must_reserve(&self, size: u64) -> bool {
+        self.len + size > self.reserved
+    }
+
     /// Writes `parts`, one after another, at the end: one system call, nothing copied. Publishes
     /// nothing: [`Segment::publish`] does. `limit` is how large the segment may become.
     pub(super) fn write(

@@ -156,10 +156,11 @@ impl<'a> Walk<'a> {
             };
             self.position += skip as u64;
             let at = self.position;
-            if let Step::Batch(found) = self.step()? {
-                if is_wanted(&found) && self.checksum_holds(&found)? {
-                    return Ok(Some(found));
-                }
+            if let Step::Batch(found) = self.step()?
+                && is_wanted(&found)
+                && self.checksum_holds(&found)?
+            {
+                return Ok(Some(found));
             }
             self.position = at + 1;
         }
@@ -190,5 +191,84 @@ impl<'a> Walk<'a> {
         };
         let end = (start + len).min(self.filled);
         Ok(self.window.get(start..end).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::env::sim::SimDisk;
+    use crate::env::{Disk, OpenMode};
+    use crate::storage::tests::support::batch;
+    use duramen_protocol::records::stamp::stamp_base_offset;
+
+    /// A file of batches with sizes around those of the windows.
+    fn file_of(sizes: &[usize]) -> (Arc<dyn DiskFile>, u64) {
+        let disk = SimDisk::new();
+        disk.create_dir_all(Path::new("/d")).unwrap();
+        let file = disk.open(Path::new("/d/f"), OpenMode::Create).unwrap();
+        let mut position = 0;
+        for (offset, size) in sizes.iter().enumerate() {
+            let mut bytes = batch(1, 1, &vec![2; *size]).to_vec();
+            stamp_base_offset(&mut bytes, offset as i64).unwrap();
+            file.write_at(&[IoSlice::new(&bytes)], position).unwrap();
+            position += bytes.len() as u64;
+        }
+        (file, position)
+    }
+
+    #[test]
+    fn walks_batches_of_all_sizes_through_any_window() {
+        let sizes = [0, 1, 38, 39, 40, 1000, 5000, 3, 70_000, 0, 10];
+        let (file, len) = file_of(&sizes);
+        for window in [1, 61, 62, 100, 4096, 300_000] {
+            let mut walk = Walk::new(&*file, 0, len, window);
+            for (offset, size) in sizes.iter().enumerate() {
+                let Step::Batch(found) = walk.step().unwrap() else { panic!("{offset}") };
+                assert_eq!(found.header.base_offset, offset as i64);
+                assert_eq!(found.size(), *size as u64 + 61);
+                assert!(walk.checksum_holds(&found).unwrap());
+            }
+            assert!(matches!(walk.step().unwrap(), Step::End));
+        }
+    }
+
+    #[test]
+    fn tells_a_cut_from_zeros_and_from_garbage() {
+        let (file, len) = file_of(&[100, 100]);
+        let at_second = len / 2;
+        let fault = |end: u64| {
+            let mut walk = Walk::new(&*file, at_second, end, 4096);
+            match walk.step().unwrap() {
+                Step::Broken(fault) => Some(fault),
+                _ => None,
+            }
+        };
+        assert_eq!(fault(len), None);
+        assert_eq!(fault(len - 1), Some(Fault::Cut));
+        assert_eq!(fault(at_second + 30), Some(Fault::Cut));
+        file.write_at(&[IoSlice::new(&[0; 161])], at_second).unwrap();
+        assert_eq!(fault(len), Some(Fault::Zeros));
+        assert_eq!(fault(at_second + 10), Some(Fault::Zeros));
+        file.write_at(&[IoSlice::new(&[9; 161])], at_second).unwrap();
+        assert_eq!(fault(len), Some(Fault::NotABatch));
+    }
+
+    #[test]
+    fn finds_the_next_batch_after_damage() {
+        let sizes = [100, 9000, 50, 2000];
+        let (file, len) = file_of(&sizes);
+        file.write_at(&[IoSlice::new(&[2; 300])], 120).unwrap();
+        let mut walk = Walk::new(&*file, 161, len, 512);
+        assert!(matches!(walk.step().unwrap(), Step::Broken(_)));
+        let found = walk.resync(|_| true).unwrap().unwrap();
+        assert_eq!((found.header.base_offset, found.position), (2, 161 + 9061));
+        let found = walk.resync(|found| found.header.base_offset > 2).unwrap().unwrap();
+        assert_eq!(found.header.base_offset, 3);
+        assert!(walk.resync(|_| true).unwrap().is_none());
     }
 }

@@ -35,6 +35,7 @@ pub fn all() -> Vec<(&'static str, Seeds)> {
         ("snappy", compressed(Compression::Snappy, snappy_oddities())),
         ("lz4", compressed(Compression::Lz4, lz4_oddities())),
         ("zstd", compressed(Compression::Zstd, zstd_oddities())),
+        ("metadata", super::metadata_seeds::all()),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! DescribeConfigs (key 32): values, where they come from, and what else would apply (KIP-226).
 
+use std::collections::HashSet;
+
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{
     RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP,
@@ -21,7 +23,12 @@ pub(crate) fn handle(
     context: &RequestContext,
     request: DescribeConfigsRequest,
 ) -> Reply<DescribeConfigsResponse> {
-    let results = request.resources.iter().map(|resource| {
+    // Each once, however often it is named: the answer for one has all its settings.
+    let mut answered = HashSet::new();
+    let named = |resource: &&DescribeConfigsResource| {
+        answered.insert((resource.resource_type, resource.resource_name.clone()))
+    };
+    let results = request.resources.iter().filter(named).map(|resource| {
         let described = describe(context, resource);
         result(resource, described, request.include_synonyms, request.include_documentation)
     });

@@ -1,9 +1,10 @@
 //! DescribeLogDirs (key 35): how large the replicas are, by directory (KIP-113, KIP-827).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::messages::describe_log_dirs::{
     DescribableLogDirTopic, DescribeLogDirsPartition, DescribeLogDirsRequest,
     DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
@@ -22,14 +23,19 @@ pub(crate) fn handle(
 ) -> Reply<DescribeLogDirsResponse> {
     let services = Arc::clone(&context.services);
     Reply::exclusive(async move {
-        let wanted = request.topics;
-        blocking::run(move || answer(&services, wanted.as_deref())).await.unwrap_or_default()
+        let wanted = request.topics.map(|topics| topics.into_iter().flat_map(names).collect());
+        blocking::run(move || answer(&services, wanted.as_ref())).await.unwrap_or_default()
     })
+}
+
+fn names(topic: DescribableLogDirTopic) -> impl Iterator<Item = TopicPartition> {
+    let name = topic.topic;
+    topic.partitions.into_iter().map(move |partition| TopicPartition::new(name.clone(), partition))
 }
 
 fn answer(
     services: &Services,
-    wanted: Option<&[DescribableLogDirTopic]>,
+    wanted: Option<&HashSet<TopicPartition>>,
 ) -> DescribeLogDirsResponse {
     let mut results = Vec::new();
     for dir in services.replicas.directories() {
@@ -53,15 +59,10 @@ fn answer(
 
 fn topics(
     partitions: &[Arc<Partition>],
-    wanted: Option<&[DescribableLogDirTopic]>,
+    wanted: Option<&HashSet<TopicPartition>>,
 ) -> Vec<DescribeLogDirsTopic> {
-    let is_wanted = |partition: &&Arc<Partition>| {
-        let name = partition.name();
-        let asked = |topic: &DescribableLogDirTopic| {
-            topic.topic == name.topic && topic.partitions.contains(&name.partition)
-        };
-        wanted.is_none_or(|topics| topics.iter().any(asked))
-    };
+    let is_wanted =
+        |partition: &&Arc<Partition>| wanted.is_none_or(|wanted| wanted.contains(partition.name()));
     let mut by_topic: BTreeMap<Text, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for partition in partitions.iter().filter(is_wanted) {
         by_topic.entry(partition.name().topic.clone()).or_default().push(

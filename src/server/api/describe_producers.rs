@@ -1,10 +1,14 @@
 //! DescribeProducers (key 61): who writes to a partition (KIP-664).
 
+use std::collections::BTreeSet;
+
+use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
     TopicResponse,
 };
 
+use crate::controller::decide::names::check_topic_name;
 use crate::replication::TopicKey;
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
@@ -18,25 +22,36 @@ pub(crate) fn handle(
     let mut response = DescribeProducersResponse::default();
     for topic in request.topics {
         let key = TopicKey::Name(topic.name.clone());
-        let partitions =
-            topic.partition_indexes.iter().map(|&index| describe(context, &key, index));
-        let partitions = partitions.collect();
+        let named = check_topic_name(&topic.name);
+        // Each once, however often it is named: an answer holds every producer of a partition.
+        let indexes: BTreeSet<i32> = topic.partition_indexes.into_iter().collect();
+        let describe = |index| match &named {
+            Ok(()) => describe(context, &key, index),
+            Err(reason) => refused(index, ErrorCode::InvalidTopicException, reason),
+        };
+        let partitions = indexes.into_iter().map(describe).collect();
         response.topics.push(TopicResponse { name: topic.name, partitions });
     }
     Reply::Now(response)
 }
 
 fn describe(context: &RequestContext, key: &TopicKey, index: i32) -> PartitionResponse {
-    let mut response = PartitionResponse { partition_index: index, ..PartitionResponse::default() };
     let partition = context.services.replicas.find(key, index);
     match partition.and_then(|partition| partition.producers(producer)) {
-        Ok(producers) => response.active_producers = producers,
-        Err(error) => {
-            response.error_code = error.code();
-            response.error_message = Some(error.message().into());
+        Ok(active_producers) => {
+            PartitionResponse { partition_index: index, active_producers, ..Default::default() }
         }
+        Err(error) => refused(index, error, error.message()),
     }
-    response
+}
+
+fn refused(index: i32, error: ErrorCode, message: &str) -> PartitionResponse {
+    PartitionResponse {
+        partition_index: index,
+        error_code: error.code(),
+        error_message: Some(message.into()),
+        ..PartitionResponse::default()
+    }
 }
 
 fn producer(producer_id: i64, entry: &ProducerEntry) -> ProducerState {

@@ -13,19 +13,17 @@ use crate::server::context::RequestContext;
 use crate::server::operations;
 use crate::server::reply::Reply;
 
-/// Partitions in one answer at most, whatever the client allows (`max.request.partition.size.limit`).
-const PARTITIONS_MAX: usize = 2000;
-
 /// Serves a request.
 pub(crate) fn handle(
     context: &RequestContext,
     request: DescribeTopicPartitionsRequest,
 ) -> Reply<DescribeTopicPartitionsResponse> {
     let image = context.services.image();
-    let asked_limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
+    let asked = usize::try_from(request.response_partition_limit).unwrap_or(0);
+    let at_most = context.services.config.network.described_partitions_max as usize;
     let mut page = Page {
         image: &image,
-        room: asked_limit.clamp(1, PARTITIONS_MAX),
+        room: asked.min(at_most).max(1),
         response: DescribeTopicPartitionsResponse::default(),
     };
     let cursor = request.cursor;

@@ -1,6 +1,6 @@
 //! Fetch (key 1): record batches from an offset on, as slices of the log's map. Waits for
-//! `min_bytes` up to `max_wait_ms`; ranges that are not in memory are brought in on the blocking
-//! pool before the answer is written, so that no connection's task ever waits for a disk.
+//! `min_bytes` up to `max_wait_ms`. What was not written lately is looked up and brought into memory
+//! on the blocking pool before the answer is written, so that no connection's task waits for a disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use duramen_protocol::messages::fetch::{
 };
 use tokio::sync::Notify;
 
-use crate::env::Populate;
 use crate::replication::{FetchQuery, Fetched, Isolation, Partition, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::fetch_session::{FetchTarget, Found, Plan, SessionRequest, Wanted};
@@ -39,6 +38,8 @@ struct Pass {
     bytes: usize,
     /// Some partition has an error or a diverging epoch: the client should hear at once.
     urgent: bool,
+    /// Some partition can only be read where the disk may be waited for.
+    needs_disk: bool,
 }
 
 /// Serves a fetch request.
@@ -50,9 +51,12 @@ pub(crate) fn handle(context: &RequestContext, request: FetchRequest) -> Reply<F
         Ok(fetching) => fetching,
         Err(error) => return Reply::Now(failed(error)),
     };
-    let pass = fetching.read();
+    let pass = fetching.read(false);
+    if pass.needs_disk {
+        return Reply::overlapping(fetching.from_disk());
+    }
     if fetching.is_enough(&pass) {
-        return fetching.reply(pass);
+        return Reply::Now(fetching.answer(pass));
     }
     Reply::overlapping(fetching.wait())
 }
@@ -98,11 +102,12 @@ impl Fetching {
 
     /// Reads every partition in order until `max_bytes` are found; the first batch comes whatever
     /// its size, so that a consumer never stands still before a large one (KIP-74).
-    fn read(&self) -> Pass {
+    fn read(&self, may_block: bool) -> Pass {
         let mut pass = Pass {
             partitions: Vec::with_capacity(self.plan.targets.len()),
             bytes: 0,
             urgent: false,
+            needs_disk: false,
         };
         for target in &self.plan.targets {
             let query = FetchQuery {
@@ -111,6 +116,7 @@ impl Fetching {
                     .unwrap_or(0)
                     .min(self.max_bytes.saturating_sub(pass.bytes)),
                 at_least_one: pass.bytes == 0,
+                may_block,
                 isolation: self.isolation,
                 current_leader_epoch: target.wanted.current_leader_epoch,
                 last_fetched_epoch: target.wanted.last_fetched_epoch,
@@ -120,6 +126,7 @@ impl Fetching {
                 Ok(fetched) => {
                     pass.bytes += fetched.records.len();
                     pass.urgent |= fetched.diverging.is_some();
+                    pass.needs_disk |= fetched.needs_disk;
                 }
                 Err(_) => pass.urgent = true,
             }
@@ -139,10 +146,12 @@ impl Fetching {
             || self.plan.targets.is_empty()
     }
 
-    /// Waits for news of any partition and reads again, until there is enough or the time is over.
+    /// Waits for news of any partition and reads again, until there is enough, the time is over, or
+    /// the broker stops.
     async fn wait(self) -> FetchResponse {
         let deadline = tokio::time::Instant::now() + self.max_wait;
         let news = Arc::new(Notify::new());
+        let stop = self.context.peer.stop.clone();
         loop {
             let watches: Vec<_> = self
                 .plan
@@ -154,31 +163,40 @@ impl Fetching {
                 })
                 .collect();
             // What came between the last pass and these watches must not be missed.
-            let pass = self.read();
-            let over = tokio::time::Instant::now() >= deadline;
+            let pass = self.read(false);
+            if pass.needs_disk {
+                drop(watches);
+                return self.from_disk().await;
+            }
+            let over = tokio::time::Instant::now() >= deadline || stop.is_cancelled();
             if over || self.is_enough(&pass) {
                 drop(watches);
-                return self.answer_when_in_memory(pass).await;
+                return self.answer(pass);
             }
-            let _ = tokio::time::timeout_at(deadline, news.notified()).await;
+            tokio::select! {
+                () = news.notified() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 
-    fn reply(self, pass: Pass) -> Reply<FetchResponse> {
-        if pass.cold().next().is_none() {
-            return Reply::Now(self.answer(pass));
+    /// Reads on the blocking pool, and brings what was found into memory there. Whoever reads
+    /// what was written long ago is behind, and gets what there is without a wait for more.
+    async fn from_disk(self) -> FetchResponse {
+        let cold_reads = self.context.services.cold_reads.clone();
+        let read = cold_reads.run(move || {
+            let pass = self.read(true);
+            let cold =
+                pass.partitions.iter().filter_map(|(_, found)| found.as_ref().ok()?.cold.as_ref());
+            let brought = cold.map(|range| range.run()).filter(Result::is_ok).count();
+            self.context.services.metrics.cold_reads.inc_by(brought as u64);
+            (self, pass)
+        });
+        match read.await {
+            Some((fetching, pass)) => fetching.answer(pass),
+            None => failed(ErrorCode::UnknownServerError),
         }
-        Reply::overlapping(self.answer_when_in_memory(pass))
-    }
-
-    async fn answer_when_in_memory(self, pass: Pass) -> FetchResponse {
-        let cold: Vec<Populate> = pass.cold().cloned().collect();
-        if !cold.is_empty() {
-            let services = &self.context.services;
-            services.metrics.cold_reads.inc_by(cold.len() as u64);
-            services.cold_reads.populate(cold).await;
-        }
-        self.answer(pass)
     }
 
     fn answer(self, pass: Pass) -> FetchResponse {
@@ -204,13 +222,6 @@ impl Fetching {
             }
         }
         response
-    }
-}
-
-impl Pass {
-    /// Ranges that may have to come from the disk.
-    fn cold(&self) -> impl Iterator<Item = &Populate> {
-        self.partitions.iter().filter_map(|(_, found)| found.as_ref().ok()?.cold.as_ref())
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) fn handle(
         // Transactions have no coordinator yet; FindCoordinator says so in words.
         return Reply::Now(refused(ErrorCode::CoordinatorNotAvailable));
     }
+    if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH) {
+        return Reply::Now(refused(ErrorCode::InvalidRequest));
+    }
     if let Some(id) = context.services.producer_ids.next() {
         return Reply::Now(given(id));
     }

@@ -1,5 +1,7 @@
 //! ListConfigResources (key 74): what can be configured (KIP-714, KIP-1142).
 
+use std::collections::BTreeSet;
+
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{
     RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP,
@@ -28,10 +30,11 @@ pub(crate) fn handle(
     request: ListConfigResourcesRequest,
 ) -> Reply<ListConfigResourcesResponse> {
     let mut response = ListConfigResourcesResponse::default();
-    let wanted = match (context.api_version, request.resource_types.as_slice()) {
-        (0, _) => vec![RESOURCE_CLIENT_METRICS],
-        (_, []) => TYPES.to_vec(),
-        (_, types) => types.to_vec(),
+    // A set: the answer must not grow with how often a type is named.
+    let wanted: BTreeSet<i8> = match (context.api_version, request.resource_types.as_slice()) {
+        (0, _) => BTreeSet::from([RESOURCE_CLIENT_METRICS]),
+        (_, []) => TYPES.into(),
+        (_, types) => types.iter().copied().collect(),
     };
     if wanted.iter().any(|kind| !TYPES.contains(kind)) {
         response.error_code = ErrorCode::UnsupportedVersion.code();

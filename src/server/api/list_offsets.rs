@@ -1,6 +1,7 @@
 //! ListOffsets (key 2): the first, the last, the newest offset of a partition, or the first one at
 //! or after a time, exact to the record.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use duramen_protocol::error::ErrorCode;
@@ -9,11 +10,15 @@ use duramen_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
+use duramen_protocol::text::Text;
 
 use crate::replication::{Isolation, OffsetFound, Partition, TopicKey};
 use crate::server::blocking;
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
+
+/// A partition as a request names it.
+type Name = (Text, i32);
 
 /// First version that answers the leader epoch (KIP-320).
 const LEADER_EPOCH_VERSION: i16 = 4;
@@ -44,20 +49,47 @@ fn answer(context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsR
         _ => Isolation::ReadUncommitted,
     };
     let mut response = ListOffsetsResponse::default();
+    let repeated = repeated(&request);
     for topic in request.topics {
         let key = TopicKey::Name(topic.name.clone());
         let answers = topic.partitions.iter().map(|wanted| {
-            let found = context
-                .services
-                .replicas
-                .find(&key, wanted.partition_index)
-                .and_then(|partition| look_up(&partition, wanted, isolation));
+            let index = wanted.partition_index;
+            let found = check(wanted, context.api_version).and_then(|()| {
+                // Two times for one partition: nobody knows which is meant.
+                if repeated.contains(&(topic.name.clone(), index)) {
+                    return Err(ErrorCode::InvalidRequest);
+                }
+                let partition = context.services.replicas.find(&key, index)?;
+                look_up(&partition, wanted, isolation)
+            });
             partition_response(wanted.partition_index, context.api_version, found)
         });
         let partitions = answers.collect();
         response.topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     response
+}
+
+/// Partitions that come more than once.
+fn repeated(request: &ListOffsetsRequest) -> HashSet<Name> {
+    let mut seen = HashSet::new();
+    let partitions = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| (topic.name.clone(), partition.partition_index))
+    });
+    partitions.filter(|name| !seen.insert(name.clone())).collect()
+}
+
+/// Refuses a special timestamp that the version of the request does not know.
+fn check(wanted: &ListOffsetsPartition, version: i16) -> Result<(), ErrorCode> {
+    let since = match wanted.timestamp {
+        ids::EARLIEST | ids::LATEST | 0.. => 1,
+        ids::MAX_TIMESTAMP => 7,
+        ids::EARLIEST_LOCAL => 8,
+        ids::LATEST_TIERED => 9,
+        ids::EARLIEST_PENDING_UPLOAD => 11,
+        _ => return Err(ErrorCode::UnsupportedVersion),
+    };
+    if version < since { Err(ErrorCode::UnsupportedVersion) } else { Ok(()) }
 }
 
 fn look_up(
@@ -73,8 +105,7 @@ fn look_up(
         ids::LATEST_TIERED => Ok(OffsetFound::NONE),
         ids::EARLIEST_PENDING_UPLOAD => Ok(OffsetFound::NONE),
         ids::MAX_TIMESTAMP => partition.offset_of_max_timestamp(),
-        timestamp if timestamp >= 0 => partition.offset_for_timestamp(timestamp, isolation),
-        _ => Err(ErrorCode::InvalidRequest),
+        timestamp => partition.offset_for_timestamp(timestamp, isolation),
     }
 }
 

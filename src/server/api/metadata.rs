@@ -1,6 +1,8 @@
 //! Metadata (key 3): the brokers, and who leads each partition of the topics asked for. A topic that
 //! does not exist is made when the client and `auto.create.topics.enable` both allow it.
 
+use std::collections::{HashMap, HashSet};
+
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{NO_AUTHORIZED_OPERATIONS, NO_NODE, TopicId};
 use duramen_protocol::messages::metadata::{
@@ -10,12 +12,19 @@ use duramen_protocol::messages::metadata::{
 use duramen_protocol::text::Text;
 
 use crate::controller::command::{CreateTopics, NewTopic};
+use crate::controller::decide::names::check_topic_name;
 use crate::controller::{Command, Reply as ControlReply};
 use crate::metadata::{MetadataImage, PartitionImage, TopicImage};
 use crate::server::context::RequestContext;
 use crate::server::endpoints;
 use crate::server::operations;
 use crate::server::reply::Reply;
+
+/// First version that may ask by topic id; 10 and 11 have the field and no meaning for it.
+const TOPIC_ID_VERSION: i16 = 12;
+
+/// Topics that could not be made, and why.
+type Refused = HashMap<Text, ErrorCode>;
 
 /// Serves a request.
 pub(crate) fn handle(
@@ -24,7 +33,7 @@ pub(crate) fn handle(
 ) -> Reply<MetadataResponse> {
     let missing = topics_to_create(context, &request);
     if missing.is_empty() {
-        return Reply::Now(answer(context, &request, &[]));
+        return Reply::Now(answer(context, &request, &Refused::new()));
     }
     let context = context.clone();
     Reply::exclusive(async move {
@@ -49,7 +58,7 @@ fn topics_to_create(context: &RequestContext, request: &MetadataRequest) -> Vec<
 }
 
 /// Makes the topics; what could not be made comes back with its error.
-async fn create(context: &RequestContext, names: Vec<Text>) -> Vec<(Text, ErrorCode)> {
+async fn create(context: &RequestContext, names: Vec<Text>) -> Refused {
     let refuse = |code| names.iter().map(|name| (name.clone(), code)).collect();
     let topics = names.iter().cloned().map(NewTopic::with_defaults).collect();
     let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
@@ -68,7 +77,7 @@ async fn create(context: &RequestContext, names: Vec<Text>) -> Vec<(Text, ErrorC
 fn answer(
     context: &RequestContext,
     request: &MetadataRequest,
-    refused: &[(Text, ErrorCode)],
+    refused: &Refused,
 ) -> MetadataResponse {
     let image = context.services.image();
     let mut response = MetadataResponse {
@@ -88,9 +97,8 @@ fn answer(
         |topic: &TopicImage| describe(topic, &image, request.include_topic_authorized_operations);
     response.topics = match wanted(context, request) {
         None => image.topics().iter().map(|image| topic(image)).collect(),
-        Some(asked) => asked
-            .iter()
-            .map(|asked| match find(&image, asked) {
+        Some(asked) => each_once(asked)
+            .map(|asked| match find(context, &image, asked) {
                 Ok(found) => topic(found),
                 Err(error) => missing(asked, error, refused),
             })
@@ -112,27 +120,40 @@ fn wanted<'a>(
     (context.api_version > 0 || !topics.is_empty()).then_some(topics)
 }
 
+/// Each topic once, however often it is named: the answer for one has all its partitions.
+fn each_once(asked: &[MetadataRequestTopic]) -> impl Iterator<Item = &MetadataRequestTopic> {
+    let mut seen = HashSet::new();
+    asked.iter().filter(move |topic| seen.insert((&topic.name, topic.topic_id)))
+}
+
 fn find<'a>(
+    context: &RequestContext,
     image: &'a MetadataImage,
     asked: &MetadataRequestTopic,
 ) -> Result<&'a TopicImage, ErrorCode> {
-    let topics = image.topics();
-    match &asked.name {
-        Some(name) => {
-            topics.by_name(name).map(|topic| &**topic).ok_or(ErrorCode::UnknownTopicOrPartition)
-        }
-        None => topics.by_id(asked.topic_id).map(|topic| &**topic).ok_or(ErrorCode::UnknownTopicId),
+    if context.api_version < TOPIC_ID_VERSION && (asked.name.is_none() || !asked.topic_id.is_nil())
+    {
+        return Err(ErrorCode::InvalidRequest);
     }
+    let topics = image.topics();
+    let found = match &asked.name {
+        Some(name) => topics.by_name(name).ok_or_else(|| match check_topic_name(name) {
+            Ok(()) => ErrorCode::UnknownTopicOrPartition,
+            Err(_) => ErrorCode::InvalidTopicException,
+        }),
+        None => topics.by_id(asked.topic_id).ok_or(ErrorCode::UnknownTopicId),
+    };
+    found.map(|topic| &**topic)
 }
 
 fn missing(
     asked: &MetadataRequestTopic,
     error: ErrorCode,
-    refused: &[(Text, ErrorCode)],
+    refused: &Refused,
 ) -> MetadataResponseTopic {
-    let refusal = refused.iter().find(|(name, _)| Some(name) == asked.name.as_ref());
+    let refusal = asked.name.as_ref().and_then(|name| refused.get(name));
     MetadataResponseTopic {
-        error_code: refusal.map_or(error, |(_, error)| *error).code(),
+        error_code: refusal.unwrap_or(&error).code(),
         name: asked.name.clone(),
         topic_id: if asked.name.is_some() { TopicId::nil() } else { asked.topic_id },
         topic_authorized_operations: NO_AUTHORIZED_OPERATIONS,

@@ -102,6 +102,7 @@ fn a_full_disk_is_told_reads_go_on_and_appends_resume() {
         dir.run_once();
         assert_eq!(read_all(&log, 0), before);
         world.disk.set_capacity(None);
+        world.clock.advance(std::time::Duration::from_secs(1));
         let appended = append(&mut log, &batch(1, 2000, &[9; 90]), info(1)).unwrap();
         assert_eq!(appended.first_offset, end);
         assert_eq!(append_some(&dir, &mut log, 30), None);

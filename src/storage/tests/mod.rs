@@ -3,7 +3,7 @@
 mod faults;
 mod model;
 mod power_loss;
-mod support;
+pub(super) mod support;
 
 use support::*;
 
@@ -210,4 +210,158 @@ fn cutting_leaves_what_was_read_alone() {
     let (_dir, log, report) = reopen(path.path(), &small());
     assert_eq!((report.damage, report.cut), (vec![], None));
     assert_eq!(read_all(&log, 0), all);
+}
+
+#[test]
+fn the_flusher_thread_makes_what_is_asked_for_durable_and_says_so() {
+    let path = tempfile::tempdir().unwrap();
+    let (sender, durable) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let hooks = Hooks {
+        durable: Some(std::sync::Arc::new(move |partition, offset| {
+            sender.lock().unwrap().send((partition.clone(), offset)).unwrap();
+        })),
+        offline: None,
+    };
+    let options = LogDirOptions { hooks, ..LogDirOptions::default() };
+    let dir = LogDir::open(&Env::real(), path.path(), options).unwrap();
+    let mut log = new_log(&dir, small());
+    for round in 0..20_i64 {
+        append(&mut log, &batch(2, 1000, &[1; 300]), info(1000)).unwrap();
+        let mut reached = 0;
+        while reached < (round + 1) * 2 {
+            let (partition, offset) =
+                durable.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+            assert_eq!(partition, tp());
+            reached = offset;
+        }
+        assert_eq!(log.durable_offset(), reached);
+    }
+    let page_cache = LogConfig { durability: Durability::PageCache, ..small() };
+    log.set_config(LogConfig { flush_messages: 10, ..page_cache });
+    for n in 0..30 {
+        let appended = append(&mut log, &batch(2, 1000, &[1; 300]), info(1000)).unwrap();
+        assert_eq!(appended.await_durable, n % 5 == 4);
+    }
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+}
+
+#[test]
+fn flush_ms_syncs_what_waited_long_enough() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&Env::real(), path.path());
+    let durability = Durability::PageCache;
+    let mut log = new_log(&dir, LogConfig { flush_ms: 100, durability, ..LogConfig::default() });
+    append(&mut log, &batch(1, 1000, b"x"), info(1000)).unwrap();
+    dir.flush_due(1099);
+    dir.run_once();
+    assert_eq!(log.durable_offset(), 0);
+    dir.flush_due(1100);
+    dir.run_once();
+    assert_eq!(log.durable_offset(), 1);
+}
+
+#[test]
+fn a_deleted_log_is_gone_and_a_new_one_starts_at_zero() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&Env::real(), path.path());
+    let mut log = new_log(&dir, small());
+    for _ in 0..20 {
+        append(&mut log, &batch(1, 1000, &[1; 300]), info(1000)).unwrap();
+    }
+    dir.run_once();
+    dir.checkpoint().unwrap();
+    let request = ReadRequest { offset: 0, max_bytes: 1 << 20, min_one: true, up_to: 20 };
+    let held = log.read(&request).unwrap().bytes;
+    let copy = held.to_vec();
+    let handle = log.handle();
+    log.request_flush();
+    dir.delete_log(log).unwrap();
+    assert!(handle.check().is_err());
+    dir.run_once();
+    assert!(!dir.is_offline());
+    assert_eq!(held, copy);
+    let names = Env::real().disk.list(path.path()).unwrap();
+    assert!(names.iter().all(|entry| !entry.is_dir), "{names:?}");
+    let log = new_log(&dir, small());
+    drop((log, dir));
+    // Its old recovery point must not make the new one look damaged.
+    let (_dir, log, report) = reopen(path.path(), &small());
+    assert_eq!((log.log_end_offset(), report.damage), (0, vec![]));
+}
+
+#[test]
+fn a_directory_in_use_or_of_another_owner_is_refused_with_the_way_out() {
+    let path = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let dir = open(&env, path.path());
+    let error = LogDir::open(&env, path.path(), options()).unwrap_err();
+    assert_eq!(error, OpenError::InUse { path: path.path().to_owned() });
+    assert!(error.to_string().ends_with("stop that one, or choose another directory"));
+    drop(dir);
+    let other = LogDirOptions { node_id: 2, ..options() };
+    let error = LogDir::open(&env, path.path(), other).unwrap_err().to_string();
+    assert!(error.contains("belongs to node.id 1, not 2"), "{error}");
+    let other = LogDirOptions { cluster_id: Some("x".into()), ..options() };
+    assert!(LogDir::open(&env, path.path(), other).is_err());
+    let meta = path.path().join("meta.properties");
+    let newer = "version=1\ncluster.id=a\nnode.id=1\ndirectory.id=b\nduramen.format=2\n";
+    atomic_file::write(&*env.disk, &meta, newer.as_bytes()).unwrap();
+    let error = LogDir::open(&env, path.path(), options()).unwrap_err().to_string();
+    assert!(error.ends_with("has storage format 2, this build reads up to 1: use a newer build"));
+}
+
+#[test]
+fn damage_below_the_recovery_point_is_told_and_not_cut() {
+    let path = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let dir = open(&env, path.path());
+    // One segment, so that recovery walks over all of it.
+    let config = LogConfig { segment_bytes: 100_000, ..small() };
+    let mut log = new_log(&dir, config.clone());
+    for n in 0..30_u8 {
+        append(&mut log, &batch(2, 1000, &[n; 100]), info(1000)).unwrap();
+    }
+    dir.run_once();
+    dir.checkpoint().unwrap();
+    let all = read_all(&log, 0);
+    drop((log, dir));
+    // The batches at 20 and 22 are overwritten, and the last one is cut off.
+    let file = path.path().join("orders-0/00000000000000000000.log");
+    let file = env.disk.open(&file, crate::env::OpenMode::Write).unwrap();
+    file.write_at(&[std::io::IoSlice::new(&[0xee; 200])], 10 * 161).unwrap();
+    file.set_len(29 * 161 + 50).unwrap();
+    // Without its derived files everything is walked.
+    for name in ["leader-epoch-checkpoint", "00000000000000000000.snapshot"] {
+        atomic_file::remove(&*env.disk, &path.path().join("orders-0").join(name)).unwrap();
+    }
+    for restart in 0..3 {
+        let (dir, mut log, report) = reopen(path.path(), &config);
+        assert_eq!(report.cut, None);
+        let lost: Vec<_> = log.damage().iter().map(|lost| (lost.first, lost.next)).collect();
+        assert_eq!(lost, [(20, 24), (58, 60)], "restart {restart}");
+        let end = 60 + restart;
+        assert_eq!(
+            log.log_end_offset(),
+            end,
+            "offsets that were given out are not given out again"
+        );
+        let read = |offset| {
+            log.read(&ReadRequest { offset, max_bytes: 1 << 20, min_one: true, up_to: 99 })
+        };
+        assert_eq!(read(0).unwrap().bytes, all[..10 * 161], "nothing of the damage is served");
+        for offset in 20..24 {
+            let error = read(offset).unwrap_err();
+            assert_eq!(error, ReadError::Damaged { first: 20, next: 24 });
+        }
+        assert_eq!(read(24).unwrap().bytes, all[12 * 161..29 * 161]);
+        assert_eq!(read(59).unwrap_err(), ReadError::Damaged { first: 58, next: 60 });
+        append(&mut log, &batch(1, 5000, b"after"), info(5000)).unwrap();
+        dir.run_once();
+        if restart == 1 {
+            log.close().unwrap();
+            dir.close(-1).unwrap();
+        }
+    }
 }

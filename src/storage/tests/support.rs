@@ -40,7 +40,7 @@ pub(super) fn batch_of(header: BatchHeader, payload: &[u8]) -> Bytes {
     Bytes::from([&header.to_bytes()[..], payload].concat())
 }
 
-pub(super) fn batch(count: i32, timestamp: i64, payload: &[u8]) -> Bytes {
+pub(in crate::storage) fn batch(count: i32, timestamp: i64, payload: &[u8]) -> Bytes {
     batch_of(header(count, timestamp), payload)
 }
 

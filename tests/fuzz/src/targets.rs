@@ -4,6 +4,7 @@
 //! `tests/fuzz_corpus.rs` includes this file by its path and replays the corpus with it, so that
 //! a plain `cargo test` runs the same code as the fuzzer.
 
+pub mod metadata;
 pub mod records;
 pub mod wire;
 
@@ -34,4 +35,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "snappy", run: records::snappy },
     Target { name: "lz4", run: records::lz4 },
     Target { name: "zstd", run: records::zstd },
+    Target { name: "metadata", run: metadata::metadata },
 ];
