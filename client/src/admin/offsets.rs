@@ -186,10 +186,11 @@ fn take(
         .topics
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(move |told| (&topic.name, told)))
-        .map(|(name, told)| ((name.clone(), told.partition_index), told))
+        .map(|(name, told)| ((name.as_str(), told.partition_index), told))
         .collect();
     for (at, question, _) in asked {
-        let Some(partition) = told.get(&(question.topic.clone(), question.partition)) else {
+        let asked = (question.topic.as_str(), question.partition);
+        let Some(partition) = told.get(&asked).copied() else {
             put(answers, at, failed(question, ErrorCode::UnknownServerError));
             continue;
         };
