@@ -10,18 +10,7 @@ const ONE: u32 = 1 << 31;
 const X: u32 = 1 << 30;
 
 /// x to the power of 8·2^n, modulo the polynomial: what 2^n bytes do to a checksum.
-const BYTES: [u32; 32] = {
-    let mut powers = [0; 32];
-    // x, squared three times, is x^8.
-    let mut power = square(square(square(X)));
-    let mut n = 0;
-    while n < powers.len() {
-        powers[n] = power;
-        power = square(power);
-        n += 1;
-    }
-    powers
-};
+const BYTES: [u32; 32] = powers(square(square(square(X))));
 
 /// CRC-32C of a batch, from the attributes on.
 pub(super) fn crc_of(header: &[u8; HEADER_LEN], payload: &[u8]) -> u32 {
@@ -40,6 +29,19 @@ pub(super) fn crc_of_header(header: &[u8; HEADER_LEN]) -> u32 {
 pub(super) fn shifted(difference: u32, bytes: u32) -> u32 {
     let powers = BYTES.iter().enumerate().filter(|(bit, _)| bytes >> bit & 1 == 1);
     powers.fold(difference, |product, (_, power)| multiply(*power, product))
+}
+
+/// A polynomial, its square, the square of that, and so on.
+const fn powers(first: u32) -> [u32; 32] {
+    let mut all = [0; 32];
+    let mut rest: &mut [u32] = &mut all;
+    let mut power = first;
+    while let Some((place, behind)) = rest.split_first_mut() {
+        *place = power;
+        power = square(power);
+        rest = behind;
+    }
+    all
 }
 
 const fn square(a: u32) -> u32 {

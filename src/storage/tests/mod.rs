@@ -75,7 +75,7 @@ fn a_clean_restart_scans_nothing_and_a_crash_finds_everything_again() {
         append(&mut log, &batch(3, 1000 + i64::from(n), &[n; 70]), info(1000)).unwrap();
     }
     let all = read_all(&log, 0);
-    drop((log, handle, dir));
+    drop((log, dir));
 
     let (_dir, log, report) = reopen(path.path(), &small());
     assert!(!report.clean && report.scanned_bytes > 0);
@@ -206,7 +206,7 @@ fn cutting_leaves_what_was_read_alone() {
     }
     let all = read_all(&log, 0);
     assert_eq!(log.epochs().entries().len(), 2);
-    drop((log, handle, dir));
+    drop((log, dir));
     let (_dir, log, report) = reopen(path.path(), &small());
     assert_eq!((report.damage, report.cut), (vec![], None));
     assert_eq!(read_all(&log, 0), all);
@@ -326,7 +326,7 @@ fn damage_below_the_recovery_point_is_told_and_not_cut() {
     dir.run_once();
     dir.checkpoint().unwrap();
     let all = read_all(&log, 0);
-    drop((log, handle, dir));
+    drop((log, dir));
     // The batches at 20 and 22 are overwritten, and the last one is cut off.
     let file = path.path().join("orders-0/00000000000000000000.log");
     let file = env.disk.open(&file, crate::env::OpenMode::Write).unwrap();
