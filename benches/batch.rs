@@ -1,7 +1,12 @@
 //! Record batches: what it costs to check one, to read and to make its records.
 //!
 //! `cargo bench --bench batch`; with `-- --quick` in a few seconds.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may panic, and has no readers")]
+#![allow(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a bench may panic, and has no readers"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;

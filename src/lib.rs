@@ -4,7 +4,7 @@
 //!
 //! | floor | module | what lives there |
 //! |---|---|---|
-//! | 1 | [`env`] | the three doors: clock, randomness, disk (real and simulated) |
+//! | 1 | [`mod@env`] | the three doors: clock, randomness, disk (real and simulated) |
 //! | 1 | [`config`] | from what was typed to what the code needs, from one table |
 //! | 2 | [`storage`] | one replica's log on disk: bytes and offsets, no leaders |
 //! | 3 | [`raft`] | the metadata log and who may write to it |

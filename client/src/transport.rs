@@ -16,6 +16,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 /// A connecting that is under way.
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
 
+/// Connects to a host and a port.
+pub type Connect = dyn Fn(&str, u16) -> Connecting + Send + Sync;
+
 /// Makes byte streams.
 #[derive(Clone, Default)]
 pub enum Connector {
@@ -23,7 +26,7 @@ pub enum Connector {
     #[default]
     Tcp,
     /// Called with host and port: an in-memory stream in a test, or a wrapped socket.
-    Custom(Arc<dyn Fn(&str, u16) -> Connecting + Send + Sync>),
+    Custom(Arc<Connect>),
 }
 
 impl fmt::Debug for Connector {

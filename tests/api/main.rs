@@ -11,6 +11,8 @@
     unreachable_pub,
     reason = "a test may panic, and has the real clock and disk"
 )]
+// Messages grow fields with new versions of Kafka: a test names those it is about.
+#![allow(clippy::needless_update)]
 
 mod support;
 
@@ -21,6 +23,7 @@ mod create_topics;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;

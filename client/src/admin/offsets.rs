@@ -98,6 +98,9 @@ async fn learn_leaders(
     Ok(())
 }
 
+/// A question with its place among all, and the leader epoch known when it was asked.
+type Asked = (usize, OffsetQuestion, i32);
+
 async fn ask_leaders(
     cluster: &Cluster,
     isolation: Isolation,
@@ -109,7 +112,7 @@ async fn ask_leaders(
     // A partition may stand once in a request (Kafka refuses more), so what is asked of it besides goes
     // with a further one.
     let mut rounds: BTreeMap<(Text, i32), u32> = BTreeMap::new();
-    let mut by_leader: BTreeMap<(u32, i32), Vec<(usize, OffsetQuestion, i32)>> = BTreeMap::new();
+    let mut by_leader: BTreeMap<(u32, i32), Vec<Asked>> = BTreeMap::new();
     for at in left {
         let Some(question) = questions.get(*at).cloned() else { continue };
         let topic = view.topic(&question.topic);

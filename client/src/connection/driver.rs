@@ -181,11 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.unflushed = true;
             wrote = true;
         }
-        if self.unflushed {
-            if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_flush(cx) {
-                result?;
-                self.unflushed = false;
-            }
+        if self.unflushed
+            && let Poll::Ready(result) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            result?;
+            self.unflushed = false;
         }
         Ok(wrote)
     }

@@ -96,10 +96,11 @@ impl Fetcher {
         };
         // The first partition of a request gets a batch if there is one. None came, though the end lies
         // below what may be read: compaction has left nothing between.
-        if let Some(end) = state.end.filter(|end| *end <= visible) {
-            if first && accepted.last_epoch.is_none() {
-                next = next.max(end);
-            }
+        if let Some(end) = state.end.filter(|end| *end <= visible)
+            && first
+            && accepted.last_epoch.is_none()
+        {
+            next = next.max(end);
         }
         state.advance(next, accepted.last_epoch);
     }

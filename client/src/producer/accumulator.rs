@@ -141,10 +141,10 @@ impl Accumulator {
         let id = self.choose(topic, record, reserved)?;
         let Some(buffer) = self.buffers.get_mut(id) else { return Err(Refusal::UnknownTopic) };
         let was_empty = buffer.batches.is_empty();
-        if let Some(last) = buffer.batches.back_mut() {
-            if let Some(delivery) = last.add(record, timestamp, reserved)? {
-                return Ok(Appended { delivery, wake_sender: false });
-            }
+        if let Some(last) = buffer.batches.back_mut()
+            && let Some(delivery) = last.add(record, timestamp, reserved)?
+        {
+            return Ok(Appended { delivery, wake_sender: false });
         }
         let cell = Arc::new(BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {

@@ -61,7 +61,7 @@ impl Sender {
     }
 
     /// Sends one request to a leader; false when nothing could go.
-    fn send_one(&mut self, leader: i32, parts: &mut Vec<Part>, id: i64, now: Instant) -> bool {
+    fn send_one(&mut self, leader: i32, parts: &mut [Part], id: i64, now: Instant) -> bool {
         let lane = self.lanes.get(&leader);
         let Some(connection) = lane.and_then(|lane| lane.connection.clone()) else { return false };
         let (mut sent, mut batches, mut indexes) = (Vec::new(), Vec::new(), Vec::new());

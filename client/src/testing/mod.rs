@@ -61,15 +61,15 @@ impl Peer {
     /// The next request; `None` when the client has gone.
     pub(crate) async fn asked(&mut self) -> Option<Asked> {
         loop {
-            if let Some(len) = peek_len(&self.buffer, 1 << 26).unwrap() {
-                if self.buffer.len() >= LENGTH_PREFIX + len {
-                    let mut frame = self.buffer.split_to(LENGTH_PREFIX + len).freeze();
-                    let mut decoder = Decoder::new(frame.split_off(LENGTH_PREFIX));
-                    let header = RequestHeader::decode(&mut decoder).unwrap();
-                    let left = decoder.remaining();
-                    let body = decoder.take(left).unwrap();
-                    return Some(Asked { header, body });
-                }
+            if let Some(len) = peek_len(&self.buffer, 1 << 26).unwrap()
+                && self.buffer.len() >= LENGTH_PREFIX + len
+            {
+                let mut frame = self.buffer.split_to(LENGTH_PREFIX + len).freeze();
+                let mut decoder = Decoder::new(frame.split_off(LENGTH_PREFIX));
+                let header = RequestHeader::decode(&mut decoder).unwrap();
+                let left = decoder.remaining();
+                let body = decoder.take(left).unwrap();
+                return Some(Asked { header, body });
             }
             if self.stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
                 return None;

@@ -42,14 +42,17 @@ pub(crate) enum Fault {
     Silence,
 }
 
+/// First sequence, count and first offset of a batch.
+type Sequenced = (i32, i32, i64);
+
 /// One partition.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) batches: Vec<Bytes>,
     pub(crate) start: i64,
     pub(crate) end: i64,
-    /// By producer: epoch and the sequences, counts and offsets of its last five batches.
-    producers: BTreeMap<i64, (i16, Vec<(i32, i32, i64)>)>,
+    /// By producer: its epoch and its last five batches.
+    producers: BTreeMap<i64, (i16, Vec<Sequenced>)>,
     /// Told instead of records when a fetch names an epoch above it.
     pub(crate) diverging: Option<EpochEndOffset>,
 }

@@ -53,7 +53,7 @@ pub(crate) fn handle(context: &RequestContext, request: FetchRequest) -> Reply<F
     };
     let pass = fetching.read(false);
     if pass.needs_disk {
-        return Reply::overlapping(fetching.from_disk());
+        return Reply::overlapping(fetching.read_from_disk());
     }
     if fetching.is_enough(&pass) {
         return Reply::Now(fetching.answer(pass));
@@ -166,7 +166,7 @@ impl Fetching {
             let pass = self.read(false);
             if pass.needs_disk {
                 drop(watches);
-                return self.from_disk().await;
+                return self.read_from_disk().await;
             }
             let over = tokio::time::Instant::now() >= deadline || stop.is_cancelled();
             if over || self.is_enough(&pass) {
@@ -183,7 +183,7 @@ impl Fetching {
 
     /// Reads on the blocking pool, and brings what was found into memory there. Whoever reads
     /// what was written long ago is behind, and gets what there is without a wait for more.
-    async fn from_disk(self) -> FetchResponse {
+    async fn read_from_disk(self) -> FetchResponse {
         let cold_reads = self.context.services.cold_reads.clone();
         let read = cold_reads.run(move || {
             let pass = self.read(true);

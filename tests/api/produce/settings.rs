@@ -122,5 +122,5 @@ async fn settings_that_change_hold_from_then_on() {
         (error(code) == ErrorCode::MessageTooLarge).then_some(())
     })
     .await;
-    assert_eq!(client.read("orders", 0, 0).await.is_empty(), false);
+    assert!(!client.read("orders", 0, 0).await.is_empty());
 }
