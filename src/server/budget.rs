@@ -1,4 +1,4 @@
-//! The memory that all connections together may hold in half-received frames.
+//! The memory that all connections together may hold in half-received frames, and in what is in flight.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// One permit stands for this many bytes, so that budgets over 4 GiB fit a semaphore's count.
 const UNIT_BYTES: usize = 4096;
 
-/// A broker-wide bound, in bytes, on receive buffers beyond each connection's small base buffer.
+/// A broker-wide bound, in bytes, on what connections hold beyond the little that each may have.
 #[derive(Debug, Clone)]
 pub(crate) struct ByteBudget {
     units: Arc<Semaphore>,
@@ -35,6 +35,13 @@ impl ByteBudget {
             // The semaphore is never closed; were it, reading on unbudgeted would be harmless.
             Err(_) => Grant { permits: Vec::new(), bytes: count * UNIT_BYTES },
         }
+    }
+
+    /// Takes `bytes` (rounded up to 4 KiB) if they are there now.
+    pub(crate) fn try_take(&self, bytes: usize) -> Option<Grant> {
+        let count = bytes.div_ceil(UNIT_BYTES);
+        let permit = Arc::clone(&self.units).try_acquire_many_owned(u32::try_from(count).ok()?);
+        Some(Grant { permits: vec![permit.ok()?], bytes: count * UNIT_BYTES })
     }
 }
 
@@ -64,6 +71,16 @@ mod tests {
         assert!(tokio::time::timeout(wait, budget.take(3 * UNIT_BYTES)).await.is_err());
         drop(first);
         assert_eq!(budget.take(3 * UNIT_BYTES).await.bytes(), 3 * UNIT_BYTES);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_now_is_not_waited_for() {
+        let budget = ByteBudget::new(4 * UNIT_BYTES);
+        let first = budget.try_take(3 * UNIT_BYTES).unwrap();
+        assert_eq!(first.bytes(), 3 * UNIT_BYTES);
+        assert!(budget.try_take(2 * UNIT_BYTES).is_none());
+        drop(first);
+        assert!(budget.try_take(2 * UNIT_BYTES).is_some());
     }
 
     #[tokio::test]

@@ -14,9 +14,9 @@ use duramen_protocol::frame::FrameError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::ByteBudget;
+use super::budget::{ByteBudget, Grant};
 use super::inbox::Inbox;
-use super::line::{Answer, CloseReason, EncodedReply, Line};
+use super::line::{Answer, CloseReason, EncodedReply, Line, weight};
 use super::vigil::Vigil;
 
 /// How long a connection that is to be closed waits for its last answers to be ready and taken.
@@ -25,6 +25,11 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// Chunks handed to one `writev`; Linux takes up to 1,024, and more than this gains nothing.
 const IO_SLICES: usize = 64;
 
+/// What one connection may have in flight without a share of the broker's budget, in bytes.
+const FREE_BYTES: usize = 256 * 1024;
+/// What it then takes of the budget at a time, in bytes.
+const GRANT_BYTES: usize = 1024 * 1024;
+
 /// The bounds within which a connection lives.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
@@ -32,8 +37,9 @@ pub(crate) struct Limits {
     pub(crate) frame_bytes_max: usize,
     /// Requests of one connection that may stand in line at once.
     pub(crate) in_flight_max: usize,
-    /// Bytes of answers waiting for a slow reader before no further request is served.
-    pub(crate) answer_bytes_max: usize,
+    /// Bytes of requests without an answer, and of answers that a slow reader has not taken, above
+    /// which no further request is served.
+    pub(crate) in_flight_bytes_max: usize,
     /// A connection that moves no byte for this long is closed (`connections.max.idle.ms`).
     pub(crate) idle: Duration,
     /// A frame that was begun must be complete within this time, plus what a slow link needs.
@@ -105,9 +111,12 @@ where
     let mut connection = Connection {
         stream,
         limits,
+        budget,
         inbox: Inbox::default(),
+        next: None,
         line: Line::default(),
         outbox: Outbox::default(),
+        grant: Grant::default(),
         closing: None,
     };
     let mut vigil = Vigil::new(limits.idle, limits.frame_deadline);
@@ -154,9 +163,14 @@ where
 struct Connection<'a, S> {
     stream: S,
     limits: &'a Limits,
+    budget: &'a ByteBudget,
     inbox: Inbox,
+    /// A frame that is here and for which there was no room yet.
+    next: Option<Bytes>,
     line: Line,
     outbox: Outbox,
+    /// Budget for what is in flight beyond [`FREE_BYTES`].
+    grant: Grant,
     /// Why nothing more is served: the connection ends once the answers before that have left.
     closing: Option<Ended>,
 }
@@ -165,7 +179,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Serves every complete frame that is here and for which there is room in line.
     fn serve_frames(&mut self, serve: &mut impl FnMut(Bytes) -> EncodedReply) {
         self.collect_answers();
-        while self.may_serve() {
+        if self.in_flight_bytes() == 0 {
+            self.grant = Grant::default();
+        }
+        while self.admits() {
             match self.serve_frame(serve) {
                 Ok(true) => self.collect_answers(),
                 Ok(false) => return,
@@ -174,15 +191,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    /// Serves the frame at the front; false when it is not all here.
+    /// Serves the frame at the front; false when it is not all here, or must wait for room.
     fn serve_frame(
         &mut self,
         serve: &mut impl FnMut(Bytes) -> EncodedReply,
     ) -> Result<bool, Ended> {
-        let frame = self.inbox.next_frame(self.limits.frame_bytes_max).map_err(Ended::Framing)?;
-        let Some(frame) = frame else { return Ok(false) };
-        self.line.push(serve(frame))?;
+        if self.next.is_none() {
+            let frame = self.inbox.next_frame(self.limits.frame_bytes_max);
+            self.next = frame.map_err(Ended::Framing)?;
+        }
+        if self.next.is_none() || !self.has_room() {
+            return Ok(false);
+        }
+        let Some(frame) = self.next.take() else { return Ok(false) };
+        let request_bytes = frame.len();
+        self.line.push(serve(frame), request_bytes)?;
         Ok(true)
+    }
+
+    /// Whether what is in flight is within what the connection may hold, or can be given now. If
+    /// not, there is something in flight, and its end asks again.
+    fn has_room(&mut self) -> bool {
+        let allowed = FREE_BYTES + self.grant.bytes();
+        let Some(over) = self.in_flight_bytes().checked_sub(allowed) else { return true };
+        match self.budget.try_take(over.max(GRANT_BYTES)) {
+            Some(more) => self.grant.add(more),
+            None => return false,
+        }
+        true
+    }
+
+    fn in_flight_bytes(&self) -> usize {
+        self.line.bytes() + self.outbox.bytes
     }
 
     /// Why the connection has ended, once its last answer has left.
@@ -190,10 +230,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if self.line.is_empty() && self.outbox.is_empty() { self.closing.take() } else { None }
     }
 
-    fn may_serve(&self) -> bool {
+    fn admits(&self) -> bool {
         self.closing.is_none()
             && self.line.admits(self.limits.in_flight_max)
-            && self.outbox.bytes < self.limits.answer_bytes_max
+            && self.in_flight_bytes() < self.limits.in_flight_bytes_max
+    }
+
+    fn may_read(&self) -> bool {
+        self.next.is_none() && self.admits()
     }
 
     fn collect_answers(&mut self) {
@@ -214,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         {
             return Poll::Ready(answered.map_err(Ended::Refused));
         }
-        if self.may_serve() && self.inbox.budget_wanted().is_none() {
+        if self.may_read() && self.inbox.budget_wanted().is_none() {
             let read = ready!(self.inbox.poll_read(&mut self.stream, cx)).map_err(Ended::Io)?;
             return Poll::Ready(match read {
                 0 if self.inbox.is_empty() => Err(Ended::ByPeer),
@@ -228,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     fn tick(&mut self, vigil: &mut Vigil) -> Result<(), Ended> {
         let moved = self.inbox.bytes_read + self.outbox.bytes_written;
         // A frame that we refuse to read on is not the peer's fault: its age stands still.
-        let frame_bytes = if self.may_serve() { self.inbox.len() } else { 0 };
+        let frame_bytes = if self.may_read() { self.inbox.len() } else { 0 };
         self.inbox.shrink();
         vigil.tick(moved, self.inbox.frames, frame_bytes)
     }
@@ -238,6 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 #[derive(Default)]
 struct Outbox {
     chunks: VecDeque<Bytes>,
+    /// What the chunks weigh.
     bytes: usize,
     bytes_written: u64,
 }
@@ -245,7 +290,7 @@ struct Outbox {
 impl Outbox {
     fn push(&mut self, answer: Answer) {
         for chunk in answer.into_iter().filter(|chunk| !chunk.is_empty()) {
-            self.bytes += chunk.len();
+            self.bytes += weight(&chunk);
             self.chunks.push_back(chunk);
         }
     }
@@ -275,14 +320,15 @@ impl Outbox {
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.bytes = self.bytes.saturating_sub(written);
         self.bytes_written += written as u64;
         while let Some(chunk) = self.chunks.front_mut() {
             if chunk.len() > written {
                 chunk.advance(written);
+                self.bytes -= written;
                 return;
             }
             written -= chunk.len();
+            self.bytes -= weight(chunk);
             self.chunks.pop_front();
         }
     }

@@ -10,7 +10,7 @@ fn limits() -> Limits {
     Limits {
         frame_bytes_max: 1 << 20,
         in_flight_max: 5,
-        answer_bytes_max: 1 << 20,
+        in_flight_bytes_max: 1 << 20,
         idle: Duration::from_secs(600),
         frame_deadline: Duration::from_secs(20),
     }
@@ -34,12 +34,20 @@ struct Running {
 }
 
 fn start(serve: impl FnMut(Bytes) -> EncodedReply + Send + 'static) -> Running {
+    start_within(64 << 20, serve)
+}
+
+fn start_within(
+    budget: usize,
+    serve: impl FnMut(Bytes) -> EncodedReply + Send + 'static,
+) -> Running {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let stop = CancellationToken::new();
     let token = stop.clone();
-    let ended = tokio::spawn(async move {
-        run(near, &limits(), &ByteBudget::new(64 << 20), &token, serve).await
-    });
+    let ended =
+        tokio::spawn(
+            async move { run(near, &limits(), &ByteBudget::new(budget), &token, serve).await },
+        );
     Running { far, stop, ended }
 }
 
@@ -148,17 +156,42 @@ async fn half_a_frame_and_silence_both_end() {
     assert!(matches!(gone.ended.await.unwrap(), Ended::CutOff));
 }
 
-#[tokio::test]
-async fn a_reader_that_does_not_read_stops_being_served() {
+/// Sends many requests, each answered with `answer` bytes, and reads nothing until the connection
+/// stands still. Returns how many were served until then, and that all are once the reader reads.
+async fn served_to_a_slow_reader(budget: usize, answer: usize) -> usize {
+    const SENT: usize = 4000;
     let served = Arc::new(Mutex::new(0_usize));
     let count = Arc::clone(&served);
-    let mut running = start(move |_| {
+    let running = start_within(budget, move |_| {
         *count.lock().unwrap() += 1;
-        Reply::Now(Ok(vec![Bytes::from(vec![0; 512 * 1024])]))
+        Reply::Now(Ok(vec![Bytes::from(framed(&vec![0; answer]))]))
     });
-    running.far.write_all(&framed(b"more").repeat(100)).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(running.far);
+    let writing = tokio::spawn(async move {
+        writer.write_all(&framed(b"more").repeat(SENT)).await.unwrap();
+        writer
+    });
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
-    assert!(*served.lock().unwrap() <= 4, "served {}", served.lock().unwrap());
+    let stood_at = *served.lock().unwrap();
+    for _ in 0..SENT {
+        let len = reader.read_u32().await.unwrap();
+        reader.read_exact(&mut vec![0; len as usize]).await.unwrap();
+    }
+    drop(writing.await.unwrap());
+    stood_at
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_stops_being_served() {
+    let served = served_to_a_slow_reader(64 << 20, 100 * 1024).await;
+    assert!((8..=12).contains(&served), "served {served}");
+}
+
+#[tokio::test]
+async fn with_the_budget_of_the_broker_spent_a_slow_reader_gets_little_and_the_rest_when_it_reads()
+{
+    let served = served_to_a_slow_reader(4096, 100 * 1024).await;
+    assert!(served <= 4, "served {served}");
 }

@@ -59,7 +59,7 @@ pub(crate) struct Services {
     pub(crate) cold_reads: ColdReads,
     /// What is counted.
     pub(crate) metrics: Metrics,
-    /// Memory for large frames.
+    /// Memory for large frames, and for what is in flight.
     pub(crate) budget: ByteBudget,
     /// The bounds of each connection.
     pub(crate) limits: Limits,
@@ -76,7 +76,7 @@ impl Services {
         let limits = Limits {
             frame_bytes_max: bytes(network.request_max_bytes.into()),
             in_flight_max: bytes(network.inflight_requests_max.into()),
-            answer_bytes_max: bytes(network.inflight_bytes_max),
+            in_flight_bytes_max: bytes(network.inflight_bytes_max),
             idle: network.idle_max.unwrap_or(Duration::MAX),
             frame_deadline: FRAME_DEADLINE,
         };

@@ -10,6 +10,14 @@ use super::reply::{BoxFuture, Reply};
 /// An encoded answer: the chunks of one frame, record bytes among them as slices of the log's map.
 pub(crate) type Answer = Vec<Bytes>;
 
+/// What a chunk of an answer takes beside its bytes: its handle, its allocation.
+const CHUNK_OVERHEAD: usize = 128;
+
+/// Memory that a chunk of an answer counts for, in bytes.
+pub(super) fn weight(chunk: &Bytes) -> usize {
+    chunk.len() + CHUNK_OVERHEAD
+}
+
 /// What the connection does with the encoded outcome of one request.
 pub(crate) type EncodedReply = Reply<Result<Answer, CloseReason>>;
 
@@ -17,38 +25,69 @@ pub(crate) type EncodedReply = Reply<Result<Answer, CloseReason>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CloseReason(pub(crate) String);
 
-enum Slot {
+/// A place in line.
+struct Slot {
+    outcome: Outcome,
+    /// What the answer weighs; of the request, while there is none.
+    bytes: usize,
+}
+
+enum Outcome {
     Ready(Answer),
     Waiting(BoxFuture<Result<Answer, CloseReason>>),
+}
+
+impl Slot {
+    fn ready(answer: Answer) -> Self {
+        Self { bytes: answer.iter().map(weight).sum(), outcome: Outcome::Ready(answer) }
+    }
 }
 
 /// Answers in order; those at the head leave as soon as they are ready.
 #[derive(Default)]
 pub(crate) struct Line {
     slots: VecDeque<Slot>,
+    /// What the slots count for.
+    bytes: usize,
     waiting: usize,
     /// An exclusive reply waits at the back of the line: nothing more is served until it is done.
     barrier: bool,
 }
 
 impl Line {
-    /// Takes a place at the end of the line for the outcome of a request.
-    pub(crate) fn push(&mut self, reply: EncodedReply) -> Result<(), CloseReason> {
-        match reply {
-            Reply::Now(answer) => self.slots.push_back(Slot::Ready(answer?)),
-            Reply::Overlapping(future) => {
-                self.waiting += 1;
-                self.slots.push_back(Slot::Waiting(future));
-            }
+    /// Takes a place at the end of the line for the outcome of a request of so many bytes.
+    pub(crate) fn push(
+        &mut self,
+        reply: EncodedReply,
+        request_bytes: usize,
+    ) -> Result<(), CloseReason> {
+        let slot = match reply {
+            Reply::Now(answer) => Slot::ready(answer?),
+            Reply::Overlapping(future) => self.waiting(future, request_bytes),
             Reply::Exclusive(future) => {
-                self.waiting += 1;
                 self.barrier = true;
-                self.slots.push_back(Slot::Waiting(future));
+                self.waiting(future, request_bytes)
             }
-            Reply::Silent => {}
+            Reply::Silent => return Ok(()),
             Reply::Close(reason) => return Err(CloseReason(reason)),
-        }
+        };
+        self.bytes += slot.bytes;
+        self.slots.push_back(slot);
         Ok(())
+    }
+
+    fn waiting(
+        &mut self,
+        future: BoxFuture<Result<Answer, CloseReason>>,
+        request_bytes: usize,
+    ) -> Slot {
+        self.waiting += 1;
+        Slot { outcome: Outcome::Waiting(future), bytes: request_bytes }
+    }
+
+    /// Memory that the line counts for, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether the next request may be served: no exclusive reply waits and fewer than `most` stand in line.
@@ -70,9 +109,11 @@ impl Line {
     pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let mut progressed = false;
         for slot in &mut self.slots {
-            let Slot::Waiting(future) = slot else { continue };
+            let Outcome::Waiting(future) = &mut slot.outcome else { continue };
             if let Poll::Ready(answer) = future.as_mut().poll(cx) {
-                *slot = Slot::Ready(answer?);
+                self.bytes -= slot.bytes;
+                *slot = Slot::ready(answer?);
+                self.bytes += slot.bytes;
                 self.waiting -= 1;
                 progressed = true;
             }
@@ -85,12 +126,14 @@ impl Line {
 
     /// Takes the answer at the head of the line, if it is ready.
     pub(crate) fn pop_ready(&mut self) -> Option<Answer> {
-        match self.slots.front() {
-            Some(Slot::Ready(_)) => match self.slots.pop_front() {
-                Some(Slot::Ready(answer)) => Some(answer),
-                _ => None,
-            },
-            _ => None,
+        if !matches!(self.slots.front()?.outcome, Outcome::Ready(_)) {
+            return None;
+        }
+        let slot = self.slots.pop_front()?;
+        self.bytes -= slot.bytes;
+        match slot.outcome {
+            Outcome::Ready(answer) => Some(answer),
+            Outcome::Waiting(_) => None,
         }
     }
 }
@@ -119,9 +162,9 @@ mod tests {
         let mut line = Line::default();
         let (first, first_receiver) = oneshot::channel();
         let (second, second_receiver) = oneshot::channel();
-        line.push(Reply::Overlapping(waiting(first_receiver))).unwrap();
-        line.push(Reply::Overlapping(waiting(second_receiver))).unwrap();
-        line.push(Reply::Now(answer("third"))).unwrap();
+        line.push(Reply::Overlapping(waiting(first_receiver)), 10).unwrap();
+        line.push(Reply::Overlapping(waiting(second_receiver)), 10).unwrap();
+        line.push(Reply::Now(answer("third")), 10).unwrap();
         second.send("second").unwrap();
         progress(&mut line).await;
         assert_eq!(line.pop_ready(), None, "the second must wait behind the first");
@@ -136,25 +179,39 @@ mod tests {
     async fn an_exclusive_reply_holds_back_the_requests_behind_it() {
         let mut line = Line::default();
         let (done, receiver) = oneshot::channel();
-        line.push(Reply::Exclusive(waiting(receiver))).unwrap();
+        line.push(Reply::Exclusive(waiting(receiver)), 10).unwrap();
         assert!(!line.admits(10));
         done.send("created").unwrap();
         progress(&mut line).await;
         assert!(line.admits(10));
     }
 
+    #[tokio::test]
+    async fn a_place_counts_for_its_request_and_then_for_its_answer() {
+        let mut line = Line::default();
+        let (done, receiver) = oneshot::channel();
+        line.push(Reply::Overlapping(waiting(receiver)), 1000).unwrap();
+        line.push(Reply::Now(answer("behind")), 1000).unwrap();
+        assert_eq!(line.bytes(), 1000 + 6 + CHUNK_OVERHEAD);
+        done.send("four").unwrap();
+        progress(&mut line).await;
+        assert_eq!(line.bytes(), 4 + 6 + 2 * CHUNK_OVERHEAD);
+        while line.pop_ready().is_some() {}
+        assert_eq!(line.bytes(), 0);
+    }
+
     #[test]
     fn a_full_line_admits_nothing_and_silence_takes_no_place() {
         let mut line = Line::default();
-        line.push(Reply::Silent).unwrap();
+        line.push(Reply::Silent, 10).unwrap();
         assert!(line.is_empty());
-        line.push(Reply::Now(answer("a"))).unwrap();
+        line.push(Reply::Now(answer("a")), 10).unwrap();
         assert!(line.admits(2) && !line.admits(1));
     }
 
     #[test]
     fn a_close_reason_ends_the_connection() {
         let mut line = Line::default();
-        assert_eq!(line.push(Reply::Close("why".into())), Err(CloseReason("why".into())));
+        assert_eq!(line.push(Reply::Close("why".into()), 10), Err(CloseReason("why".into())));
     }
 }

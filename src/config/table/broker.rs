@@ -87,10 +87,11 @@ pub(super) const NETWORK: &[Setting] = &[
     Setting::broker("connection.max.inflight.bytes", Kind::Long, "134217728")
         .valid(Valid::AtLeast(1))
         .unit(Unit::Bytes)
-        .doc("Bytes of one connection's requests and answers in memory; more are not read."),
+        .doc("Bytes of one connection's requests that wait and answers that it has not taken; above \
+             it no more are read."),
     Setting::broker("queued.max.request.bytes", Kind::Long, "1073741824").unit(Unit::Bytes).doc(
-        "Bytes of all requests and answers in memory; above it connections are not read. \
-             -1 is no limit, which is Kafka's default.",
+        "Bytes of all requests and answers in memory, beyond the little that each connection may \
+             always hold; above it connections are not read. -1 is no limit, which is Kafka's default.",
     ),
     Setting::broker("fetch.max.bytes", Kind::Int, "57671680")
         .valid(Valid::AtLeast(1024))
