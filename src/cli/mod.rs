@@ -115,12 +115,23 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// A verb, and the verbs below it.
+    fn visit(verb: &mut clap::Command, check: &impl Fn(&mut clap::Command)) {
+        check(verb);
+        // `help` is the parser's own.
+        let below = verb.get_subcommands_mut().filter(|verb| verb.get_name() != "help");
+        below.for_each(|verb| visit(verb, check));
+    }
+
     #[test]
-    fn every_verb_has_help_with_examples() {
-        for verb in Cli::command().get_subcommands_mut() {
+    fn every_verb_has_help_with_examples_that_needs_no_wrapping() {
+        visit(&mut Cli::command(), &|verb| {
             let name = verb.get_name().to_owned();
             let help = verb.render_long_help().to_string();
             assert!(help.contains("Example"), "{name}");
-        }
+            let closing = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let widest = closing.lines().max_by_key(|line| line.chars().count());
+            assert!(widest.is_none_or(|line| line.chars().count() <= 100), "{name}: {widest:?}");
+        });
     }
 }

@@ -110,7 +110,10 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The directory can't be made, read or written.
-    #[error("can't use {} as a log directory: {reason}", path.display())]
+    #[error(
+        "can't use {} as a log directory: {reason}; make it writable, or choose another with --data",
+        path.display()
+    )]
     Unusable {
         /// The directory or a file in it.
         path: PathBuf,

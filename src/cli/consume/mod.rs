@@ -89,15 +89,16 @@ Offsets (--offset):
   :end · -n:end          up to what is the end now
   @t · @t: · @:t         from a time · the same · up to a time
   @t1:t2                 from one time up to another
-  A time is 2026-11-22, 2026-11-22T10:30:00Z, unix seconds (10 digits) or milliseconds (13), a duration
-  before now as -15m, -1h30m or -7d, and for t2 also end or a duration after t1 as 1h.
+  A time is 2026-11-22, 2026-11-22T10:30:00Z, unix seconds (10 digits) or milliseconds (13), a
+  duration before now as -15m, -1h30m or -7d, and for t2 also end or a duration after t1 as 1h.
 
 Formats (-f):
   %t topic  %p partition  %o offset  %k key  %v value  %d timestamp  %e leader epoch
   %h{%k=%v } each header  %H header count  %T %K %V lengths (-1 is null)  %i number in the output
   %x %y producer id and epoch  %[ %| %] log start, last stable offset, high watermark
   %a{compression} and {timestamp-type}, {transactional-bit}, {control-bit}
-  text: {hex} {base64} {base64raw} {json} · numbers: {hex64…hex4} {big64…big8} {little64…} {byte} {bool}
+  text: {hex} {base64} {base64raw} {json}
+  numbers: {hex64…hex4} {big64…big8} {little64…little8} {byte} {bool}
   times: {rfc3339} {strftime[%F %T]} · escapes: \\n \\t \\r \\0 \\xNN \\\\ and %% %{ %}
 
 Examples:

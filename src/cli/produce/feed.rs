@@ -19,7 +19,7 @@ use crate::cli::time::now_ms;
 pub(super) struct Feed<'a> {
     producer: Producer,
     pub(super) tracker: Tracker,
-    pub(super) bytes_read: u64,
+    bytes_read: u64,
     records: u64,
     /// The beginning of a line whose end has not been read yet.
     carry: Vec<u8>,
@@ -198,7 +198,8 @@ impl<'a> Feed<'a> {
         match delivery {
             Ok(delivery) => {
                 self.records += 1;
-                self.tracker.push(delivery, place);
+                // With the newline that ended it.
+                self.tracker.push(delivery, place, line.len() + 1);
                 Ok(())
             }
             Err(error) => Err(at_place(&self.place_words(place), &error)),

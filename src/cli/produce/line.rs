@@ -37,9 +37,7 @@ impl LineForm {
                 if line.trim_ascii().is_empty() {
                     return Ok(None);
                 }
-                // The place in the file is told by whoever asks; here a line is always line 1.
-                JsonRecord::parse(line)
-                    .map_err(|error| error.to_string().replace(" at line 1 column", " at column"))?
+                JsonRecord::parse(line).map_err(|error| json_error(&error))?
             }
             Self::Plain { separator, null } => {
                 let (key, value) = match separator {
@@ -72,6 +70,16 @@ impl LineRecord<'_> {
         let own = self.json.headers.iter();
         let own = own.map(|(key, value)| HeaderView { key, value: value.as_deref() });
         own.chain(fixed.iter().copied()).collect()
+    }
+}
+
+/// What is wrong, behind the column where. Which line it is, the caller tells.
+fn json_error(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match words.strip_suffix(&place) {
+        Some(words) => format!("column {}: {words}", error.column()),
+        None => words,
     }
 }
 
@@ -150,7 +158,9 @@ mod tests {
         let headers = record.headers(&fixed);
         assert_eq!(headers.iter().map(|h| h.key).collect::<Vec<_>>(), [b"a", b"b"]);
         assert!(LineForm::Json.read(b"  ").unwrap().is_none());
-        assert!(LineForm::Json.read(b"{").is_err());
+        let error = |line: &[u8]| LineForm::Json.read(line).unwrap_err();
+        assert!(error(b"{").starts_with("column 1: EOF"), "{}", error(b"{"));
+        assert!(error(br#"{"key":1}"#).starts_with("column 9: no \"value\""));
     }
 
     #[test]

@@ -31,9 +31,10 @@ use line::{LineForm, unescape};
   duramen consume a --format json -e | duramen produce b --format json
   duramen produce orders --format json <<< '{\"key\":\"k1\",\"value\":null}'
 
-A line of --format json is an object {\"key\",\"value\",\"headers\",\"partition\",\"timestamp\"}, of which only
-value must be there. Keys, values and header values are strings, null, or {\"base64\":\"…\"} and {\"hex\":\"…\"}
-for bytes that are not UTF-8; any other JSON stands for its own text.
+A line of --format json is an object {\"key\",\"value\",\"headers\",\"partition\",\"timestamp\"}, of which
+only value must be there. Keys, values and header values are strings, null, or {\"base64\":\"…\"} and
+{\"hex\":\"…\"} for bytes that are not UTF-8; any other JSON stands for its own text. Headers are
+{\"NAME\":\"VALUE\"}, or a list of {\"key\",\"value\"} where names repeat or are not UTF-8.
 
 When records are not delivered, the first ones are named by file and line, and the exit code is 5.")]
 pub struct ProduceArgs {
@@ -146,7 +147,11 @@ pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
     };
     progress.finish();
     if !args.quiet {
-        output::note(&summary(feed.tracker.delivered, feed.bytes_read, started.elapsed()));
+        output::note(&summary(
+            feed.tracker.delivered,
+            feed.tracker.delivered_bytes,
+            started.elapsed(),
+        ));
     }
     fed.and(finished)
 }

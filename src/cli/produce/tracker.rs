@@ -14,11 +14,22 @@ pub(super) struct Place {
     pub(super) line: u64,
 }
 
+/// A record on its way.
+#[derive(Debug)]
+struct Sent {
+    delivery: Delivery,
+    place: Place,
+    /// Bytes of its line.
+    bytes: usize,
+}
+
 /// See the top of the file. Bounded by the producer's buffer: a record waits here no longer than there.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    waiting: VecDeque<(Delivery, Place)>,
+    waiting: VecDeque<Sent>,
     pub(super) delivered: u64,
+    /// Bytes of the lines of those that were delivered.
+    pub(super) delivered_bytes: u64,
     pub(super) failed: u64,
     /// The first few failures.
     pub(super) failures: Vec<(Place, DeliveryError)>,
@@ -28,17 +39,18 @@ pub(super) struct Tracker {
 const FAILURES_TOLD: usize = 5;
 
 impl Tracker {
-    pub(super) fn push(&mut self, delivery: Delivery, place: Place) {
-        self.waiting.push_back((delivery, place));
+    pub(super) fn push(&mut self, delivery: Delivery, place: Place, bytes: usize) {
+        self.waiting.push_back(Sent { delivery, place, bytes });
     }
 
     /// Takes what is known by now off the front; `each` sees what was delivered, in order.
     pub(super) fn settle(&mut self, mut each: impl FnMut(Delivered)) {
-        while let Some(result) = self.waiting.front().and_then(|(delivery, _)| delivery.result()) {
-            let Some((_, place)) = self.waiting.pop_front() else { return };
+        while let Some(result) = self.waiting.front().and_then(|sent| sent.delivery.result()) {
+            let Some(Sent { place, bytes, .. }) = self.waiting.pop_front() else { return };
             match result {
                 Ok(delivered) => {
                     self.delivered += 1;
+                    self.delivered_bytes += bytes as u64;
                     each(delivered);
                 }
                 Err(error) => {
@@ -65,7 +77,7 @@ impl Future for Oldest<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.0.waiting.front_mut() {
-            Some((delivery, _)) => Pin::new(delivery).poll(cx).map(|_| ()),
+            Some(sent) => Pin::new(&mut sent.delivery).poll(cx).map(|_| ()),
             None => Poll::Pending,
         }
     }

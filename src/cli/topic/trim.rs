@@ -22,8 +22,8 @@ use crate::cli::time::now_ms;
   duramen topic trim orders --before 5000 -p 0,3
   duramen topic trim orders --before end --dry-run   everything, but only say so
 
-OFFSET is start, end, n, +n, -n or @time as in `duramen consume --offset`. Brokers drop whole files, so
-the disk space of the last one comes back later; the records are gone for readers at once.")]
+OFFSET is start, end, n, +n, -n or @time as in `duramen consume --offset`. Brokers drop whole files,
+so the disk space of the last one comes back later; the records are gone for readers at once.")]
 pub(super) struct TrimArgs {
     /// The name
     #[arg(value_name = "TOPIC")]
