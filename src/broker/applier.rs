@@ -50,7 +50,7 @@ impl Applier {
         let config_of = |topic: &str| self.config_of(&settings, image, topic);
         self.replicas.apply(delta, &config_of);
         self.replicas.reconfigure(changed_topics(delta, self.node_id).into_iter(), &config_of);
-        self.replicas.remove_strays();
+        self.replicas.set_strays_aside();
     }
 
     /// The broker's settings as of the image, for everyone.

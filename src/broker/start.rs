@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::text::Text;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::applier::Applier;
@@ -32,6 +34,9 @@ use crate::storage::{
 /// How long the parts of one process may take to find each other.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// How long a start that failed waits for the error behind its error.
+const CAUSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -52,6 +57,20 @@ pub enum StartError {
     /// A log can't be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// There are logs, but nothing that tells whose they are.
+    #[error(
+        "there are logs of {logs} partitions, {example} among them, but no metadata log at {}: put \
+         that directory back from a copy, or move the logs away to begin anew",
+        missing.display()
+    )]
+    MetadataLost {
+        /// How many logs there are.
+        logs: usize,
+        /// One of them.
+        example: TopicPartition,
+        /// Where the metadata log should be.
+        missing: PathBuf,
+    },
     /// The metadata can't be brought up to date.
     #[error("{0}")]
     Metadata(String),
@@ -103,7 +122,11 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let shared = Arc::new(RwLock::new(settings));
     let planning = Planning { env: &env, config: &config, settings: &shared, replicas: &replicas };
     let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
-    let broker_epoch = register(&env, &config, &plane.controller, &cluster_id, &doors).await?;
+    let registered = register(&env, &config, &plane.controller, &cluster_id, &doors).await;
+    let broker_epoch = match registered {
+        Ok(epoch) => epoch,
+        Err(error) => return Err(plane.cause_of(error).await),
+    };
 
     let upkeep = upkeep::run(
         env.clone(),
@@ -142,6 +165,18 @@ struct Plane {
     controllers: Group,
     metadata: MetadataWatch,
     controller: Controller,
+    /// Tells why metadata changes are no longer followed.
+    unfollowed: oneshot::Receiver<String>,
+}
+
+impl Plane {
+    /// What is behind the controller's error: without metadata it can do nothing, and says only that.
+    async fn cause_of(&mut self, error: StartError) -> StartError {
+        match tokio::time::timeout(CAUSE_TIMEOUT, &mut self.unfollowed).await {
+            Ok(Ok(cause)) => StartError::Metadata(cause),
+            _ => error,
+        }
+    }
 }
 
 impl Planning<'_> {
@@ -169,9 +204,12 @@ impl Planning<'_> {
         };
         followers.spawn(applier.run(to_apply, followers.stop.clone()));
         let stop = followers.stop.clone();
+        let (tell, unfollowed) = oneshot::channel();
         followers.spawn(async move {
             if let Err(error) = loader.run(stop).await {
                 error!(%error, "metadata changes are no longer followed; restart the broker");
+                // Only a start that failed wants to know.
+                let _ = tell.send(error.to_string());
             }
         });
 
@@ -184,7 +222,7 @@ impl Planning<'_> {
                 error!(%error, "the controller has stopped; restart the broker");
             }
         });
-        Plane { raft, followers, controllers, metadata, controller }
+        Plane { raft, followers, controllers, metadata, controller, unfollowed }
     }
 
     fn controller_settings(&self) -> controller::decide::Settings {
@@ -258,6 +296,12 @@ fn open(env: &Env, config: &BrokerConfig, listening: &Listening) -> Result<Opene
     let id = duramen_protocol::ids::METADATA_TOPIC_ID;
     let metadata_log = match at {
         Some(at) => found.swap_remove(at).recover(id, log_config)?.log,
+        // Taken for strays, all of them would be lost from sight.
+        None if !found.is_empty() => {
+            let example = found.swap_remove(0).topic_partition().clone();
+            let missing = config.metadata.dir.join(metadata_partition().to_string());
+            return Err(StartError::MetadataLost { logs: found.len() + 1, example, missing });
+        }
         None => {
             let home = opened.iter().find(|dir| dir.path() == config.metadata.dir);
             home.ok_or(StorageError::Closed)?.create_log(&metadata_partition(), id, log_config)?

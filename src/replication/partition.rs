@@ -253,10 +253,16 @@ impl Partition {
         })
     }
 
-    /// The record with the largest timestamp; the first of them if there are several. Reads the log.
-    pub(crate) fn offset_of_max_timestamp(&self) -> Result<OffsetFound, ErrorCode> {
+    /// The record with the largest timestamp, the first of them if there are several; nothing while
+    /// a consumer may not see it yet. Reads the log.
+    pub(crate) fn offset_of_max_timestamp(
+        &self,
+        isolation: Isolation,
+    ) -> Result<OffsetFound, ErrorCode> {
         self.with(|state| {
+            let end = state.visible_end(isolation);
             let found = state.log.max_timestamp_offset().map_err(|error| of_read(&error))?;
+            let found = found.filter(|at| at.offset < end);
             Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
         })
     }

@@ -157,8 +157,7 @@ impl Replicas {
                 Ok(found.recover(id, config)?.log)
             }
             Some(found) => {
-                warn!(partition = %name, "a log of another topic with this name is removed");
-                found.delete()?;
+                set_aside(found)?;
                 self.create(name, id, config)
             }
             None => self.create(name, id, config),
@@ -228,14 +227,13 @@ impl Replicas {
         home.ok_or(StorageError::Closed)?.delete_log(log)
     }
 
-    /// Removes the logs that were found at start and that no metadata has asked for: their topics
-    /// were deleted while this broker was down.
-    pub(crate) fn remove_strays(&self) {
+    /// Sets aside the logs that were found at start and that no metadata has asked for: their topics
+    /// were deleted while this broker was down, or the metadata is not what it was.
+    pub(crate) fn set_strays_aside(&self) {
         let found: Vec<_> = lock(&self.found).drain().collect();
         for (name, log) in found {
-            info!(partition = %name, "a log that no topic owns is removed");
-            if let Err(error) = log.delete() {
-                error!(partition = %name, %error, "cannot remove a log that no topic owns");
+            if let Err(error) = set_aside(log) {
+                error!(partition = %name, %error, "cannot set a log aside that no topic owns");
             }
         }
     }
@@ -330,6 +328,16 @@ impl Replicas {
             }
         }
     }
+}
+
+fn set_aside(log: UnrecoveredLog) -> Result<(), StorageError> {
+    let partition = log.topic_partition().clone();
+    let aside = log.set_aside()?;
+    warn!(
+        %partition, kept = %aside.display(),
+        "no topic owns this log: it is set aside; remove it when its records are not needed"
+    );
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,10 +20,13 @@ use super::log_config::LogConfig;
 use super::log_state::{LogState, StartAt};
 use super::partition_metadata;
 use super::producer_state::ProducerStates;
+use super::recovery::UnrecoveredLog;
 use super::segment::Segment;
 
 /// The end of the name of a deleted log's directory.
 pub(super) const DELETED: &str = "-delete";
+/// The end of the name of the directory of a log that no topic owns.
+const STRAY: &str = "-stray";
 
 impl Log {
     /// Makes the directory and the first segment of a new log.
@@ -132,26 +135,42 @@ impl Log {
         self.state.closed.store(true, Ordering::Release);
         self.home.logs().remove(self.topic_partition());
         self.home.check()?;
-        delete_dir(&self.home, &self.state.dir, self.topic_partition())
+        let gone = rename_dir(&self.home, &self.state.dir, self.topic_partition(), DELETED)?;
+        self.home.jobs.push(Job::RemoveTree(gone));
+        Ok(())
     }
 }
 
-/// Renames the directory of a log, for good, and has it removed.
-pub(super) fn delete_dir(
+impl UnrecoveredLog {
+    /// Takes a log out of sight that no topic owns, and keeps its files, as Kafka does: were it the
+    /// metadata that is lost, the records would be all that is left. Returns where they are now.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn set_aside(self) -> Result<PathBuf, StorageError> {
+        let aside = rename_dir(&self.home, &self.dir, &self.topic_partition, STRAY)?;
+        self.home.checkpoints.loaded();
+        self.home.checkpoints.forget(&self.home, &self.topic_partition)?;
+        Ok(aside)
+    }
+}
+
+/// Renames the directory of a log, for good, to a name that is no partition's.
+fn rename_dir(
     home: &Home,
     dir: &Path,
     topic_partition: &TopicPartition,
-) -> Result<(), StorageError> {
+    ending: &str,
+) -> Result<PathBuf, StorageError> {
     // A file name has 255 bytes at most, a topic name up to 249.
     let id = home.env.random.uuid().simple();
-    let suffix = format!("-{}.{id}{DELETED}", topic_partition.partition);
+    let suffix = format!("-{}.{id}{ending}", topic_partition.partition);
     let topic: String = topic_partition.topic.chars().take(255 - suffix.len()).collect();
-    let gone = home.path.join(format!("{topic}{suffix}"));
+    let renamed = home.path.join(format!("{topic}{suffix}"));
     let disk = &*home.env.disk;
-    let renamed = disk.rename(dir, &gone).and_then(|()| disk.sync_dir(&home.path));
-    renamed.map_err(|error| home.judge("delete", dir, &error))?;
-    home.jobs.push(Job::RemoveTree(gone));
-    Ok(())
+    let done = disk.rename(dir, &renamed).and_then(|()| disk.sync_dir(&home.path));
+    done.map_err(|error| home.judge("rename", dir, &error))?;
+    Ok(renamed)
 }
 
 impl LogHandle {

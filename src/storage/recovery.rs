@@ -166,16 +166,6 @@ impl UnrecoveredLog {
         tell(&recovered);
         Ok(recovered)
     }
-
-    /// Removes a log that nobody wants: its topic was deleted while this broker was down.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub fn delete(self) -> Result<(), StorageError> {
-        super::lifecycle::delete_dir(&self.home, &self.dir, &self.topic_partition)?;
-        self.home.checkpoints.loaded();
-        self.home.checkpoints.forget(&self.home, &self.topic_partition)
-    }
 }
 
 fn tell(recovered: &Recovered) {

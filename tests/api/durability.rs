@@ -172,3 +172,68 @@ async fn a_second_broker_on_the_directory_is_refused_in_words() {
     assert!(error.contains(node.log_dir().to_str().unwrap()), "{error}");
     assert!(!error.contains('\n'), "one line: {error}");
 }
+
+fn names_in(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn without_its_metadata_log_a_node_with_records_does_not_start_and_touches_nothing() {
+    let (mut node, client) = Node::client().await;
+    client.create("orders", 1).await;
+    client.send("orders", 0, &Batch::of(&["kept"])).await;
+    drop(client);
+    node.stop().await;
+    let metadata = node.log_dir().join("__cluster_metadata-0");
+    let copy = node.log_dir().with_file_name("copy");
+    std::fs::rename(&metadata, &copy).unwrap();
+    let refused = node.second().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("1 partitions, orders-0 among them, but no metadata log"),
+        "{refused}"
+    );
+    std::fs::rename(&copy, &metadata).unwrap();
+    let client = node.again().await;
+    assert_eq!(client.read("orders", 0, 0).await, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_damaged_metadata_log_is_told_when_the_start_fails() {
+    let (mut node, client) = Node::client().await;
+    client.create("orders", 1).await;
+    drop(client);
+    node.stop().await;
+    let segment = node.segments("__cluster_metadata", 0).remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[200] ^= 0xff;
+    std::fs::write(&segment, bytes).unwrap();
+    let refused = node.second().await.unwrap_err().to_string();
+    assert!(refused.contains("the metadata log is damaged at offset"), "{refused}");
+    assert!(node.partition_dir("orders", 0).exists());
+}
+
+#[tokio::test]
+async fn a_log_that_no_topic_owns_is_set_aside_and_kept() {
+    let (mut node, client) = Node::client().await;
+    client.create("orders", 1).await;
+    client.send("orders", 0, &Batch::of(&["one"])).await;
+    drop(client);
+    node.stop().await;
+    let ghost = node.partition_dir("ghost", 0);
+    std::fs::create_dir(&ghost).unwrap();
+    for segment in node.segments("orders", 0) {
+        std::fs::copy(&segment, ghost.join(segment.file_name().unwrap())).unwrap();
+    }
+    let segments = names_in(&ghost);
+    for _ in 0..2 {
+        let client = node.again().await;
+        assert_eq!(client.read("orders", 0, 0).await, ["one"]);
+        let names = names_in(&node.log_dir());
+        let strays: Vec<_> = names.iter().filter(|name| name.contains("ghost")).collect();
+        assert_eq!(strays.len(), 1, "{names:?}");
+        assert!(strays[0].starts_with("ghost-0.") && strays[0].ends_with("-stray"), "{names:?}");
+        assert_eq!(names_in(&node.log_dir().join(strays[0])), segments);
+        node.stop().await;
+    }
+}

@@ -71,6 +71,9 @@ async fn transactions_are_refused_without_waiting() {
         let response = client.call(version, &request).await;
         assert_eq!(error(response.error_code), ErrorCode::CoordinatorNotAvailable);
         assert_eq!((response.producer_id, response.producer_epoch), (-1, -1));
+        let nameless = InitProducerIdRequest { transactional_id: Some("".into()), ..request };
+        let response = client.call(version, &nameless).await;
+        assert_eq!(error(response.error_code), ErrorCode::InvalidRequest);
     }
 }
 

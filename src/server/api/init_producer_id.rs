@@ -13,9 +13,11 @@ pub(crate) fn handle(
     context: &RequestContext,
     request: InitProducerIdRequest,
 ) -> Reply<InitProducerIdResponse> {
-    if request.transactional_id.is_some() {
+    match request.transactional_id.as_deref() {
+        None => {}
+        Some("") => return Reply::Now(refused(ErrorCode::InvalidRequest)),
         // Transactions have no coordinator yet; FindCoordinator says so in words.
-        return Reply::Now(refused(ErrorCode::CoordinatorNotAvailable));
+        Some(_) => return Reply::Now(refused(ErrorCode::CoordinatorNotAvailable)),
     }
     if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH) {
         return Reply::Now(refused(ErrorCode::InvalidRequest));

@@ -104,7 +104,7 @@ fn look_up(
         ids::EARLIEST | ids::EARLIEST_LOCAL => partition.earliest_offset(),
         ids::LATEST_TIERED => Ok(OffsetFound::NONE),
         ids::EARLIEST_PENDING_UPLOAD => Ok(OffsetFound::NONE),
-        ids::MAX_TIMESTAMP => partition.offset_of_max_timestamp(),
+        ids::MAX_TIMESTAMP => partition.offset_of_max_timestamp(isolation),
         timestamp => partition.offset_for_timestamp(timestamp, isolation),
     }
 }
