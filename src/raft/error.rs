@@ -36,7 +36,9 @@ pub enum RaftError {
     #[error("can't read the metadata log: {0}")]
     Io(#[from] io::Error),
     /// A batch is damaged, or is not a batch of metadata records.
-    #[error("the metadata log is damaged at offset {offset}: {reason}")]
+    #[error(
+        "the metadata log is damaged at offset {offset}: {reason}; put its directory back from a copy"
+    )]
     Damaged {
         /// Where.
         offset: i64,

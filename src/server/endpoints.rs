@@ -4,6 +4,8 @@
 //! unless `advertised.listeners` says otherwise. Other brokers are told by what they registered for
 //! the listener that the client used.
 
+use std::net::SocketAddr;
+
 use duramen_protocol::text::Text;
 
 use super::context::RequestContext;
@@ -33,16 +35,38 @@ pub(crate) fn active_brokers(context: &RequestContext) -> Vec<BrokerAddress> {
         .collect()
 }
 
+/// The host of the address that a client connected to. A listener on `::` sees IPv4 clients at mapped
+/// addresses, which mean nothing to them.
+fn own_host(local: SocketAddr) -> String {
+    local.ip().to_canonical().to_string()
+}
+
 /// How a client of this connection reaches `broker`; `None` when it does not listen there.
 pub(crate) fn address(context: &RequestContext, broker: &BrokerImage) -> Option<BrokerAddress> {
     let (host, port) = if broker.id == context.services.node_id() {
         match context.services.config.listeners.advertised_for(&context.peer.listener) {
             Some(advertised) => (Text::from(advertised.host.as_str()), advertised.port),
-            None => (Text::from(context.peer.local.ip().to_string()), context.peer.local.port()),
+            None => (Text::from(own_host(context.peer.local)), context.peer.local.port()),
         }
     } else {
         let endpoint = broker.endpoint(&context.peer.listener)?;
         (endpoint.host.clone(), endpoint.port)
     };
     Some(BrokerAddress { id: broker.id, host, port: i32::from(port), rack: broker.rack.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_an_address_of_its_own_family() {
+        for (local, host) in [
+            ("127.0.0.1:9092", "127.0.0.1"),
+            ("[::ffff:192.168.0.7]:9092", "192.168.0.7"),
+            ("[::1]:9092", "::1"),
+        ] {
+            assert_eq!(own_host(local.parse().unwrap()), host);
+        }
+    }
 }

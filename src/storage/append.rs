@@ -56,7 +56,7 @@ impl Log {
         info: AppendInfo,
     ) -> Result<Appended, AppendError> {
         self.check()?;
-        let facts = facts_of(&batch.header, self.log_end_offset());
+        let facts = BatchFacts::of(&batch.header, self.log_end_offset());
         if facts.last_offset < facts.first_offset || facts.last_offset == i64::MAX {
             return Err(AppendError::Offsets);
         }
@@ -122,7 +122,7 @@ impl Log {
                 // Written by a leader that this fetch knew nothing of (KAFKA-18723).
                 break;
             }
-            let facts = facts_of(&batch.header(), batch.base_offset());
+            let facts = BatchFacts::of(&batch.header(), batch.base_offset());
             self.append_copy(&batch, &facts, info.now_ms)?;
             appended.last_offset = facts.last_offset;
             appended.max_timestamp = appended.max_timestamp.max(facts.max_timestamp);
@@ -257,18 +257,5 @@ impl Log {
                 || active.age_ms(now_ms, facts.max_timestamp) > max_age
                 || active.offsets.is_full(config.segment_index_bytes)
                 || active.times.is_full(config.segment_index_bytes))
-    }
-}
-
-/// What the header says of the producer and the offsets, were the batch at `first_offset`.
-pub(super) fn facts_of(header: &BatchHeader, first_offset: i64) -> BatchFacts {
-    BatchFacts {
-        producer_id: header.producer_id,
-        producer_epoch: header.producer_epoch,
-        base_sequence: header.base_sequence,
-        first_offset,
-        last_offset: first_offset.saturating_add(i64::from(header.last_offset_delta)),
-        max_timestamp: header.max_timestamp,
-        transactional: header.is_transactional(),
     }
 }

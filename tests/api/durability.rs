@@ -182,7 +182,7 @@ fn names_in(folder: &std::path::Path) -> Vec<String> {
 async fn without_its_metadata_log_a_node_with_records_does_not_start_and_touches_nothing() {
     let (mut node, client) = Node::client().await;
     client.create("orders", 1).await;
-    client.send("orders", 0, &Batch::of(&["kept"])).await;
+    client.send("orders", 0, &Batch::of(["kept"])).await;
     drop(client);
     node.stop().await;
     let metadata = node.log_dir().join("__cluster_metadata-0");
@@ -217,7 +217,7 @@ async fn a_damaged_metadata_log_is_told_when_the_start_fails() {
 async fn a_log_that_no_topic_owns_is_set_aside_and_kept() {
     let (mut node, client) = Node::client().await;
     client.create("orders", 1).await;
-    client.send("orders", 0, &Batch::of(&["one"])).await;
+    client.send("orders", 0, &Batch::of(["one"])).await;
     drop(client);
     node.stop().await;
     let ghost = node.partition_dir("ghost", 0);
