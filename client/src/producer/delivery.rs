@@ -37,9 +37,11 @@ pub struct DeliveryError {
 
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = self.error.to_string();
         match &self.record {
-            Some(words) => write!(f, "{}: {words}", self.error),
-            None => self.error.fmt(f),
+            // Of the first record at fault the error often speaks already.
+            Some(words) if !error.contains(words.as_str()) => write!(f, "{error}: {words}"),
+            _ => f.write_str(&error),
         }
     }
 }

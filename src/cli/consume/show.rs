@@ -95,7 +95,9 @@ impl Show {
 
     fn show(&mut self, fetched: &Fetched, scratch: &mut Vec<u8>) -> Result<(), Failure> {
         self.bytes += u64::try_from(fetched.bytes()).unwrap_or(0);
+        let mut next = 0;
         let visited = fetched.visit(scratch, |batch, record| {
+            next = record.offset + 1;
             if record.offset < self.skip_below {
                 return ControlFlow::Continue(());
             }
@@ -104,10 +106,7 @@ impl Show {
         match visited {
             Ok(ControlFlow::Continue(()) | ControlFlow::Break(Stop::Enough)) => Ok(()),
             Ok(ControlFlow::Break(Stop::Output(failure))) => Err(failure),
-            Err(error) => {
-                let (topic, partition) = (&fetched.topic, fetched.partition);
-                Err(Failure::new(Exit::Failed, format!("partition {topic}-{partition}: {error}")))
-            }
+            Err(error) => Err(unreadable(fetched, next, &error.to_string())),
         }
     }
 
@@ -158,4 +157,18 @@ impl Show {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The batch that holds `next` can't be read: which it is, and how to get past it.
+fn unreadable(fetched: &Fetched, next: i64, error: &str) -> Failure {
+    let (topic, partition) = (&fetched.topic, fetched.partition);
+    let batch = fetched.batches().find(|batch| batch.last_offset() >= next);
+    let (first, after) = batch.map_or((next, next + 1), |it| (it.base_offset(), it.next_offset()));
+    Failure::new(
+        Exit::Failed,
+        format!(
+            "partition {topic}-{partition}: the batch at offset {first} can't be read: {error}; \
+             go on behind it with --partitions {partition} --offset {after}"
+        ),
+    )
 }
