@@ -111,8 +111,6 @@ pub struct TopicConfig {
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`.
     pub index_interval_bytes: u32,
-    /// `file.delete.delay.ms`.
-    pub file_delete_delay_ms: i64,
     /// `flush.messages`; `None` is never.
     pub flush_messages: Option<i64>,
     /// `flush.ms`; `None` is never.
@@ -196,7 +194,6 @@ impl TopicConfig {
             segment_jitter_ms: of.long("segment.jitter.ms")?,
             segment_index_bytes: of.size("segment.index.bytes")?,
             index_interval_bytes: of.size("index.interval.bytes")?,
-            file_delete_delay_ms: of.long("file.delete.delay.ms")?,
             flush_messages: Some(of.long("flush.messages")?).filter(|count| *count < i64::MAX),
             flush_ms: Some(of.long("flush.ms")?).filter(|ms| *ms < i64::MAX),
             preallocate: of.boolean("preallocate")?,
@@ -242,7 +239,6 @@ impl Default for TopicConfig {
             segment_jitter_ms: 0,
             segment_index_bytes: 10_485_760,
             index_interval_bytes: 4096,
-            file_delete_delay_ms: 60_000,
             flush_messages: None,
             flush_ms: None,
             preallocate: false,

@@ -63,7 +63,10 @@ pub(super) const ROWS: &[Setting] = &[
         .valid(Valid::AtLeast(0))
         .unit(Unit::Ms)
         .from(&[same("log.segment.delete.delay.ms")])
-        .doc("How long the files of a deleted segment stay on disk, for readers that are at it."),
+        .doc(
+            "Taken as in Kafka, and needless: the files of a deleted segment go at once, and a reader \
+             that is at it keeps what it holds.",
+        ),
     Setting::topic("flush.messages", Kind::Long, FOREVER)
         .valid(Valid::AtLeast(1))
         .from(&[same("log.flush.interval.messages")])
