@@ -80,7 +80,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let signal = stop_signal().await.map_err(|error| Failure::io("signals", &error))?;
     tracing::info!(signal, "stopping");
     broker.stop().await;
-    tracing::info!("stopped");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod disk;
 pub mod map;
+pub mod process;
 pub mod random;
 mod real;
 pub mod sim;
@@ -14,6 +15,9 @@ pub use clock::Clock;
 pub use disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 pub use map::{Map, MapWatch, Populate};
 pub use random::Random;
+pub use process::{
+    ProcessFigures, listens_on_loopback_only, lock_holder, max_maps, process_figures,
+};
 pub use real::raise_open_file_limit;
 
 /// The three doors together. Cloning is cheap and all clones lead to the same world.

@@ -15,6 +15,7 @@ use crate::env::{DiskLock, Env};
 use super::background::JobQueue;
 use super::checkpoints::Checkpoints;
 use super::error::StorageError;
+use super::figures::SyncMeter;
 use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
 use super::log_state::LogState;
@@ -65,6 +66,7 @@ pub(super) struct Home {
     pub(super) checkpoints: Checkpoints,
     pub(super) space: SpaceGuard,
     pub(super) flush_queue: FlushQueue,
+    pub(super) syncs: SyncMeter,
     pub(super) jobs: JobQueue,
     /// Bytes appended to any log here since the start: what was written lately is in memory.
     pub(super) written: AtomicU64,
@@ -93,6 +95,7 @@ impl Home {
             path,
             hooks,
             flush_queue: FlushQueue::default(),
+            syncs: SyncMeter::default(),
             jobs: JobQueue::default(),
             written: AtomicU64::new(0),
             hot_bytes: limits.hot_bytes,
