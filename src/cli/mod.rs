@@ -26,6 +26,7 @@ pub mod progress;
 pub mod record_json;
 pub mod scrape;
 pub mod serve;
+mod signals;
 pub mod time;
 pub mod top;
 pub mod topic;

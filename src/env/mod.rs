@@ -14,10 +14,10 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 pub use map::{Map, MapWatch, Populate};
-pub use random::Random;
 pub use process::{
     ProcessFigures, listens_on_loopback_only, lock_holder, max_maps, process_figures,
 };
+pub use random::Random;
 pub use real::raise_open_file_limit;
 
 /// The three doors together. Cloning is cheap and all clones lead to the same world.

@@ -93,7 +93,10 @@ pub fn listens_on_loopback_only(port: u16) -> Option<bool> {
         }
         let loopback = match address.len() {
             8 => address.ends_with("7F"),
-            _ => address == "00000000000000000000000001000000" || address.ends_with("FFFF00000100007F"),
+            _ => {
+                address == "00000000000000000000000001000000"
+                    || address.ends_with("FFFF00000100007F")
+            }
         };
         found = Some(found.unwrap_or(true) && loopback);
     }

@@ -34,7 +34,10 @@ impl LogGate {
         let began = self.began.load(Ordering::Relaxed);
         let over = began == 0 || now.saturating_sub(began) >= self.window_ns;
         let begins = over
-            && self.began.compare_exchange(began, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            && self
+                .began
+                .compare_exchange(began, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
         if begins {
             self.seen.store(0, Ordering::Relaxed);
         }

@@ -37,7 +37,11 @@ impl Found {
                 && finding["check"] == check
                 && finding["finding"].as_str().unwrap().contains(part)
         };
-        assert!(self.findings.iter().any(|it| is(&it)), "no {level} {check} {part}: {:#?}", self.findings);
+        assert!(
+            self.findings.iter().any(|it| is(&it)),
+            "no {level} {check} {part}: {:#?}",
+            self.findings
+        );
     }
 }
 
@@ -156,9 +160,16 @@ async fn a_directory_that_was_closed_and_one_that_was_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_another_process_has() {
     let node = Node::start().await;
-    let found =
-        Found::of(&["-b", &closed(), "--http", "off", "--no-probe", "--data", text(&node.log_dir())])
-            .await;
+    let found = Found::of(&[
+        "-b",
+        &closed(),
+        "--http",
+        "off",
+        "--no-probe",
+        "--data",
+        text(&node.log_dir()),
+    ])
+    .await;
     found.says("fail", "broker", "nothing listens there");
     found.says("warn", "directory", &format!("in use by process {}", std::process::id()));
 }
@@ -194,12 +205,18 @@ async fn offsets_that_are_lost() {
     node.stop().await;
     let segment = node.segments("orders", 0).remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
-    let middle = bytes.len() / 2 + 20;
-    bytes[middle] ^= 0xff;
+    let (from, to) = (bytes.len() / 2, bytes.len() / 4 * 3);
+    bytes[from..to].fill(0xee);
     std::fs::write(&segment, bytes).unwrap();
-    // Without its marks the next start looks at everything again, and finds the damage.
+    // Without its derived files the next start walks over all of it, and finds the damage.
     std::fs::remove_file(node.log_dir().join(".kafka_cleanshutdown")).unwrap();
-    std::fs::remove_file(node.log_dir().join("recovery-point-offset-checkpoint")).unwrap();
+    for file in std::fs::read_dir(node.partition_dir("orders", 0)).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".snapshot") || name == "leader-epoch-checkpoint" {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
     let client = node.again().await;
     drop(client);
     node.stop().await;
@@ -224,6 +241,37 @@ async fn a_directory_that_is_missing_or_cannot_be_written() {
     let found = Found::of(&[&words[..], &[text(&node.log_dir())]].concat()).await;
     found.says("fail", "permissions", "can't write in");
     assert_eq!(found.code, Some(1));
+}
+
+/// Runs the doctor as a user who may read the directory and not write in it, which root can't be.
+#[test]
+fn a_directory_that_may_only_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let node = runtime.block_on(left());
+    let (dir, folder) = (node.log_dir(), tempfile::tempdir().unwrap());
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(dir.parent().unwrap(), 0o755);
+    mode(folder.path(), 0o755);
+    mode(&dir, 0o555);
+    // Another user may not reach the folder of the build.
+    let binary = folder.path().join("duramen");
+    std::fs::copy(env!("CARGO_BIN_EXE_duramen"), &binary).unwrap();
+    let mut command = std::process::Command::new(&binary);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534);
+    }
+    let address = closed();
+    let words = ["doctor", "-b", &address, "--http", "off", "--format", "text", "--data"];
+    let output = command.args(words).arg(&dir).output().unwrap();
+    mode(&dir, 0o755);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find(|line| line.starts_with("fail\tpermissions\t"));
+    assert!(line.is_some_and(|line| line.contains("can't write in")), "{text}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

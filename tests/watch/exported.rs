@@ -43,7 +43,8 @@ async fn what_is_done_is_counted() {
     assert_eq!(of("duramen_log_end_offset{topic=\"orders\",partition=\"0\"}"), 0.0);
     let durability = "duramen_topic_durability_info{topic=\"orders\",durability=\"page-cache\"}";
     assert_eq!(of(durability), 1.0);
-    let error = "duramen_request_errors_total{api=\"Metadata\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"}";
+    let error =
+        "duramen_request_errors_total{api=\"Metadata\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"}";
     assert_eq!(of(error), 1.0);
     assert_eq!(of("duramen_requests_total{api=\"Produce\"}"), 1.0);
     assert_eq!(of("duramen_request_latency_seconds_count{api=\"Produce\"}"), 1.0);

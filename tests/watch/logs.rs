@@ -21,7 +21,10 @@ async fn make_and_delete(node: &Node) {
         ..Default::default()
     };
     admin.create_topics(&[topic], false).await.unwrap()[0].result.as_ref().unwrap();
-    admin.create_partitions(&[("orders".into(), 3)], false).await.unwrap()[0].result.as_ref().unwrap();
+    admin.create_partitions(&[("orders".into(), 3)], false).await.unwrap()[0]
+        .result
+        .as_ref()
+        .unwrap();
     admin.delete_topics(&["orders".into()]).await.unwrap()[0].result.as_ref().unwrap();
 }
 
@@ -110,7 +113,8 @@ fn a_hostile_client_cannot_flood_the_log() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     eventually("every connection has ended", PATIENCE, || {
         let (_, text) = runtime.block_on(super::scraped::get(&http, "/metrics"));
-        let ended = text.lines().filter(|line| line.starts_with("duramen_connections_ended_total{"));
+        let ended =
+            text.lines().filter(|line| line.starts_with("duramen_connections_ended_total{"));
         let count = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
         let bad = ended.filter(|line| !line.contains("by_peer")).map(count).sum::<f64>();
         (bad >= CLIENTS as f64).then_some(())

@@ -20,6 +20,7 @@ mod process;
 
 mod doctor;
 mod exported;
+mod live;
 mod logs;
 mod names;
 mod scraped;

@@ -64,10 +64,11 @@ fn parse(expression: &str) -> (Vec<Selector>, BTreeSet<String>) {
         match letter {
             '{' => {
                 let (matchers, after) = rest[1..].split_once('}').expect("a closing brace");
-                let labels = matchers.split(',').filter(|matcher| matcher.contains("=") || matcher.contains('~'));
-                let names = labels.map(|matcher| {
-                    matcher.split(['=', '!']).next().unwrap().trim().to_owned()
-                });
+                let labels = matchers
+                    .split(',')
+                    .filter(|matcher| matcher.contains("=") || matcher.contains('~'));
+                let names = labels
+                    .map(|matcher| matcher.split(['=', '!']).next().unwrap().trim().to_owned());
                 selectors.last_mut().expect("a metric before its matchers").1.extend(names);
                 rest = after;
             }
@@ -120,9 +121,9 @@ fn faults(exported: &BTreeMap<String, Exported>, expression: &str) -> Vec<String
             continue;
         };
         known.extend(family.labels.iter().cloned());
-        let unknown = labels.iter().filter(|label| {
-            !family.labels.contains(*label) && !ADDED.contains(&label.as_str())
-        });
+        let unknown = labels
+            .iter()
+            .filter(|label| !family.labels.contains(*label) && !ADDED.contains(&label.as_str()));
         faults.extend(unknown.map(|label| format!("{name} has no label {label}: {expression}")));
     }
     let unknown = grouping.difference(&known);
@@ -149,7 +150,9 @@ async fn the_dashboard_asks_for_what_is_exported() {
         faults_found.extend(faults(&exported, expression));
         let (selectors, _) = parse(expression);
         for label in shown(target["legendFormat"].as_str().unwrap_or("")) {
-            let has = |name: &str| family_of(&exported, name).is_some_and(|it| it.labels.contains(&label));
+            let has = |name: &str| {
+                family_of(&exported, name).is_some_and(|it| it.labels.contains(&label))
+            };
             if label != "instance" && !selectors.iter().any(|(name, _)| has(name)) {
                 faults_found.push(format!("the legend shows {label}: {expression}"));
             }
@@ -179,7 +182,9 @@ async fn the_alert_rules_ask_for_what_is_exported_and_say_what_to_do() {
             let said = field(part).unwrap_or_else(|| panic!("{name} has no {part}"));
             for label in shown(said).iter().filter(|label| *label != "instance") {
                 let (selectors, _) = parse(expression);
-                let has = |name: &str| family_of(&exported, name).is_some_and(|it| it.labels.contains(label));
+                let has = |name: &str| {
+                    family_of(&exported, name).is_some_and(|it| it.labels.contains(label))
+                };
                 if !selectors.iter().any(|(name, _)| has(name)) {
                     found.push(format!("{name} shows {label}"));
                 }
@@ -194,7 +199,8 @@ fn expressions_are_taken_apart() {
     let (selectors, grouping) = parse(
         "topk(10, sum by (le, api) (rate(a_bucket{x=\"$y\",z=~\"q|r\"}[5m]))) / on (w) b > 0.25",
     );
-    let seen: Vec<_> = selectors.iter().map(|(name, labels)| (name.as_str(), labels.len())).collect();
+    let seen: Vec<_> =
+        selectors.iter().map(|(name, labels)| (name.as_str(), labels.len())).collect();
     assert_eq!(seen, [("a_bucket", 2), ("b", 0)]);
     assert_eq!(grouping.into_iter().collect::<Vec<_>>(), ["api", "le", "w"]);
     let exported = BTreeMap::from([("b".to_owned(), Exported::default())]);

@@ -47,9 +47,9 @@ pub fn families(text: &str) -> BTreeMap<String, Exported> {
             _ => {
                 assert!(line.starts_with(&family), "{line} stands below {family}");
                 let labels = line.split_once('{').map_or("", |(_, rest)| rest);
-                let found = labels.match_indices("=\"").map(|(at, _)| {
-                    labels[..at].rsplit([',', '{']).next().unwrap().to_owned()
-                });
+                let found = labels
+                    .match_indices("=\"")
+                    .map(|(at, _)| labels[..at].rsplit([',', '{']).next().unwrap().to_owned());
                 let one = families.get_mut(&name).unwrap();
                 one.labels.extend(found.filter(|label| label != "le"));
             }

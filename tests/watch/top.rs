@@ -34,9 +34,12 @@ async fn rates_of_a_broker_with_traffic() {
     let view: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let orders = &view["topics"][0];
     assert_eq!(orders["topic"], "orders", "what is busiest comes first: {view}");
-    for figure in
-        ["in_records_per_second", "in_bytes_per_second", "out_bytes_per_second", "out_records_per_second_estimate"]
-    {
+    for figure in [
+        "in_records_per_second",
+        "in_bytes_per_second",
+        "out_bytes_per_second",
+        "out_records_per_second_estimate",
+    ] {
         assert!(orders[figure].as_f64().unwrap() > 0.0, "{figure}: {view}");
     }
     assert_eq!((&orders["partitions"], &orders["durability"]), (&2.into(), &"disk".into()));
@@ -44,12 +47,16 @@ async fn rates_of_a_broker_with_traffic() {
     assert!(view["broker"]["connections"].as_u64().unwrap() >= 2, "{view}");
     assert!(view["broker"]["requests_per_second"].as_f64().unwrap() > 0.0);
     assert!(view["disks"][0]["free_bytes"].as_u64().unwrap() > 0);
-    assert_eq!((&view["note"], &view["cluster"]), (&Value::Null, &node.broker().cluster_id().into()));
+    assert_eq!(
+        (&view["note"], &view["cluster"]),
+        (&Value::Null, &node.broker().cluster_id().into())
+    );
 
     let output = duramen(&[&words[..], &["--sort", "name"]].concat()).await;
     let text = stdout(&output);
     assert!(text.contains("TOPIC") && !text.contains('\x1b'), "plain in a pipe: {text}");
-    let at = |word: &str| text.find(&format!("\n{word} ")).unwrap_or_else(|| panic!("{word}: {text}"));
+    let at =
+        |word: &str| text.find(&format!("\n{word} ")).unwrap_or_else(|| panic!("{word}: {text}"));
     assert!(at("bills") < at("orders"));
     let output = duramen(&[&words[..], &["--format", "text", "bil.*"]].concat()).await;
     assert_eq!(stdout(&output).split('\t').next(), Some("bills"));
@@ -65,16 +72,22 @@ async fn without_http_or_with_another_brokers_it_says_so_and_goes_on() {
     client.create("orders", 1).await;
     client.send("orders", 0, &Batch::of(["x"])).await;
     let closed = format!("127.0.0.1:{}", super::process::node::free_port());
-    for (http, why) in
-        [(closed.as_str(), "nothing listens"), (&others_http, "belongs to cluster"), (&kafka, "http")]
-    {
-        let words = ["top", "--once", "-i", "100ms", "--format", "json", "-b", &kafka, "--http", http];
+    for (http, why) in [
+        (closed.as_str(), "nothing listens"),
+        (&others_http, "belongs to cluster"),
+        (&kafka, "http"),
+    ] {
+        let words =
+            ["top", "--once", "-i", "100ms", "--format", "json", "-b", &kafka, "--http", http];
         let output = duramen(&words).await;
         assert!(output.status.success(), "{output:?}");
         let view: Value = serde_json::from_str(&stdout(&output)).unwrap();
         assert!(view["note"].as_str().unwrap().contains(why), "{view}");
         let orders = &view["topics"][0];
-        assert_eq!((&orders["records"], &orders["out_bytes_per_second"]), (&1.into(), &Value::Null));
+        assert_eq!(
+            (&orders["records"], &orders["out_bytes_per_second"]),
+            (&1.into(), &Value::Null)
+        );
         assert!(orders["bytes"].as_u64().unwrap() > 0, "sizes come by Kafka's protocol: {view}");
     }
     let words = ["top", "--once", "-i", "100ms", "--format", "json", "-b", &kafka, "--http", "off"];

@@ -95,7 +95,8 @@ fn state_of(dir: &str, survey: &Survey, cluster: Option<&str>) -> Vec<Finding> {
     // A broker that answers tells its room itself.
     if let (None, Some(space)) = (cluster, survey.space) {
         let SpaceMarks { low, high } = SpaceMarks::default().on(space);
-        findings.push(disk::room(dir, disk::Room { free: space.free, total: space.total, low, high }));
+        findings
+            .push(disk::room(dir, disk::Room { free: space.free, total: space.total, low, high }));
     }
     findings
 }
@@ -108,7 +109,8 @@ pub(super) fn limits(surveys: &[Looked], samples: Option<&Samples>) -> Vec<Findi
         return Vec::new();
     }
     let logs: u64 = found().map(|survey| survey.logs as u64).sum();
-    let closed: u64 = found().map(|survey| survey.segments.saturating_sub(survey.logs) as u64).sum();
+    let closed: u64 =
+        found().map(|survey| survey.segments.saturating_sub(survey.logs) as u64).sum();
     let kept = (LogDirOptions::default().max_open_segments * surveys.len()) as u64;
     let logs = figure("duramen_directory_logs").unwrap_or(logs);
     let segments = figure("duramen_open_segments").unwrap_or(0).max(closed.min(kept));

@@ -91,7 +91,8 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
 fn addresses(brokers: &str) -> Result<Vec<Address>, Failure> {
     let texts = brokers.split(',').filter(|text| !text.trim().is_empty());
     let parse = |text: &str| {
-        Address::parse(text).ok_or_else(|| Failure::usage(format!("--brokers: {text} is no address")))
+        Address::parse(text)
+            .ok_or_else(|| Failure::usage(format!("--brokers: {text} is no address")))
     };
     texts.map(parse).collect()
 }

@@ -87,7 +87,9 @@ impl Place {
             .map_err(|reason| format!("http {http}: {reason}; {WITHOUT} (see --http)"))?;
         match samples.cluster_id() {
             theirs if theirs == cluster => Ok(Some(samples)),
-            theirs => Err(format!("http {http} belongs to cluster {theirs}; {WITHOUT} (see --http)")),
+            theirs => {
+                Err(format!("http {http} belongs to cluster {theirs}; {WITHOUT} (see --http)"))
+            }
         }
     }
 }

@@ -17,12 +17,12 @@ use std::time::Duration;
 use clap::Args;
 use duramen_client::Admin;
 use tokio::io::AsyncReadExt;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::connect::{ClusterArgs, duration};
 use super::exit::Failure;
 use super::output::{self, Format, Output};
 use super::scrape::DEFAULT_HTTP;
+use super::signals::Signals;
 use super::time::now_ms;
 use crate::env::Env;
 use gather::Place;
@@ -121,14 +121,14 @@ impl Top {
 
     /// One view after another, until a signal or until nobody reads.
     async fn append(mut self, first: Look) -> Result<(), Failure> {
-        let mut stop = Stop::listen()?;
+        let mut stop = Signals::listen()?;
         let mut look = first;
         loop {
             self.print(&look)?;
             self.before = Some(look);
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
-                () = stop.asked() => return Ok(()),
+                _ = stop.next() => return Ok(()),
             }
             look = self.place.look().await?;
         }
@@ -136,7 +136,7 @@ impl Top {
 
     /// The view drawn again and again, until `q` or a signal.
     async fn live(mut self, first: Look) -> Result<(), Failure> {
-        let mut stop = Stop::listen()?;
+        let mut stop = Signals::listen()?;
         let mut screen = Screen::enter()?;
         let (mut stdin, mut keys) = (tokio::io::stdin(), [0; 16]);
         let mut look = first;
@@ -144,7 +144,7 @@ impl Top {
         loop {
             screen.draw(&self.view(&look))?;
             tokio::select! {
-                () = stop.asked() => return Ok(()),
+                _ = stop.next() => return Ok(()),
                 read = stdin.read(&mut keys), if screen.has_keys() => {
                     let pressed = keys.get(..read.unwrap_or(0)).unwrap_or_default();
                     if pressed.is_empty() || pressed.iter().any(|key| !self.key(*key)) {
@@ -154,7 +154,7 @@ impl Top {
                 () = tokio::time::sleep_until(due) => {
                     due = tokio::time::Instant::now() + self.interval;
                     let next = tokio::select! {
-                        () = stop.asked() => return Ok(()),
+                        _ = stop.next() => return Ok(()),
                         next = self.place.look() => next,
                     };
                     match next {
@@ -179,28 +179,5 @@ impl Top {
             _ => self.sort,
         };
         true
-    }
-}
-
-/// The signals that end the view: the terminal must be given back before the process goes.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::io("signals", &error));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

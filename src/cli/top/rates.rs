@@ -115,16 +115,18 @@ pub(super) fn rows(before: Option<&Look>, after: &Look, sort: Sort) -> Vec<Row> 
     let seconds = before.map_or(0.0, |before| after.at.saturating_sub(before.at).as_secs_f64());
     let row = |(topic, look): (&String, &TopicLook)| {
         let was = before.and_then(|before| before.topics.get(topic));
-        let of = |pick: fn(&TopicLook) -> Option<f64>| {
-            rate(was.and_then(pick), pick(look), seconds)
-        };
+        let of =
+            |pick: fn(&TopicLook) -> Option<f64>| rate(was.and_then(pick), pick(look), seconds);
         let out_bytes = of(|look| look.out_bytes);
-        let mean = look.bytes.filter(|_| look.held > 0).map(|bytes| bytes as f64 / look.held as f64);
+        let mean =
+            look.bytes.filter(|_| look.held > 0).map(|bytes| bytes as f64 / look.held as f64);
         Row {
             topic: topic.clone(),
             in_records: of(|look| Some(look.end as f64)),
             in_bytes: of(|look| look.in_bytes),
-            out_records: out_bytes.zip(mean.filter(|mean| *mean > 0.0)).map(|(out, mean)| out / mean),
+            out_records: out_bytes
+                .zip(mean.filter(|mean| *mean > 0.0))
+                .map(|(out, mean)| out / mean),
             out_bytes,
             look: look.clone(),
         }
@@ -183,8 +185,10 @@ mod tests {
 
     #[test]
     fn rates_come_from_two_looks_and_a_new_topic_has_none_yet() {
-        let (before, after) =
-            (look(1, &[("a", 10, 0.0), ("b", 10, 50.0)]), look(3, &[("a", 30, 400.0), ("b", 10, 0.0), ("c", 5, 0.0)]));
+        let (before, after) = (
+            look(1, &[("a", 10, 0.0), ("b", 10, 50.0)]),
+            look(3, &[("a", 30, 400.0), ("b", 10, 0.0), ("c", 5, 0.0)]),
+        );
         let rows = rows(Some(&before), &after, Sort::In);
         let seen: Vec<_> = rows
             .iter()

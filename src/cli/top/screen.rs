@@ -3,9 +3,7 @@
 
 use std::io::{self, IsTerminal};
 
-use rustix::termios::{
-    LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr,
-};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;

@@ -201,8 +201,10 @@ impl Fetching {
         let cold_reads = self.context.services.cold_reads.clone();
         let read = cold_reads.run(move || {
             let pass = self.read(true);
-            let cold =
-                pass.partitions.iter().filter_map(|looked| looked.found.as_ref().ok()?.cold.as_ref());
+            let cold = pass
+                .partitions
+                .iter()
+                .filter_map(|looked| looked.found.as_ref().ok()?.cold.as_ref());
             let brought = cold.map(|range| range.run()).filter(Result::is_ok).count();
             self.context.services.metrics.cold_reads.inc_by(brought as u64);
             (self, pass)

@@ -17,6 +17,8 @@ use crate::storage::{DirFigures, FORMAT};
 const LISTED: usize = 1000;
 /// The label of that sum.
 const OTHERS: &str = "(others)";
+/// A family, and what of `T` it tells.
+type Column<T, V> = (&'static Family, fn(&T) -> V);
 /// Nanoseconds of a second.
 const NS: f64 = 1e9;
 
@@ -110,7 +112,7 @@ fn partitions(out: &mut Exposition, services: &Services) {
     out.count(&f::TOPICS, topics.len() as u64);
     out.count(&f::PARTITIONS, all.len() as u64);
     let (listed, others) = topics.split_at(topics.len().min(LISTED));
-    let of_topics: [(&Family, fn(&Partition) -> u64); 3] = [
+    let of_topics: [Column<Partition, u64>; 3] = [
         (&f::TOPIC_IN_BYTES, |partition| partition.traffic().produced_bytes.get()),
         (&f::TOPIC_IN_RECORDS, |partition| partition.traffic().produced_records.get()),
         (&f::TOPIC_OUT_BYTES, |partition| partition.traffic().fetched_bytes.get()),
@@ -141,7 +143,7 @@ fn topic_of(partitions: &[Arc<Partition>]) -> &str {
 fn logs(out: &mut Exposition, all: &[Arc<Partition>]) {
     let (listed, others) = all.split_at(all.len().min(LISTED));
     let indexes: Vec<String> = listed.iter().map(|it| it.name().partition.to_string()).collect();
-    let figures: [(&Family, fn(&Partition) -> u64); 3] = [
+    let figures: [Column<Partition, u64>; 3] = [
         (&f::LOG_SIZE, Partition::size_bytes),
         (&f::LOG_START, |partition| natural(partition.log().log_start_offset())),
         (&f::LOG_END, |partition| natural(partition.log().log_end_offset())),
@@ -162,7 +164,7 @@ fn logs(out: &mut Exposition, all: &[Arc<Partition>]) {
 
 fn directories(out: &mut Exposition, dirs: &[DirFigures]) {
     let paths: Vec<String> = dirs.iter().map(|dir| dir.path.display().to_string()).collect();
-    let figures: [(&Family, fn(&DirFigures) -> Option<u64>); 10] = [
+    let figures: [Column<DirFigures, Option<u64>>; 10] = [
         (&f::DISK_FREE, |dir| Some(dir.space?.free)),
         (&f::DISK_SIZE, |dir| Some(dir.space?.total)),
         (&f::DISK_LOW, |dir| Some(dir.low_mark)),

@@ -63,7 +63,9 @@ pub(in crate::cli::doctor) fn format(
     const CHECK: &str = "format";
     match meta {
         Err(reason) => {
-            let (found, fix) = reason.rsplit_once(": ").or_else(|| reason.rsplit_once("; "))
+            let (found, fix) = reason
+                .rsplit_once(": ")
+                .or_else(|| reason.rsplit_once("; "))
                 .unwrap_or((reason, "see docs/operations.md"));
             Finding::fail(CHECK, found, fix)
         }

@@ -24,7 +24,11 @@ pub(in crate::cli::doctor) fn room(dir: &str, room: Room) -> Finding {
     let Room { free, total, low, high } = room;
     let found = format!("{} of {} free in {dir}", mib(free), mib(total));
     if free < low {
-        return Finding::fail(CHECK, format!("{found}: topics do not grow below {}", mib(low)), FIX);
+        return Finding::fail(
+            CHECK,
+            format!("{found}: topics do not grow below {}", mib(low)),
+            FIX,
+        );
     }
     // Between the marks a disk that was full still is, and twice the high mark is soon used up.
     if free < high.saturating_mul(2) {
@@ -82,7 +86,9 @@ pub(in crate::cli::doctor) fn speed(dir: &str, probe: Probe) -> Finding {
     let mb = probe.bytes_per_second / 1_000_000;
     let found = format!("{dir} takes {mb} MB/s");
     match mb {
-        0..20 => Finding::warn(CHECK, found, "use a faster disk, or expect producers to wait for it"),
+        0..20 => {
+            Finding::warn(CHECK, found, "use a faster disk, or expect producers to wait for it")
+        }
         _ => Finding::ok(CHECK, found),
     }
 }
@@ -94,7 +100,7 @@ mod tests {
 
     #[test]
     fn space_is_judged_by_the_marks() {
-        let level = |free| {
+        let level = |free: u64| {
             room("d", Room { free: free << 20, total: 1 << 40, low: 256 << 20, high: 512 << 20 })
                 .level
         };

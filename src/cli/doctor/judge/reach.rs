@@ -101,7 +101,9 @@ pub(in crate::cli::doctor) fn advertised(
             format!("broker {id} tells clients to use {address}: only this machine can"),
             FIX,
         ),
-        Ok(_) => Finding::ok(CHECK, format!("broker {id} tells clients to use {address}, and it works")),
+        Ok(_) => {
+            Finding::ok(CHECK, format!("broker {id} tells clients to use {address}, and it works"))
+        }
     }
 }
 
