@@ -10,6 +10,7 @@ use super::output;
 use super::signals::Signals;
 use crate::broker::{Broker, StartError};
 use crate::config::{ConfigError, RawConfig, Settings};
+use crate::env::raise_open_file_limit;
 
 /// Run a broker.
 ///
@@ -68,6 +69,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     start_log(args)?;
+    raise_open_file_limit();
     raw.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

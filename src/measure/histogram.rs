@@ -3,6 +3,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Upper bounds for times, in ns: 50 µs to 5 s.
+const TIMES_NS: &[u64] = &[
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    1_000_000_000,
+    5_000_000_000,
+];
+
 /// Counts observations by upper bound. Whole numbers go in (nanoseconds, batches), so that the sum
 /// is an addition too; what is shown may be another unit.
 #[derive(Debug)]
@@ -36,6 +54,12 @@ impl Histogram {
     pub fn new(bounds: &'static [u64]) -> Self {
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, buckets, sum: AtomicU64::new(0) }
+    }
+
+    /// Empty, with bounds that suit waits for disks and networks.
+    #[must_use]
+    pub fn of_times() -> Self {
+        Self::new(TIMES_NS)
     }
 
     /// Counts a value.

@@ -9,22 +9,6 @@ use super::log_state::LogState;
 use crate::env::Space;
 use crate::measure::{Histogram, LogGate, Reading};
 
-/// Upper bounds of sync times, in ns.
-const SYNC_NS: &[u64] = &[
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    1_000_000_000,
-    5_000_000_000,
-];
 /// Upper bounds of how many batches one sync covers.
 const SYNC_BATCHES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096];
 /// A sync that takes longer is worth a line in the log.
@@ -41,7 +25,7 @@ pub(super) struct SyncMeter {
 impl Default for SyncMeter {
     fn default() -> Self {
         Self {
-            seconds: Histogram::new(SYNC_NS),
+            seconds: Histogram::of_times(),
             batches: Histogram::new(SYNC_BATCHES),
             slow: LogGate::new(1, Duration::from_secs(10)),
         }

@@ -10,7 +10,7 @@ use duramen_client::{Admin, ClientError};
 
 use super::rates::{DiskLook, Look, NodeLook, TopicLook};
 use crate::cli::edges::edges_of;
-use crate::cli::scrape::Samples;
+use crate::cli::scrape::{Sample, Samples};
 use crate::env::Env;
 
 /// How long HTTP may take: the view goes on without it.
@@ -112,14 +112,18 @@ impl Look {
     }
 
     fn add_samples(&mut self, samples: &Samples) {
-        for (name, topic) in &mut self.topics {
-            let figure = |metric| samples.with(metric, "topic", name);
-            topic.in_bytes = figure("duramen_topic_produced_bytes_total");
-            topic.out_bytes = figure("duramen_topic_fetched_bytes_total");
-            let words = samples.all("duramen_topic_durability_info");
-            let word = words.into_iter().find(|sample| sample.label("topic") == name);
-            topic.durability = word.map(|sample| sample.label("durability").to_owned());
-        }
+        let mut each = |metric, take: fn(&mut TopicLook, &Sample)| {
+            for sample in samples.all(metric) {
+                if let Some(topic) = self.topics.get_mut(sample.label("topic")) {
+                    take(topic, sample);
+                }
+            }
+        };
+        each("duramen_topic_produced_bytes_total", |topic, it| topic.in_bytes = Some(it.value));
+        each("duramen_topic_fetched_bytes_total", |topic, it| topic.out_bytes = Some(it.value));
+        each("duramen_topic_durability_info", |topic, it| {
+            topic.durability = Some(it.label("durability").to_owned());
+        });
         for disk in &mut self.disks {
             let figure = |metric| samples.with(metric, "dir", &disk.path);
             disk.low = figure("duramen_disk_low_mark_bytes").map(|bytes| bytes as u64);

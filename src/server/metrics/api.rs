@@ -8,7 +8,6 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::Message;
 use tracing::warn;
 
-use super::LATENCY_NS;
 use crate::measure::{Counter, Histogram};
 use crate::server::context::RequestContext;
 
@@ -33,7 +32,7 @@ impl ApiMetrics {
             key: spec.key,
             name: spec.name,
             requests: Counter::default(),
-            latency: Histogram::new(LATENCY_NS),
+            latency: Histogram::of_times(),
             errors: ErrorCode::ALL.iter().map(|_| Counter::default()).collect(),
         }
     }

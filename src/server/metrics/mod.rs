@@ -24,24 +24,6 @@ use super::connection::Ended;
 use super::context::Services;
 use crate::measure::{Counter, Gauge, Histogram, LogGate};
 
-/// Upper bounds of latencies and waits, in ns.
-const LATENCY_NS: &[u64] = &[
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    1_000_000_000,
-    5_000_000_000,
-];
-
 /// Lines that one kind of provoked event may write to the log in each window.
 const LINES: u64 = 10;
 /// The window.
@@ -56,7 +38,7 @@ pub(crate) struct WaitMeter {
 
 impl WaitMeter {
     fn new() -> Self {
-        Self { waiting: Gauge::default(), time: Histogram::new(LATENCY_NS) }
+        Self { waiting: Gauge::default(), time: Histogram::of_times() }
     }
 }
 
