@@ -131,5 +131,6 @@ impl Broker {
         let replicas = Arc::clone(&self.parts.replicas);
         // Closing syncs every log.
         let _ = tokio::task::spawn_blocking(move || replicas.close()).await;
+        tracing::info!("broker stopped");
     }
 }

@@ -75,6 +75,11 @@ pub trait Message: Sized {
     /// Counts what [`encode`](Self::encode) writes.
     fn measure(&self, version: i16) -> Size;
 
+    /// Tells `found` every `error_code` in it, of all versions, [`ErrorCode::None`] too.
+    ///
+    /// [`ErrorCode::None`]: crate::error::ErrorCode::None
+    fn error_codes(&self, found: &mut dyn FnMut(i16));
+
     /// The exact number of bytes that [`encode`](Self::encode) writes.
     fn size(&self, version: i16) -> usize {
         self.measure(version).total()

@@ -80,6 +80,15 @@ impl Field {
         self
     }
 
+    /// Whether the field is the `error_code` of its struct.
+    pub(crate) const fn is_error_code(&self) -> bool {
+        const NAME: &[u8] = b".error_code";
+        match self.name.as_bytes().last_chunk::<{ NAME.len() }>() {
+            Some(end) => matches!(end, b".error_code"),
+            None => false,
+        }
+    }
+
     /// Whether the field may be null in `version`.
     pub const fn may_be_null(&self, version: i16) -> bool {
         match &self.nullable {

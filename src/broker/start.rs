@@ -104,6 +104,7 @@ struct Doors {
 }
 
 pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartError> {
+    let began = env.clock.now();
     let config = Arc::new(BrokerConfig::resolve(&settings)?);
     let doors = bind(&config).await?;
     let listening = Listening::default();
@@ -136,7 +137,7 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     );
     plane.followers.spawn(upkeep);
     let services = Arc::new(Services::new(Handles {
-        env,
+        env: env.clone(),
         config,
         settings: shared,
         replicas: Arc::clone(&replicas),
@@ -145,6 +146,11 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         broker_epoch,
     }));
     let (doors, addresses, http_address) = open_doors(doors, &services)?;
+    let ms = u64::try_from(env.clock.now().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
+    info!(
+        version = env!("CARGO_PKG_VERSION"), node = services.node_id(), cluster = %cluster_id,
+        partitions = replicas.all().len(), ms, "broker started"
+    );
     let Plane { raft, followers, controllers, .. } = plane;
     let parts = Parts { doors, controller: controllers, followers, raft, replicas };
     Ok(Broker { addresses, http_address, cluster_id, parts })
@@ -409,8 +415,9 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
 /// What the HTTP listener shows of the server.
 fn probe(services: &Arc<Services>) -> http::Probe {
     let (metrics, health) = (Arc::clone(services), Arc::clone(services));
+    let runtime = tokio::runtime::Handle::current().metrics();
     http::Probe {
-        metrics: Box::new(move || metrics.metrics.encode()),
+        metrics: Arc::new(move || server::scrape(&metrics, &runtime)),
         ready: Box::new(move || health.health()),
     }
 }

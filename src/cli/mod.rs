@@ -6,12 +6,16 @@
 //! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
+//! | [`top`] | what a broker does, live |
+//! | [`doctor`] | what is wrong with a node, running or stopped |
+//! | [`scrape`] | a broker's metrics and health over HTTP |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
 
 pub mod connect;
 pub mod consume;
+pub mod doctor;
 pub mod edges;
 pub mod encode;
 pub mod exit;
@@ -20,8 +24,11 @@ pub mod partitions;
 pub mod produce;
 pub mod progress;
 pub mod record_json;
+pub mod scrape;
 pub mod serve;
+mod signals;
 pub mod time;
+pub mod top;
 pub mod topic;
 
 use std::ffi::OsString;
@@ -45,6 +52,8 @@ Examples:
   duramen topic create orders -p 3                   a topic of three partitions
   duramen produce orders orders.txt                  each line a record
   duramen consume orders -o -10 -e                   the last ten records of each partition
+  duramen top                                        what the broker does, live
+  duramen doctor                                     what is wrong, and the way out
 
 Exit codes:
   0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition or file
@@ -56,6 +65,8 @@ enum Verb {
     Topic(topic::TopicArgs),
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
+    Top(top::TopArgs),
+    Doctor(doctor::DoctorArgs),
     Completion(CompletionArgs),
 }
 
@@ -92,6 +103,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Topic(args) => connect::block_on(topic::run(args)),
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
+        Verb::Top(args) => connect::block_on(top::run(args)),
+        Verb::Doctor(args) => connect::block_on(doctor::run(args)),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {

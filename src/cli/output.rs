@@ -109,7 +109,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    fn write_aligned(&self, out: &mut Vec<u8>) {
+    /// Appends the rows in aligned columns under their headings.
+    pub fn write_aligned(&self, out: &mut Vec<u8>) {
         let width_of = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
             let heading = self.columns.get(column).map_or(0, |name| name.chars().count());
@@ -138,7 +139,8 @@ impl Table {
         }
     }
 
-    fn write_tabbed(&self, out: &mut Vec<u8>) {
+    /// Appends the rows with tabs between the columns.
+    pub fn write_tabbed(&self, out: &mut Vec<u8>) {
         for row in &self.rows {
             out.extend_from_slice(row.join("\t").as_bytes());
             out.push(b'\n');

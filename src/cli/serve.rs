@@ -7,8 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::output;
+use super::signals::Signals;
 use crate::broker::{Broker, StartError};
 use crate::config::{ConfigError, RawConfig, Settings};
+use crate::env::raise_open_file_limit;
 
 /// Run a broker.
 ///
@@ -67,32 +69,32 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     start_log(args)?;
+    raise_open_file_limit();
     raw.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("no runtime: {error}")))?;
-    runtime.block_on(serve(settings))
+    let done = runtime.block_on(serve(settings));
+    // A start that was broken off may still recover a log; the process ends without it.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
-    let broker = Broker::start(settings).await.map_err(not_started)?;
-    let signal = stop_signal().await.map_err(|error| Failure::io("signals", &error))?;
+    // Listened for from the start: one that comes right after it must not kill the process.
+    let mut signals = Signals::listen()?;
+    let broker = tokio::select! {
+        started = Broker::start(settings) => started.map_err(not_started)?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the start was done");
+            return Ok(());
+        }
+    };
+    let signal = signals.next().await;
     tracing::info!(signal, "stopping");
     broker.stop().await;
-    tracing::info!("stopped");
     Ok(())
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn stop_signal() -> std::io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => "interrupt",
-        _ = terminate.recv() => "terminate",
-    })
 }
 
 fn gather(args: &ServeArgs) -> Result<RawConfig, ConfigError> {

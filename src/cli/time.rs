@@ -124,6 +124,13 @@ pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
+/// Reads the `Date` header of HTTP (`Thu, 26 Nov 2026 20:34:17 GMT`).
+#[must_use]
+pub fn http_date_ms(text: &str) -> Option<i64> {
+    let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(zoned.timestamp().as_millisecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +165,12 @@ mod tests {
         {
             assert!(parse_time(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_header_is_read() {
+        assert_eq!(http_date_ms("Mon, 14 Feb 2022 00:00:00 GMT"), Some(1_644_796_800_000));
+        assert_eq!(http_date_ms("soon"), None);
     }
 
     #[test]

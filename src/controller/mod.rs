@@ -13,6 +13,7 @@
 
 pub mod command;
 pub mod decide;
+mod events;
 pub mod placement;
 pub mod task;
 

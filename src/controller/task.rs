@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::Reply;
 use super::decide::{Decision, Settings, View, decide};
-use super::{Controller, ControllerError, Request};
+use super::{Controller, ControllerError, Request, events};
 use crate::env::Random;
 use crate::metadata::{MetadataImage, MetadataWatch, Provenance, Replay, record};
 use crate::raft::{PROPOSAL_MAX_BYTES, ProposeError, Raft};
@@ -64,6 +64,7 @@ type Decided = (oneshot::Sender<Result<Reply, ControllerError>>, Reply);
 
 /// What a round gathered.
 struct Round {
+    before: Arc<MetadataImage>,
     image: Arc<MetadataImage>,
     records: Vec<MetadataRecord>,
     bytes: usize,
@@ -120,8 +121,10 @@ impl ControllerTask {
     }
 
     fn decide_round(&mut self, first: Request) -> Round {
+        let current = self.metadata.current();
         let mut round = Round {
-            image: self.metadata.current(),
+            before: Arc::clone(&current),
+            image: current,
             records: Vec::new(),
             bytes: 0,
             decided: Vec::new(),
@@ -170,6 +173,9 @@ impl ControllerTask {
 
     async fn finish_round(&self, round: Round) {
         let outcome = self.commit(round.records).await;
+        if outcome.is_ok() {
+            events::tell(&round.before, &round.image, round.decided.iter().map(|(_, reply)| reply));
+        }
         for (answer, reply) in round.decided {
             // Whoever asked may have gone away; the change is made all the same.
             let _ = answer.send(outcome.clone().map(|()| reply));

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod disk;
 pub mod map;
+pub mod process;
 pub mod random;
 mod real;
 pub mod sim;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 pub use map::{Map, MapWatch, Populate};
+pub use process::{
+    ProcessFigures, listens_on_loopback_only, lock_holder, max_maps, process_figures,
+};
 pub use random::Random;
 pub use real::raise_open_file_limit;
 

@@ -11,11 +11,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 /// What the HTTP listener shows, asked for at each request.
 pub(crate) struct Probe {
-    /// The metrics in the OpenMetrics text format.
-    pub(crate) metrics: Box<dyn Fn() -> Result<String, std::fmt::Error> + Send + Sync>,
+    /// The metrics in the OpenMetrics text format. May wait for a disk.
+    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// `Ok` when clients can be served, else why not, in one line.
     pub(crate) ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -24,6 +25,12 @@ impl std::fmt::Debug for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Probe").finish_non_exhaustive()
     }
+}
+
+/// What the routes share.
+struct Shown {
+    probe: Probe,
+    scrapes: Semaphore,
 }
 
 /// Serves until `stop` completes.
@@ -36,12 +43,17 @@ pub(crate) async fn serve(
         .route("/metrics", get(metrics))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
-        .with_state(Arc::new(probe));
+        .with_state(Arc::new(Shown { probe, scrapes: Semaphore::new(1) }));
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-async fn metrics(State(probe): State<Arc<Probe>>) -> Response {
-    match (probe.metrics)() {
+async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
+    // One scrape at a time: it walks over all partitions, and many at once gain nothing.
+    let Ok(_turn) = shown.scrapes.acquire().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let gather = Arc::clone(&shown.probe.metrics);
+    match tokio::task::spawn_blocking(move || gather()).await {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
@@ -50,8 +62,8 @@ async fn metrics(State(probe): State<Arc<Probe>>) -> Response {
     }
 }
 
-async fn ready(State(probe): State<Arc<Probe>>) -> Response {
-    match (probe.ready)() {
+async fn ready(State(shown): State<Arc<Shown>>) -> Response {
+    match (shown.probe.ready)() {
         Ok(()) => "ready\n".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }

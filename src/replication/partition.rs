@@ -16,6 +16,7 @@ use super::partition_types::{
     Acks, Append, AppendOutcome, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
 };
 use super::waiters::{OffsetWaiters, WaiterId};
+use crate::measure::Counter;
 use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
 use crate::storage::validate::{self, BatchRules, Refusal};
@@ -30,8 +31,20 @@ pub(crate) struct Partition {
     name: TopicPartition,
     topic_id: TopicId,
     log: LogHandle,
+    traffic: Traffic,
     /// `None` once the partition is gone from this broker.
     state: Mutex<Option<State>>,
+}
+
+/// What went in and out since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Bytes of record batches appended by producers.
+    pub(crate) produced_bytes: Counter,
+    /// Records appended by producers.
+    pub(crate) produced_records: Counter,
+    /// Bytes of record batches handed to consumers.
+    pub(crate) fetched_bytes: Counter,
 }
 
 #[derive(Debug)]
@@ -112,7 +125,8 @@ impl Partition {
         };
         // Alone in sync: what is in the log is committed as soon as it is settled here.
         state.progress().wake(Ok(()));
-        Ok(Self { name, topic_id, log: handle, state: Mutex::new(Some(state)) })
+        let traffic = Traffic::default();
+        Ok(Self { name, topic_id, log: handle, traffic, state: Mutex::new(Some(state)) })
     }
 
     /// Goes on leading at `leader_epoch`: clients that know of it from the metadata must find it
@@ -139,6 +153,21 @@ impl Partition {
     /// The topic's id.
     pub(crate) fn topic_id(&self) -> TopicId {
         self.topic_id
+    }
+
+    /// What went in and out.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What of the log can be asked without a lock.
+    pub(crate) fn log(&self) -> &LogHandle {
+        &self.log
+    }
+
+    /// What an `acks=all` answer means here; `None` once the partition is gone.
+    pub(crate) fn durability(&self) -> Option<Durability> {
+        self.with(|state| Ok::<_, ErrorCode>(state.log.config().durability)).ok()
     }
 
     /// Bytes of all segments.
@@ -170,17 +199,18 @@ impl Partition {
             Ok::<_, AppendFailure>((appended, commit, woken))
         })?;
         woken.wake(Ok(()));
-        let written = !appended.duplicate;
+        let (bytes, records) = match appended.duplicate {
+            true => (0, 0),
+            false => (batch.size() as u64, u64::try_from(batch.header.record_count).unwrap_or(0)),
+        };
+        self.traffic.produced_bytes.inc_by(bytes);
+        self.traffic.produced_records.inc_by(records);
         Ok(AppendOutcome {
             first_offset: appended.first_offset,
             log_append_time_ms: appended.log_append_time,
             log_start_offset: appended.log_start_offset,
-            bytes: if written { batch.size() as u64 } else { 0 },
-            records: if written {
-                u64::try_from(batch.header.record_count).unwrap_or(0)
-            } else {
-                0
-            },
+            bytes,
+            records,
             commit,
         })
     }

@@ -14,7 +14,7 @@ use super::topic_key::TopicKey;
 use crate::config::TopicConfig;
 use crate::metadata::MetadataDelta;
 use crate::storage::validate::BatchRules;
-use crate::storage::{Log, LogConfig, LogDir, StorageError, UnrecoveredLog};
+use crate::storage::{DirFigures, Log, LogConfig, LogDir, StorageError, UnrecoveredLog};
 
 /// The partitions, by topic.
 #[derive(Debug, Default)]
@@ -298,6 +298,16 @@ impl Replicas {
                 partitions: in_dir(dir),
             })
             .collect()
+    }
+
+    /// What the log directories tell of themselves. Asks their disks.
+    pub(crate) fn figures(&self) -> Vec<DirFigures> {
+        self.dirs().iter().map(LogDir::figures).collect()
+    }
+
+    /// A log directory that failed, if one did.
+    pub(crate) fn offline_dir(&self) -> Option<PathBuf> {
+        self.dirs().iter().find(|dir| dir.is_offline()).map(|dir| dir.path().to_owned())
     }
 
     /// Every partition on this broker.

@@ -11,6 +11,8 @@ const UNIT_BYTES: usize = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct ByteBudget {
     units: Arc<Semaphore>,
+    /// Units in all.
+    total: usize,
 }
 
 /// Bytes taken from a [`ByteBudget`]; given back on drop.
@@ -23,7 +25,15 @@ pub(crate) struct Grant {
 impl ByteBudget {
     /// A budget of `bytes`, rounded down to whole 4 KiB units.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { units: Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS))) }
+        let total = (bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS);
+        Self { units: Arc::new(Semaphore::new(total)), total }
+    }
+
+    /// Bytes taken now, and how many there are; `None` without a limit.
+    pub(crate) fn use_bytes(&self) -> (usize, Option<usize>) {
+        let taken = self.total.saturating_sub(self.units.available_permits()) * UNIT_BYTES;
+        let limited = self.total < Semaphore::MAX_PERMITS;
+        (taken, limited.then_some(self.total * UNIT_BYTES))
     }
 
     /// Takes `bytes` (rounded up to 4 KiB), waiting until other connections give some back.

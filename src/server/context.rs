@@ -113,8 +113,8 @@ impl Services {
 
     /// `Ok` when clients can be served, else why not, in one line.
     pub(crate) fn health(&self) -> Result<(), String> {
-        match self.replicas.directories().into_iter().find(|dir| dir.offline) {
-            Some(dir) => Err(format!("log directory {} is offline", dir.path.display())),
+        match self.replicas.offline_dir() {
+            Some(path) => Err(format!("log directory {} is offline", path.display())),
             None => Ok(()),
         }
     }
@@ -130,6 +130,8 @@ impl Services {
 pub(crate) struct Peer {
     /// The address that the client connected to: what it is told to use, unless one is advertised.
     pub(crate) local: SocketAddr,
+    /// Where the client is.
+    pub(crate) remote: SocketAddr,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
     /// Cancelled when the listener stops: what can be answered at once must no longer wait.

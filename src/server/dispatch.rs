@@ -2,7 +2,6 @@
 //! encode. Everything that can't be answered on the wire closes the connection with its reason.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use duramen_protocol::api::{self, ApiKey};
@@ -14,7 +13,7 @@ use duramen_protocol::primitives::Decoder;
 use super::api as handlers;
 use super::context::{Peer, RequestContext, Services};
 use super::line::{Answer, CloseReason, EncodedReply};
-use super::metrics::ApiMetrics;
+use super::metrics::InFlight;
 use super::reply::Reply;
 
 /// The function that serves the frames of one connection.
@@ -43,15 +42,15 @@ fn serve(
         let (api, version) = (header.api, header.version);
         return Err(CloseReason(format!("{api} v{version} is not served, {} is", spec.versions())));
     }
+    let context = RequestContext {
+        services: Arc::clone(services),
+        peer: Arc::clone(peer),
+        api_version: header.version,
+    };
     let call = Call {
         correlation_id: header.correlation_id,
-        started: services.env.clock.now(),
-        metrics: services.metrics.api(header.api).cloned(),
-        context: RequestContext {
-            services: Arc::clone(services),
-            peer: Arc::clone(peer),
-            api_version: header.version,
-        },
+        in_flight: InFlight::begin(&context, header.api),
+        context,
         body,
     };
     route(header.api, call)
@@ -99,8 +98,7 @@ routes! {
 /// One request on its way to its handler.
 struct Call {
     correlation_id: i32,
-    started: Duration,
-    metrics: Option<ApiMetrics>,
+    in_flight: InFlight,
     context: RequestContext,
     body: Decoder,
 }
@@ -117,11 +115,9 @@ impl Call {
         let request =
             Q::decode(&mut self.body, version).map_err(|error| CloseReason(error.to_string()))?;
         let reply = handle(&self.context, request);
-        let Self { correlation_id, started, metrics, context, .. } = self;
+        let Self { correlation_id, in_flight, .. } = self;
         Ok(reply.map(move |response| {
-            if let Some(metrics) = metrics {
-                metrics.answered(context.services.env.clock.now().saturating_sub(started));
-            }
+            in_flight.answered(&response);
             encode(correlation_id, version, &response)
         }))
     }

@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::connection::{self, Ended};
 use super::context::{Peer, Services};
 use super::dispatch;
+use super::metered::Metered;
 
 /// Time without new connections after the system refuses one (out of descriptors, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +26,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
+    let gates = &services.metrics.gates;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -32,11 +34,12 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, remote)) => {
-                if services.metrics.connections.get()
-                    >= i64::from(services.config.network.connections_max)
-                {
-                    warn!(%remote, "connection refused: max.connections reached");
-                    services.metrics.connections_refused.inc();
+                let most = services.config.network.connections_max;
+                if services.metrics.connections.get() >= i64::from(most) {
+                    services.metrics.connection_turned_away();
+                    if let Some(held_back) = gates.crowded.admit(services.env.clock.now()) {
+                        warn!(%remote, held_back, "connection refused: max.connections reached");
+                    }
                     continue;
                 }
                 services.metrics.connections.inc();
@@ -45,7 +48,10 @@ pub(crate) async fn serve(
                 connections.spawn(peer.serve(Arc::clone(&services), stop.clone()));
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection; if descriptors ran out, raise `ulimit -n`");
+                services.metrics.accept_failed();
+                if let Some(held_back) = gates.crowded.admit(services.env.clock.now()) {
+                    warn!(%error, held_back, "cannot accept a connection; if descriptors ran out, raise `ulimit -n`");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -68,26 +74,35 @@ impl PeerSocket {
         let Self { stream, remote, listener } = self;
         let ended = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
             Ok(local) => {
-                let peer = Arc::new(Peer { local, listener, stop: stop.clone() });
+                let peer = Arc::new(Peer { local, remote, listener, stop: stop.clone() });
                 let serve = dispatch::server(Arc::clone(&services), peer);
+                let stream = Metered { stream, services: Arc::clone(&services) };
                 connection::run(stream, &services.limits, &services.budget, &stop, serve).await
             }
             Err(error) => Ended::Io(error),
         };
-        services.metrics.connections.dec();
+        services.metrics.connection_ended(&ended);
         log_end(&services, remote, &ended);
     }
 }
 
+/// One line for a connection that did not end as it should, as often as its gate lets through: a
+/// client that does it a million times must not fill the log.
 fn log_end(services: &Services, remote: SocketAddr, ended: &Ended) {
+    let (gates, now) = (&services.metrics.gates, services.env.clock.now());
     match ended {
         Ended::ByPeer | Ended::Stopped | Ended::Idle => {
-            debug!(%remote, reason = %ended, "connection closed")
+            debug!(%remote, reason = %ended, "connection closed");
         }
-        Ended::CutOff | Ended::Io(_) => info!(%remote, reason = %ended, "connection lost"),
+        Ended::CutOff | Ended::Io(_) => {
+            if let Some(held_back) = gates.lost.admit(now) {
+                info!(%remote, reason = %ended, held_back, "connection lost");
+            }
+        }
         Ended::Stalled | Ended::Framing(_) | Ended::Refused(_) => {
-            services.metrics.connections_refused.inc();
-            warn!(%remote, reason = %ended, "connection refused");
+            if let Some(held_back) = gates.refused.admit(now) {
+                warn!(%remote, reason = %ended, held_back, "connection refused");
+            }
         }
     }
 }

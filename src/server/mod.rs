@@ -16,6 +16,7 @@ mod fetch_session;
 mod inbox;
 mod line;
 pub(crate) mod listener;
+mod metered;
 mod metrics;
 mod operations;
 mod producer_ids;
@@ -23,3 +24,4 @@ mod reply;
 mod vigil;
 
 pub(crate) use context::{Handles, Services};
+pub(crate) use metrics::scrape;

@@ -210,6 +210,7 @@ impl Log {
         }
         self.note_producer(is_control, facts, now_ms);
         self.state.size_bytes.fetch_add(note.size, Ordering::Relaxed);
+        self.state.unsynced_batches.inc();
         self.state.log_end.store(facts.last_offset + 1, Ordering::Release);
         self.snapshot_if_due();
     }

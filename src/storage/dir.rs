@@ -21,8 +21,8 @@ use super::space::SpaceMarks;
 use super::{background, flusher};
 
 /// Made last at a clean shutdown, removed first at the next start.
-const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
-const LOCK_FILE: &str = ".lock";
+pub(super) const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+pub(super) const LOCK_FILE: &str = ".lock";
 
 /// How a directory is opened.
 #[derive(Debug, Clone)]
@@ -263,8 +263,8 @@ fn spawn_threads(home: &Arc<Home>, options: &LogDirOptions) -> io::Result<Vec<Jo
     flushers.chain([spawn("log-background", background::run)]).collect()
 }
 
-fn load_meta(env: &Env, path: &Path, options: &LogDirOptions) -> Result<MetaProperties, OpenError> {
-    let disk = &*env.disk;
+/// What `meta.properties` of a directory says; `None` where there is none and no log either.
+pub(super) fn read_meta(disk: &dyn Disk, path: &Path) -> Result<Option<MetaProperties>, OpenError> {
     let file = path.join(meta_properties::FILE_NAME);
     let unusable =
         |error: io::Error| OpenError::Unusable { path: file.clone(), reason: error.to_string() };
@@ -277,15 +277,24 @@ fn load_meta(env: &Env, path: &Path, options: &LogDirOptions) -> Result<MetaProp
         if listed.iter().any(|entry| partition_of(entry).is_some()) {
             return Err(damaged("it is missing, but there are logs"));
         }
-        return make_meta(disk, &file, env, options).map_err(unusable);
+        return Ok(None);
     };
-    let meta = MetaProperties::decode(&bytes).map_err(|error| match error {
+    MetaProperties::decode(&bytes).map(Some).map_err(|error| match error {
         MetaError::Damaged(reason) => damaged(reason),
         MetaError::Kafka => OpenError::Kafka { path: path.to_owned() },
         MetaError::Newer(found) => {
             OpenError::NewerFormat { path: path.to_owned(), found, supported: FORMAT }
         }
-    })?;
+    })
+}
+
+fn load_meta(env: &Env, path: &Path, options: &LogDirOptions) -> Result<MetaProperties, OpenError> {
+    let disk = &*env.disk;
+    let Some(meta) = read_meta(disk, path)? else {
+        let file = path.join(meta_properties::FILE_NAME);
+        return make_meta(disk, &file, env, options)
+            .map_err(|error| OpenError::Unusable { path: file, reason: error.to_string() });
+    };
     let other = |field, found: &str, expected: &str| OpenError::OtherOwner {
         path: path.to_owned(),
         field,

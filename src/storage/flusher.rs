@@ -73,6 +73,11 @@ impl FlushQueue {
         self.wake.notify_all();
     }
 
+    /// How many logs wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     fn push(&self, log: &Arc<LogState>) {
         let mut state = self.lock();
         state.waiting.push_back(Arc::clone(log));
@@ -133,7 +138,11 @@ pub(super) fn sync(home: &Home, log: &LogState) {
         return;
     }
     let before = log.durable();
-    match log.sync(&*home.env.disk) {
+    let (began, batches) = (home.env.clock.now(), log.unsynced_batches.take());
+    let synced = log.sync(&*home.env.disk);
+    let took = home.env.clock.now().saturating_sub(began);
+    home.syncs.synced(home, log, took, batches);
+    match synced {
         Ok(durable) if durable > before => {
             if let Some(hook) = &home.hooks.durable {
                 hook(&log.topic_partition, durable);

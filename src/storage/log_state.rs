@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use crate::env::{Disk, DiskFile};
+use crate::measure::Counter;
 
 use super::atomic_file;
 use super::flusher::FlushTicket;
@@ -34,6 +35,8 @@ pub(super) struct LogState {
     pub(super) unflushed_since_ms: AtomicI64,
     /// `flush.ms`.
     pub(super) flush_ms: AtomicI64,
+    /// Batches appended since the last sync began.
+    pub(super) unsynced_batches: Counter,
     dirty: Mutex<Dirty>,
     derived: Mutex<Derived>,
     /// What the background found out about closed segments.
@@ -98,6 +101,7 @@ impl LogState {
             closed: AtomicBool::new(false),
             unflushed_since_ms: AtomicI64::new(i64::MAX),
             flush_ms: AtomicI64::new(i64::MAX),
+            unsynced_batches: Counter::default(),
             dirty: Mutex::default(),
             derived: Mutex::new(Derived {
                 unfinished: Vec::new(),

@@ -132,7 +132,10 @@ impl Log {
     pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
         let next = self.segments.iter().find(|later| later.base > segment.base);
         let next = next.map_or(self.log_end_offset(), |later| later.base);
-        tracing::error!(log = %self.topic_partition(), offset, segment = segment.base, "found damage");
+        if let Some(held_back) = self.home.damage_lines.admit(self.home.env.clock.now()) {
+            let (log, segment) = (self.topic_partition(), segment.base);
+            tracing::error!(%log, offset, segment, held_back, "found damage");
+        }
         ReadError::Damaged { first: offset, next }
     }
 

@@ -29,7 +29,8 @@ impl Default for SpaceMarks {
 
 impl SpaceMarks {
     /// The marks on a disk of this size: a small one is not all reserve.
-    fn on(self, disk: Space) -> Self {
+    #[must_use]
+    pub fn on(self, disk: Space) -> Self {
         let low = self.low.min(disk.total / 50);
         Self { low, high: self.high.min(disk.total / 25).max(low) }
     }
@@ -48,6 +49,16 @@ impl SpaceGuard {
     /// Keeps a reserve by these marks.
     pub(super) fn new(marks: SpaceMarks) -> Self {
         Self { marks, ..Self::default() }
+    }
+
+    /// Whether topics have stopped growing.
+    pub(super) fn is_low(&self) -> bool {
+        self.is_low.load(Ordering::Relaxed)
+    }
+
+    /// The marks on the disk as it is, or as they are set when it does not tell its size.
+    pub(super) fn marks_on(&self, disk: Option<Space>) -> SpaceMarks {
+        disk.map_or(self.marks, |disk| self.marks.on(disk))
     }
 
     /// Whether a topic may grow. Asks the disk only while it is full, twice a second.

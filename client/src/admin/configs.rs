@@ -224,7 +224,7 @@ impl Admin {
             .await
     }
 
-    async fn place_of(&self, resource: &Resource) -> Result<Connection, ClientError> {
+    pub(super) async fn place_of(&self, resource: &Resource) -> Result<Connection, ClientError> {
         match resource {
             Resource::Broker(id) => {
                 if self.cluster.view().brokers.is_empty() {

@@ -2,6 +2,7 @@
 //! thing asked for, so that one topic's error does not hide the others'.
 
 pub mod configs;
+mod log_dirs;
 pub mod offsets;
 mod records;
 mod topics;
@@ -11,6 +12,7 @@ use duramen_protocol::messages::{DescribeClusterRequest, Request};
 use duramen_protocol::text::Text;
 
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, Operation, Resource};
+pub use log_dirs::{LogDir, ReplicaSize};
 pub use offsets::{OffsetAnswer, OffsetQuestion};
 pub use records::{DeletedRecords, RecordsBefore};
 pub use topics::{CreatedTopic, NewTopic};

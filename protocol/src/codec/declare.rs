@@ -192,6 +192,13 @@ macro_rules! declare {
                 Ok(())
             }
 
+            fn error_codes(&self, _: bool, found: &mut dyn FnMut(i16)) {
+                // Told apart at compile time, so that other fields cost nothing.
+                $( $crate::codec::Value::error_codes(
+                    &self.$field, const { Self::$field.is_error_code() }, found,
+                ); )*
+            }
+
             fn measure(&self, size: &mut $crate::primitives::Size, form: $crate::codec::Form) {
                 $( $crate::codec::measure(&Self::$field, &self.$field, size, form); )*
                 if form.flexible {
@@ -248,6 +255,10 @@ macro_rules! declare {
 
                 fn measure(&self, version: i16) -> $crate::primitives::Size {
                     $crate::codec::measure_message(self, version)
+                }
+
+                fn error_codes(&self, found: &mut dyn FnMut(i16)) {
+                    $crate::codec::Value::error_codes(self, false, found);
                 }
             }
         )?

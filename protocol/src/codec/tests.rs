@@ -168,3 +168,17 @@ fn what_the_table_serves_can_be_read_and_answered() {
     }
     for_each_api!(each);
 }
+
+#[test]
+fn every_error_code_is_told_however_deep_it_lies() {
+    let partition =
+        |code| PartitionProduceResponse { error_code: code, index: 9, ..Default::default() };
+    let topic = TopicProduceResponse {
+        partition_responses: vec![partition(0), partition(7)],
+        ..Default::default()
+    };
+    let response = ProduceResponse { responses: vec![topic], ..Default::default() };
+    let mut codes = Vec::new();
+    response.error_codes(&mut |code| codes.push(code));
+    assert_eq!(codes, [0, 7], "and no other number of two bytes");
+}

@@ -48,6 +48,10 @@ pub(crate) trait Value: Sized + PartialEq {
 
     fn measure(&self, size: &mut Size, form: Form);
 
+    /// Tells `found` the error codes in it; `is_code` says that the value itself is one.
+    #[inline]
+    fn error_codes(&self, _is_code: bool, _found: &mut dyn FnMut(i16)) {}
+
     fn is_null(&self) -> bool {
         false
     }
@@ -81,7 +85,7 @@ pub(crate) trait Value: Sized + PartialEq {
 }
 
 macro_rules! fixed_width {
-    ($($rust:ty = $ty:ident $method:ident;)*) => {$(
+    ($($rust:ty = $ty:ident $method:ident $(, code $found:ident)?;)*) => {$(
         impl Value for $rust {
             const TYPE: Type = Type::$ty;
 
@@ -108,6 +112,15 @@ macro_rules! fixed_width {
             fn measure(&self, size: &mut Size, _: Form) {
                 size.add(size_of::<Self>());
             }
+
+            $(
+                #[inline]
+                fn error_codes(&self, is_code: bool, $found: &mut dyn FnMut(i16)) {
+                    if is_code {
+                        $found(*self);
+                    }
+                }
+            )?
         }
     )*};
 }
@@ -115,7 +128,7 @@ macro_rules! fixed_width {
 fixed_width! {
     bool = Bool bool;
     i8 = Int8 i8;
-    i16 = Int16 i16;
+    i16 = Int16 i16, code found;
     u16 = Uint16 u16;
     i32 = Int32 i32;
     u32 = Uint32 u32;
@@ -246,6 +259,10 @@ impl<T: Value> Value for Vec<T> {
             element.measure(size, form);
         }
     }
+
+    fn error_codes(&self, is_code: bool, found: &mut dyn FnMut(i16)) {
+        self.iter().for_each(|element| element.error_codes(is_code, found));
+    }
 }
 
 impl<T: Value> Value for Option<T> {
@@ -273,5 +290,11 @@ impl<T: Value> Value for Option<T> {
 
     fn is_null(&self) -> bool {
         self.is_none()
+    }
+
+    fn error_codes(&self, is_code: bool, found: &mut dyn FnMut(i16)) {
+        if let Some(value) = self {
+            value.error_codes(is_code, found);
+        }
     }
 }

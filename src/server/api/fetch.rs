@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::replication::{FetchQuery, Fetched, Isolation, Partition, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::fetch_session::{FetchTarget, Found, Plan, SessionRequest, Wanted};
+use crate::server::metrics::Waiting;
 use crate::server::reply::Reply;
 
 /// First version that names topics by id (KIP-516).
@@ -32,9 +33,16 @@ struct Fetching {
     max_wait: Duration,
 }
 
+/// One partition as a pass found it.
+struct Looked {
+    target: FetchTarget,
+    partition: Option<Arc<Partition>>,
+    found: Result<Fetched, ErrorCode>,
+}
+
 /// What one pass over the partitions found.
 struct Pass {
-    partitions: Vec<(FetchTarget, Result<Fetched, ErrorCode>)>,
+    partitions: Vec<Looked>,
     bytes: usize,
     /// Some partition has an error or a diverging epoch: the client should hear at once.
     urgent: bool,
@@ -121,7 +129,11 @@ impl Fetching {
                 current_leader_epoch: target.wanted.current_leader_epoch,
                 last_fetched_epoch: target.wanted.last_fetched_epoch,
             };
-            let found = self.find(target).and_then(|partition| partition.fetch(&query));
+            let partition = self.find(target);
+            let found = match &partition {
+                Ok(partition) => partition.fetch(&query),
+                Err(error) => Err(*error),
+            };
             match &found {
                 Ok(fetched) => {
                     pass.bytes += fetched.records.len();
@@ -130,7 +142,8 @@ impl Fetching {
                 }
                 Err(_) => pass.urgent = true,
             }
-            pass.partitions.push((target.clone(), found));
+            let (target, partition) = (target.clone(), partition.ok());
+            pass.partitions.push(Looked { target, partition, found });
         }
         pass
     }
@@ -149,6 +162,7 @@ impl Fetching {
     /// Waits for news of any partition and reads again, until there is enough, the time is over, or
     /// the broker stops.
     async fn wait(self) -> FetchResponse {
+        let _waiting = Waiting::begin(&self.context.services, |metrics| &metrics.fetch_wait);
         let deadline = tokio::time::Instant::now() + self.max_wait;
         let news = Arc::new(Notify::new());
         let stop = self.context.peer.stop.clone();
@@ -187,8 +201,10 @@ impl Fetching {
         let cold_reads = self.context.services.cold_reads.clone();
         let read = cold_reads.run(move || {
             let pass = self.read(true);
-            let cold =
-                pass.partitions.iter().filter_map(|(_, found)| found.as_ref().ok()?.cold.as_ref());
+            let cold = pass
+                .partitions
+                .iter()
+                .filter_map(|looked| looked.found.as_ref().ok()?.cold.as_ref());
             let brought = cold.map(|range| range.run()).filter(Result::is_ok).count();
             self.context.services.metrics.cold_reads.inc_by(brought as u64);
             (self, pass)
@@ -205,11 +221,11 @@ impl Fetching {
         let mut response =
             FetchResponse { session_id: self.plan.session_id, ..FetchResponse::default() };
         let mut sessions = services.sessions();
-        for (target, found) in pass.partitions {
-            let partition = partition_data(target.partition, found, self.isolation);
-            if partition.error_code != 0 {
-                services.metrics.fetch_errors.inc();
+        for Looked { target, partition: from, found } in pass.partitions {
+            if let (Some(from), Ok(fetched)) = (&from, &found) {
+                from.traffic().fetched_bytes.inc_by(fetched.records.len() as u64);
             }
+            let partition = partition_data(target.partition, found, self.isolation);
             let news = Found {
                 has_records: partition.records.as_ref().is_some_and(|records| !records.is_empty()),
                 has_error: partition.error_code != 0 || partition.diverging_epoch.end_offset >= 0,

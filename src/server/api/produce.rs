@@ -12,6 +12,7 @@ use duramen_protocol::messages::produce::{
 
 use crate::replication::{Acks, Append, AppendFailure, Commit, TopicKey};
 use crate::server::context::RequestContext;
+use crate::server::metrics::Waiting;
 use crate::server::reply::Reply;
 
 /// First version that names topics by id (KIP-516).
@@ -56,7 +57,11 @@ pub(crate) fn handle(context: &RequestContext, request: ProduceRequest) -> Reply
         return Reply::Now(response);
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    Reply::overlapping(when_committed(response, pending, timeout))
+    let waiting = Waiting::begin(&context.services, |metrics| &metrics.produce_wait);
+    Reply::overlapping(async move {
+        let _waiting = waiting;
+        when_committed(response, pending, timeout).await
+    })
 }
 
 impl Producing<'_> {
@@ -74,10 +79,7 @@ impl Producing<'_> {
                     self.pending.extend(commit.map(place));
                     answer
                 }
-                Err(failure) => {
-                    self.context.services.metrics.produce_errors.inc();
-                    refusal(index, failure)
-                }
+                Err(failure) => refusal(index, failure),
             };
             partition_responses.push(answer);
         }
