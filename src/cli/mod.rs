@@ -6,6 +6,7 @@
 //! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
+//! | [`replay`] | a part of a topic again, into another topic, a file or stdout |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
@@ -25,6 +26,7 @@ pub mod partitions;
 pub mod produce;
 pub mod progress;
 pub mod record_json;
+pub mod replay;
 pub mod serve;
 pub mod time;
 pub mod topic;
@@ -50,6 +52,7 @@ Examples:
   duramen topic create orders -p 3                   a topic of three partitions
   duramen produce orders orders.txt                  each line a record
   duramen consume orders -o -10 -e                   the last ten records of each partition
+  duramen replay orders --to copy -o @-1h            the last hour again, into another topic
 
 Exit codes:
   0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition or file
@@ -61,6 +64,7 @@ enum Verb {
     Topic(topic::TopicArgs),
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
+    Replay(replay::ReplayArgs),
     Completion(CompletionArgs),
 }
 
@@ -97,6 +101,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Topic(args) => connect::block_on(topic::run(args)),
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
+        Verb::Replay(args) => connect::block_on(replay::run(args)),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {

@@ -1,0 +1,115 @@
+//! The checkpoint file: replaced as a whole, on the disk before anybody relies on it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::job::Job;
+use crate::cli::exit::{Exit, Failure};
+
+/// No checkpoint is larger; another file may be.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+
+/// See the top of the file.
+#[derive(Debug, Clone)]
+pub(super) struct CheckpointFile(PathBuf);
+
+impl CheckpointFile {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The job in it; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no checkpoint.
+    #[expect(clippy::disallowed_methods, reason = "the user's own file, not the broker's")]
+    pub(super) fn read(&self) -> Result<Option<Job>, Failure> {
+        let file = match File::open(&self.0) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::io(self.0.display(), &error)),
+        };
+        let mut text = Vec::new();
+        file.take(MOST_BYTES)
+            .read_to_end(&mut text)
+            .map_err(|error| Failure::io(self.0.display(), &error))?;
+        match Job::from_json(&text) {
+            Some(job) => Ok(Some(job)),
+            None => Err(Failure::new(
+                Exit::Input,
+                format!(
+                    "{} is no checkpoint of a replay; name another with --checkpoint, or remove it",
+                    self.0.display()
+                ),
+            )),
+        }
+    }
+
+    /// Puts the job in the place of what was there. When this returns it is on the disk.
+    ///
+    /// # Errors
+    /// When it can't be written; what was there before is still there.
+    pub(super) fn write(&self, job: &Job) -> Result<(), Failure> {
+        self.replace(job.to_json().to_string().as_bytes()).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::new(
+                Exit::NotFound,
+                format!("{}: no such folder to write the checkpoint to", self.0.display()),
+            ),
+            _ => Failure::io(self.0.display(), &error),
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the user's own file, not the broker's")]
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        let mut name = self.0.clone().into_os_string();
+        name.push(".new");
+        let fresh = PathBuf::from(name);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&fresh)?;
+        file.write_all(text)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.0)?;
+        sync_folder_of(&self.0)
+    }
+}
+
+/// Makes a new name in a folder last.
+#[expect(clippy::disallowed_methods, reason = "the user's own file, not the broker's")]
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test reads what was written")]
+mod tests {
+    use super::super::job::tests::sample;
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::at(folder.path().join("job.json"));
+        assert!(file.read().unwrap().is_none());
+        file.write(&sample()).unwrap();
+        assert_eq!(file.read().unwrap(), Some(sample()));
+        let done = Job { done: true, ..sample() };
+        file.write(&done).unwrap();
+        assert_eq!(file.read().unwrap(), Some(done));
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing is left over: {names:?}");
+        fs::write(file.path(), "{}").unwrap();
+        let Failure::Told { exit, .. } = file.read().unwrap_err() else { panic!("told") };
+        assert_eq!(exit, Exit::Input);
+        let nowhere = CheckpointFile::at(folder.path().join("no/job.json"));
+        let Failure::Told { exit, .. } = nowhere.write(&sample()).unwrap_err() else {
+            panic!("told")
+        };
+        assert_eq!(exit, Exit::NotFound);
+    }
+}
