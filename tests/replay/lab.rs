@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use bytes::Bytes;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
 use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Isolation, Start};
@@ -24,12 +23,7 @@ pub struct Rec {
 
 impl Rec {
     pub fn new(timestamp: i64, key: &str, value: &str) -> Self {
-        Self {
-            timestamp,
-            key: Some(key.into()),
-            value: Some(value.into()),
-            headers: Vec::new(),
-        }
+        Self { timestamp, key: Some(key.into()), value: Some(value.into()), headers: Vec::new() }
     }
 
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
@@ -112,7 +106,8 @@ impl Lab {
     }
 
     pub async fn topic(&self, name: &str, partitions: i32) {
-        let topic = NewTopic { partitions, ..NewTopic::new(name) };
+        let topic =
+            NewTopic { name: name.into(), partitions: Some(partitions), ..NewTopic::default() };
         let made = Admin::new(&self.cluster).create_topics(&[topic], false).await.unwrap();
         made.into_iter().for_each(|outcome| {
             outcome.result.unwrap();
@@ -175,7 +170,7 @@ impl Lab {
                 });
                 std::ops::ControlFlow::<()>::Continue(())
             });
-            visited.unwrap();
+            assert!(visited.unwrap().is_continue());
         }
         records
     }
@@ -188,7 +183,8 @@ impl Lab {
             partition,
             timestamp: duramen_protocol::ids::LATEST,
         };
-        let answers = list_offsets(&self.cluster, Isolation::ReadUncommitted, vec![question]).await?;
+        let answers =
+            list_offsets(&self.cluster, Isolation::ReadUncommitted, vec![question]).await?;
         Ok(answers[0].offset.clone()?.unwrap())
     }
 
@@ -253,9 +249,4 @@ pub fn numbered(partition: i32, count: usize) -> Vec<Rec> {
 /// The text of a file.
 pub fn text_of(path: &Path) -> String {
     String::from_utf8(std::fs::read(path).unwrap()).unwrap()
-}
-
-/// Bytes as a record holds them.
-pub fn bytes(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
 }

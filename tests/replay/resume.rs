@@ -1,0 +1,190 @@
+//! Going on after a stop: what is the same, what is refused, and that stopping is clean.
+
+use std::process::Command;
+use std::time::Duration;
+
+use duramen_client::Admin;
+
+use crate::api::eventually;
+use crate::lab::{Lab, Rec, ended, numbered, text_of};
+
+/// A lab with 2,000 records in two partitions of `t`, and a topic `copy` like it.
+async fn filled() -> (Lab, Vec<Vec<Rec>>) {
+    let lab = Lab::start().await;
+    lab.topic("t", 2).await;
+    lab.topic("copy", 2).await;
+    let source: Vec<Vec<Rec>> = (0..2).map(|partition| numbered(partition, 1_000)).collect();
+    for (partition, records) in (0..).zip(&source) {
+        lab.fill("t", partition, records).await;
+    }
+    (lab, source)
+}
+
+/// Starts a replay, and stops it with a signal when some of it is in the target.
+async fn stopped_midway(lab: &Lab, words: &[&str], signal: &str) -> crate::lab::Ended {
+    let child = lab.spawn(&[&["replay"], words].concat());
+    eventually("some records arrive", async || {
+        let file = lab.file("out.jsonl");
+        let in_file = std::fs::metadata(file).map_or(0, |meta| meta.len());
+        let in_topic = lab.end("copy", 0).await.unwrap();
+        (in_file > 5_000 || in_topic > 50).then_some(())
+    })
+    .await;
+    let told = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    tokio::task::spawn_blocking(move || ended(child)).await.unwrap()
+}
+
+async fn assert_copied(lab: &Lab, source: &[Vec<Rec>]) {
+    for (partition, records) in (0..).zip(source) {
+        let copied: Vec<_> = lab.read("copy", partition).await.iter().map(Rec::plain).collect();
+        assert_eq!(copied.len(), records.len());
+        assert!(copied == *records, "partition {partition} differs");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_cleanly_and_the_rest_follows() {
+    let (lab, source) = filled().await;
+    let words = ["t", "--to", "copy", "--keep-partitions", "--rate", "500/s"];
+    for signal in ["-INT", "-TERM"] {
+        let ended = stopped_midway(&lab, &words, signal).await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.err.contains("offsets; --resume goes on from there"), "{ended:?}");
+        let told: u64 = ended
+            .err
+            .split("stopped after ")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let there = lab.end("copy", 0).await.unwrap() + lab.end("copy", 1).await.unwrap();
+        assert_eq!(told, u64::try_from(there).unwrap(), "everything sent is settled");
+        std::fs::remove_file(lab.file("t-to-copy.replay")).unwrap();
+        if signal == "-INT" {
+            for partition in 0..2 {
+                let end = lab.end("copy", partition).await.unwrap();
+                let _ = lab.run(&["topic", "trim", "copy", "-p", &partition.to_string()]).await;
+                assert!(end > 0);
+            }
+            return resumed_after_another_stop(&lab, &words, &source).await;
+        }
+    }
+}
+
+/// Begins in a topic of its own, stops, and goes on at another pace.
+async fn resumed_after_another_stop(lab: &Lab, words: &[&str], source: &[Vec<Rec>]) {
+    Admin::new(&lab.cluster).delete_topics(&["copy".into()]).await.unwrap();
+    lab.topic("copy", 2).await;
+    stopped_midway(lab, words, "-TERM").await;
+    lab.replay(words).await.failed(2, "did not end; go on with --resume");
+    let go_on = ["t", "--to", "copy", "--keep-partitions", "--resume"];
+    lab.replay(&go_on).await.ok();
+    assert_copied(lab, source).await;
+    let again = lab.replay(&go_on).await.ok();
+    assert!(again.err.contains("has ended already"), "{again:?}");
+    assert_copied(lab, source).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_cut_to_what_the_checkpoint_knows() {
+    let (lab, _) = filled().await;
+    let whole = lab.replay(&["t", "--no-provenance"]).await.ok().out;
+    let words = ["t", "--no-provenance", "--to-file", "out.jsonl"];
+    let paced = [&words[..], &["--rate", "500/s"]].concat();
+    stopped_midway(&lab, &paced, "-KILL").await;
+    // What came after the checkpoint, torn in the middle of a line.
+    let mut text = text_of(&lab.file("out.jsonl"));
+    text.push_str("{\"topic\":\"t\",\"part");
+    std::fs::write(lab.file("out.jsonl"), &text).unwrap();
+    lab.replay(&[&words[..], &["--resume"]].concat()).await.ok();
+    assert_eq!(text_of(&lab.file("out.jsonl")), whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_replay_is_not_taken_for_this_one() {
+    let (lab, _) = filled().await;
+    let words = ["t", "--to", "copy", "--filter-key", "key-1", "--rate", "100/s"];
+    stopped_midway(&lab, &words, "-KILL").await;
+    for (other, message) in [
+        (&["--to", "copy"][..], "had --filter-key [\"key-1\"]; go on with the same, or remove"),
+        (&["--to", "copy", "--filter-key", "key-1", "-o", "5"], "had --offset \"start\""),
+        (
+            &["--to", "copy", "--filter-key", "key-1", "--no-provenance"],
+            "had --no-provenance false",
+        ),
+        (&["--to", "copy", "--filter-key", "key-1", "--keep-partitions"], "had --keep-partitions"),
+        (&["--to-file", "f", "--checkpoint", "t-to-copy.replay"], "the replay to be resumed had"),
+    ] {
+        lab.replay(&[&["t", "--resume"], other].concat()).await.failed(2, message);
+    }
+    Admin::new(&lab.cluster).delete_topics(&["copy".into()]).await.unwrap();
+    lab.topic("copy", 2).await;
+    let anew = lab.replay(&["t", "--resume", "--to", "copy", "--filter-key", "key-1"]).await;
+    anew.failed(2, "topic copy was made anew since the replay began");
+}
+
+/// The story of docs/replay.md: a request of a killed run that lands after the next one has looked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_request_of_a_killed_run_doubles_nothing() {
+    use duramen_client::producer::{Identity, Producer, ProducerOptions, ProducerRecord};
+    let (lab, source) = filled().await;
+    let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance"];
+    let paced = [&words[..], &["--rate", "200/s"]].concat();
+    stopped_midway(&lab, &paced, "-KILL").await;
+    let checkpoint: serde_json::Value =
+        serde_json::from_str(&text_of(&lab.file("t-to-copy.replay"))).unwrap();
+    let id = checkpoint["target"]["producers"][0][0].as_i64().unwrap();
+    let go_on = [&words[..], &["--rate", "100/s", "--resume"]].concat();
+    let before = lab.end("copy", 0).await.unwrap();
+    let child = lab.spawn(&[&["replay"], &go_on[..]].concat());
+    eventually("the next run writes", async || {
+        (lab.end("copy", 0).await.unwrap() > before + 5).then_some(())
+    })
+    .await;
+    // What the killed one would have sent next, and some more: it takes the other's place for a while.
+    let mut late = 0;
+    while late < 300 {
+        let end = usize::try_from(lab.end("copy", 0).await.unwrap()).unwrap();
+        let next =
+            std::collections::BTreeMap::from([(("copy".into(), 0), i32::try_from(end).unwrap())]);
+        let identity = Some(Identity { id, epoch: 0, next });
+        let options = ProducerOptions { identity, ..ProducerOptions::default() };
+        let producer = Producer::start(&lab.cluster, options);
+        let mut deliveries = Vec::new();
+        for record in source[0].iter().skip(end).take(60) {
+            let headers: Vec<_> = record
+                .headers
+                .iter()
+                .map(|(name, value)| duramen_client::producer::HeaderView {
+                    key: name.as_bytes(),
+                    value: value.as_deref(),
+                })
+                .collect();
+            let record = ProducerRecord {
+                topic: "copy",
+                partition: Some(0),
+                timestamp: Some(record.timestamp),
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &headers,
+            };
+            deliveries.push(producer.enqueue(record).await.unwrap());
+        }
+        producer.flush().await;
+        late += deliveries.iter().filter(|d| d.result().unwrap().is_ok()).count();
+        if deliveries.is_empty() {
+            break;
+        }
+    }
+    assert!(late > 0, "at least once the late one came first");
+    let ended = tokio::time::timeout(
+        Duration::from_secs(120),
+        tokio::task::spawn_blocking(move || ended(child)),
+    );
+    ended.await.expect("in time").unwrap().ok();
+    assert_copied(&lab, &source).await;
+}
