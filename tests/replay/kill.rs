@@ -12,15 +12,15 @@ use crate::process::node::Node;
 const PARTITIONS: i32 = 3;
 const RECORDS: usize = 4_000;
 /// After so many kills the rest may be done in peace: the machine may be too busy for any run to end.
-const MOST_KILLS: usize = 40;
+const MOST_KILLS: usize = 30;
 
 /// A node as a process of its own, and a topic `t` full of records.
-async fn filled() -> (Node, Lab, Vec<Vec<Rec>>) {
+async fn filled(records: usize) -> (Node, Lab, Vec<Vec<Rec>>) {
     let node = Node::start(&["log.segment.bytes=1048576"]);
     let lab = Lab::on(&format!("127.0.0.1:{}", node.port()));
     lab.topic("t", PARTITIONS).await;
     let source: Vec<Vec<Rec>> =
-        (0..PARTITIONS).map(|partition| numbered(partition, RECORDS)).collect();
+        (0..PARTITIONS).map(|partition| numbered(partition, records)).collect();
     for (partition, records) in (0..).zip(&source) {
         lab.fill("t", partition, records).await;
     }
@@ -69,13 +69,18 @@ fn killed_until_done(lab: &Lab, words: &[&str], checkpoint: &str, mut between: i
         let child = lab.spawn(&all);
         let limit = match kills {
             MOST_KILLS.. => Duration::from_secs(120),
-            _ => Duration::from_millis(20 + chance.below(300)),
+            // Some before the first checkpoint after the start, some behind it.
+            _ => {
+                let most = 300 + chance.below(1000);
+                Duration::from_millis(20 + chance.below(most))
+            }
         };
         match ends_within(child, limit) {
             Ok(ended) => {
                 ended.ok();
                 println!("{kills} kills");
-                assert!(kills >= 3, "it was never killed in the middle: {kills}");
+                // No run lasts long enough for all of it.
+                assert!(kills >= 2, "it was never killed in the middle: {kills}");
                 return;
             }
             Err(mut child) => {
@@ -91,9 +96,9 @@ fn killed_until_done(lab: &Lab, words: &[&str], checkpoint: &str, mut between: i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_kept_come_out_the_same_record_by_record() {
-    let (_node, lab, source) = filled().await;
+    let (_node, lab, source) = filled(RECORDS).await;
     lab.topic("copy", PARTITIONS).await;
-    let words = ["t", "--to", "copy", "--keep-partitions", "--rate", "8000/s"];
+    let words = ["t", "--to", "copy", "--keep-partitions", "--rate", "4000/s"];
     killed_until_done(&lab, &words, "t-to-copy.replay", |_| ());
     for (partition, records) in (0..).zip(&source) {
         let copied = lab.read("copy", partition).await;
@@ -107,9 +112,9 @@ async fn partitions_kept_come_out_the_same_record_by_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_chosen_by_key_hold_each_record_once() {
-    let (_node, lab, source) = filled().await;
+    let (_node, lab, source) = filled(RECORDS).await;
     lab.topic("copy", 4).await;
-    let words = ["t", "--to", "copy", "--no-provenance", "--rate", "8000/s", "-z", "lz4"];
+    let words = ["t", "--to", "copy", "--no-provenance", "--rate", "4000/s", "-z", "lz4"];
     killed_until_done(&lab, &words, "t-to-copy.replay", |_| ());
     let mut all = Vec::new();
     for partition in 0..4 {
@@ -135,9 +140,9 @@ async fn partitions_chosen_by_key_hold_each_record_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_may_die_as_well() {
-    let (mut node, lab, source) = filled().await;
+    let (mut node, lab, source) = filled(RECORDS).await;
     lab.topic("copy", PARTITIONS).await;
-    let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance", "--rate", "8000/s"];
+    let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance", "--rate", "4000/s"];
     let mut chance = Chance::new();
     killed_until_done(&lab, &words, "t-to-copy.replay", |kills| {
         if kills % 3 == 1 {
@@ -161,7 +166,7 @@ async fn the_broker_may_die_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_full_speed_with_everything_in_flight() {
-    let (_node, lab, source) = filled().await;
+    let (_node, lab, source) = filled(10 * RECORDS).await;
     lab.topic("copy", PARTITIONS).await;
     // Begun and killed at once, several times: what was on its way may land while the next one looks.
     let words = ["replay", "t", "--to", "copy", "--keep-partitions", "--no-provenance"];
@@ -204,10 +209,10 @@ fn futures_block<T>(future: impl Future<Output = T>) -> T {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_holds_each_line_once() {
-    let (_node, lab, source) = filled().await;
+    let (_node, lab, source) = filled(RECORDS).await;
     let whole = lab.replay(&["t", "--no-provenance"]).await.ok().out;
     assert_eq!(whole.lines().count(), source.concat().len());
-    let words = ["t", "--to-file", "out", "--no-provenance", "--rate", "8000/s"];
+    let words = ["t", "--to-file", "out", "--no-provenance", "--rate", "4000/s"];
     killed_until_done(&lab, &words, "out.replay", |_| ());
     assert!(text_of(&lab.file("out")) == whole, "the file differs");
 }

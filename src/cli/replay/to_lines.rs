@@ -23,7 +23,7 @@ use crate::cli::output::Output;
 use crate::cli::record_json::{JsonBinary, write_record};
 
 /// How often the file is brought to the disk, and the checkpoint with it.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 
 /// Opens the file of a job that begins: a new one, or an empty one.
 pub(super) fn create(path: &Path) -> Result<Output, Failure> {
