@@ -127,7 +127,7 @@ async fn who_takes_slowly_is_not_flooded() {
         let payload = [7; 100];
         let record =
             ProducerRecord { timestamp: Some(*timestamp), ..ProducerRecord::new("t", &payload) };
-        let _ = producer.enqueue(record).await.unwrap();
+        drop(producer.enqueue(record).await.unwrap());
     }
     producer.flush().await;
     let bytes: usize = model.lock().logs[0].batches.iter().map(bytes::Bytes::len).sum();

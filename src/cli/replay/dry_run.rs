@@ -1,6 +1,6 @@
 //! `replay --dry-run`: reads what would be replayed, and tells counts, bytes and times without writing.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::plan::{Destination, Plan};
 use super::speed;
@@ -42,13 +42,15 @@ impl Count {
         self.times.map_or(0, |(first, last)| last - first)
     }
 
-    fn json(&self) -> Value {
-        json!({
-            "records": self.records, "bytes": self.bytes,
-            "first_timestamp": self.times.map(|(first, _)| first),
-            "last_timestamp": self.times.map(|(_, last)| last),
-            "span_ms": self.span_ms(),
-        })
+    fn json(&self) -> Map<String, Value> {
+        let fields = [
+            ("records", json!(self.records)),
+            ("bytes", json!(self.bytes)),
+            ("first_timestamp", json!(self.times.map(|(first, _)| first))),
+            ("last_timestamp", json!(self.times.map(|(_, last)| last))),
+            ("span_ms", json!(self.span_ms())),
+        ];
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn cells(&self) -> [String; 4] {
@@ -93,10 +95,10 @@ fn tell(
             [source.partition.to_string(), source.from.to_string(), source.to.to_string()].to_vec();
         cells.extend(count.cells());
         table.row(cells);
+        let place =
+            [("partition", i64::from(source.partition)), ("from", source.from), ("to", source.to)];
         let mut json = count.json();
-        json["partition"] = source.partition.into();
-        json["from"] = source.from.into();
-        json["to"] = source.to.into();
+        json.extend(place.map(|(name, number)| (name.to_owned(), number.into())));
         partitions.push(json);
     }
     let mut all = ["all", "", ""].map(str::to_owned).to_vec();

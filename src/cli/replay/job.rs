@@ -230,7 +230,7 @@ pub(super) mod tests {
     fn what_is_not_whole_is_refused() {
         let text = sample().to_json().to_string();
         for cut in [0, 1, text.len() / 2, text.len() - 1] {
-            assert_eq!(Job::from_json(text[..cut].as_bytes()), None);
+            assert_eq!(Job::from_json(&text.as_bytes()[..cut]), None);
         }
         for (from, to) in [
             ("\"version\":1", "\"version\":2"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use duramen_client::consumer::ConsumerRecord;
 use duramen_client::replay::Replay;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::End;
 use super::checkpoint::{CheckpointFile, sync_folder_of};
@@ -64,6 +64,14 @@ pub(super) fn reopen(path: &Path, length: u64) -> Result<Output, Failure> {
     Ok(Output::to(file, path.display().to_string()))
 }
 
+/// What happens next.
+enum Step {
+    Record(Option<ConsumerRecord>),
+    NothingYet,
+    Save,
+    Stop,
+}
+
 /// See the top of the file.
 pub(super) struct ToLines<'a> {
     pub(super) work: &'a mut Work,
@@ -89,31 +97,43 @@ impl ToLines<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Only when nothing is due yet is what was gathered given out early.
-            let due = tokio::select! {
-                biased;
-                record = work::next(replay) => Some(record?),
-                () = std::future::ready(()) => None,
-            };
-            let record = match due {
-                Some(record) => record,
-                None => {
+            let step = match self.step(replay, &mut ticks, true).await? {
+                Step::NothingYet => {
                     self.out.flush()?;
-                    tokio::select! {
-                        biased;
-                        () = self.work.stopped() => return Ok(End::Stopped),
-                        _ = ticks.tick() => {
-                            self.save(replay, false)?;
-                            continue;
-                        }
-                        record = work::next(replay) => record?,
-                    }
+                    self.step(replay, &mut ticks, false).await?
                 }
+                step => step,
             };
-            let Some(record) = record else { return Ok(End::Done) };
+            let record = match step {
+                Step::Record(Some(record)) => record,
+                Step::Record(None) => return Ok(End::Done),
+                Step::Stop => return Ok(End::Stopped),
+                Step::Save => {
+                    self.save(replay, false)?;
+                    continue;
+                }
+                Step::NothingYet => continue,
+            };
             lines.write(&mut self.out, &record)?;
             self.work.written.0 += 1;
             self.work.written.1 += record::size(&record);
             self.work.show_progress(replay);
+        }
+    }
+
+    /// What is next; with `only_now` without waiting for it.
+    async fn step(
+        &mut self,
+        replay: &mut Replay,
+        ticks: &mut Interval,
+        only_now: bool,
+    ) -> Result<Step, Failure> {
+        tokio::select! {
+            biased;
+            () = self.work.stopped() => Ok(Step::Stop),
+            _ = ticks.tick() => Ok(Step::Save),
+            record = work::next(replay) => Ok(Step::Record(record?)),
+            () = std::future::ready(()), if only_now => Ok(Step::NothingYet),
         }
     }
 

@@ -197,7 +197,7 @@ impl ToTopic<'_> {
                 ran = failed;
             }
         }
-        self.note(&mut tracker, &replay);
+        self.note(&tracker, &replay);
         self.work.written = (records + tracker.delivered, bytes + tracker.delivered_bytes);
         self.job.done = matches!(ran, Ok(Run::Ended(End::Done)));
         self.checkpoint.write(self.job)?;
@@ -258,13 +258,14 @@ impl ToTopic<'_> {
 
     /// Takes note of the fates known by now; the error is how the run ends.
     fn settle(&self, tracker: &mut Tracker) -> Result<(), Result<Run, Failure>> {
-        tracker.settle().map_err(|(place, failed)| {
-            if failed.error.code() == Some(ErrorCode::OutOfOrderSequenceNumber) {
+        tracker.settle().map_err(|failed| {
+            let (place, error) = (failed.place, failed.error.error);
+            if error.code() == Some(ErrorCode::OutOfOrderSequenceNumber) {
                 return Ok(Run::Overtaken);
             }
             let partition = self.job.sources.get(place.source).map_or(0, |s| s.partition);
             let words = format!("{}-{partition} offset {}", self.work.source, place.offset);
-            Err(at_place(&words, &failed.error))
+            Err(at_place(&words, &error))
         })
     }
 }

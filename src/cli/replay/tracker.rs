@@ -41,6 +41,13 @@ pub(super) struct Place {
     pub(super) target: usize,
 }
 
+/// A record that was not delivered.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    pub(super) place: Place,
+    pub(super) error: DeliveryError,
+}
+
 #[derive(Debug)]
 struct Progress {
     /// Everything below is settled.
@@ -102,12 +109,14 @@ impl Tracker {
     /// Takes what is known by now off the front.
     ///
     /// # Errors
-    /// The first record that was not delivered, with its place. It stays open for good.
-    pub(super) fn settle(&mut self) -> Result<(), (Place, DeliveryError)> {
+    /// The first record that was not delivered. It stays open for good.
+    pub(super) fn settle(&mut self) -> Result<(), Box<Undelivered>> {
         while let Some(first) = self.waiting.front() {
             let offset = match first.delivery.as_ref().map(Delivery::result) {
                 Some(None) => return Ok(()),
-                Some(Some(Err(error))) => return Err((first.place, error)),
+                Some(Some(Err(error))) => {
+                    return Err(Box::new(Undelivered { place: first.place, error }));
+                }
                 Some(Some(Ok(delivered))) => {
                     self.delivered += 1;
                     self.delivered_bytes += u64::try_from(first.bytes).unwrap_or(0);
@@ -225,7 +234,7 @@ mod tests {
         assert!(!tracker.begin(slow));
         // It lands at 30 at the earliest, however far the others have got.
         for landed in 40..45 {
-            assert_eq!(tracker.begin(fast), false);
+            assert!(!tracker.begin(fast));
             tracker.settled(fast, Some(landed));
         }
         assert_eq!(noted(&tracker, &mut job, [13, 13]), [20, 30]);
