@@ -22,7 +22,7 @@ pub struct FilterArgs {
     /// Only records with this header, or with a value of it that matches; may be repeated
     #[arg(long, value_name = "NAME[=REGEX]")]
     pub filter_header: Vec<String>,
-    /// Only records whose value is JSON with something at this path, as $.customer.id or $.items[0],
+    /// Only records whose value is JSON with something at this path, as `$.customer.id` or `$.items[0]`,
     /// or with a value there that matches; may be repeated
     #[arg(long, value_name = "PATH[=REGEX]")]
     pub filter_json: Vec<String>,

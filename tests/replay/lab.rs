@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
 use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Isolation, Start};
-use duramen_client::producer::{HeaderView, Producer, ProducerOptions, ProducerRecord};
+use duramen_client::producer::{Delivery, HeaderView, Producer, ProducerOptions, ProducerRecord};
 use duramen_client::{Admin, ClientError};
 use tempfile::TempDir;
 
@@ -118,20 +118,7 @@ impl Lab {
         let producer = Producer::start(&self.cluster, ProducerOptions::default());
         let mut deliveries = Vec::new();
         for record in records {
-            let headers: Vec<_> = record
-                .headers
-                .iter()
-                .map(|(name, value)| HeaderView { key: name.as_bytes(), value: value.as_deref() })
-                .collect();
-            let record = ProducerRecord {
-                topic,
-                partition: Some(partition),
-                timestamp: Some(record.timestamp),
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &headers,
-            };
-            deliveries.push(producer.enqueue(record).await.unwrap());
+            deliveries.push(enqueue(&producer, topic, partition, record).await);
         }
         producer.flush().await;
         for delivery in deliveries {
@@ -211,6 +198,24 @@ impl Lab {
         let child = self.spawn(words);
         tokio::task::spawn_blocking(move || ended(child)).await.unwrap()
     }
+}
+
+/// Puts a record on its way.
+pub async fn enqueue(producer: &Producer, topic: &str, partition: i32, record: &Rec) -> Delivery {
+    let headers: Vec<_> = record
+        .headers
+        .iter()
+        .map(|(name, value)| HeaderView { key: name.as_bytes(), value: value.as_deref() })
+        .collect();
+    let record = ProducerRecord {
+        topic,
+        partition: Some(partition),
+        timestamp: Some(record.timestamp),
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &headers,
+    };
+    producer.enqueue(record).await.unwrap()
 }
 
 /// Waits for a process.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use duramen_client::Admin;
 
 use crate::api::eventually;
-use crate::lab::{Lab, Rec, ended, numbered, text_of};
+use crate::lab::{Lab, Rec, ended, enqueue, numbered, text_of};
 
 /// A lab with 2,000 records in two partitions of `t`, and a topic `copy` like it.
 async fn filled() -> (Lab, Vec<Vec<Rec>>) {
@@ -104,7 +104,7 @@ async fn another_replay_is_not_taken_for_this_one() {
 /// The story of docs/replay.md: a request of a killed run that lands after the next one has looked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_request_of_a_killed_run_doubles_nothing() {
-    use duramen_client::producer::{Identity, Producer, ProducerOptions, ProducerRecord};
+    use duramen_client::producer::{Identity, Producer, ProducerOptions};
     let (lab, source) = filled().await;
     let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance"];
     let paced = [&words[..], &["--rate", "200/s"]].concat();
@@ -112,7 +112,7 @@ async fn a_late_request_of_a_killed_run_doubles_nothing() {
     let checkpoint: serde_json::Value =
         serde_json::from_str(&text_of(&lab.file("t-to-copy.replay"))).unwrap();
     let id = checkpoint["target"]["producers"][0][0].as_i64().unwrap();
-    let go_on = [&words[..], &["--rate", "100/s", "--resume"]].concat();
+    let go_on = [&words[..], &["--rate", "300/s", "--resume"]].concat();
     let before = lab.end("copy", 0).await.unwrap();
     let child = lab.spawn(&[&["replay"], &go_on[..]].concat());
     eventually("the next run writes", async || {
@@ -130,23 +130,7 @@ async fn a_late_request_of_a_killed_run_doubles_nothing() {
         let producer = Producer::start(&lab.cluster, options);
         let mut deliveries = Vec::new();
         for record in source[0].iter().skip(end).take(60) {
-            let headers: Vec<_> = record
-                .headers
-                .iter()
-                .map(|(name, value)| duramen_client::producer::HeaderView {
-                    key: name.as_bytes(),
-                    value: value.as_deref(),
-                })
-                .collect();
-            let record = ProducerRecord {
-                topic: "copy",
-                partition: Some(0),
-                timestamp: Some(record.timestamp),
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &headers,
-            };
-            deliveries.push(producer.enqueue(record).await.unwrap());
+            deliveries.push(enqueue(&producer, "copy", 0, record).await);
         }
         producer.flush().await;
         late += deliveries.iter().filter(|d| d.result().unwrap().is_ok()).count();
