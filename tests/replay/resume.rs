@@ -101,6 +101,46 @@ async fn another_replay_is_not_taken_for_this_one() {
     anew.failed(2, "topic copy was made anew since the replay began");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_in_use_is_left_alone() {
+    let (lab, _) = filled().await;
+    let words = ["t", "--to", "copy", "--rate", "10/s"];
+    let mut child = lab.spawn(&[&["replay"], &words[..]].concat());
+    eventually("it has begun", async || lab.file("t-to-copy.replay").exists().then_some(())).await;
+    let other = lab.replay(&[&words[..], &["--resume"]].concat()).await;
+    other.failed(1, "another replay is at work on t-to-copy.replay; wait for it, or stop it");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lab.replay(&["t", "--to", "copy", "--resume"]).await.ok();
+    let there = lab.end("copy", 0).await.unwrap() + lab.end("copy", 1).await.unwrap();
+    assert_eq!(there, 2_000);
+}
+
+/// Everything is learnt from the target, however old the checkpoint is; what retention took from there
+/// is not guessed at.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_checkpoint_is_enough_unless_the_target_has_lost_records() {
+    let (lab, source) = filled().await;
+    let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance"];
+    let paced = [&words[..], &["--rate", "500/s"]].concat();
+    stopped_midway(&lab, &paced, "-KILL").await;
+    let mut job: serde_json::Value =
+        serde_json::from_str(&text_of(&lab.file("t-to-copy.replay"))).unwrap();
+    for source in job["sources"].as_array_mut().unwrap() {
+        source["position"] = source["from"].clone();
+        source["sent"] = serde_json::json!([[0, 0], [0, 0]]);
+    }
+    job["target"]["scan_from"] = job["target"]["began_at"].clone();
+    std::fs::write(lab.file("t-to-copy.replay"), job.to_string()).unwrap();
+    std::fs::write(lab.file("kept"), job.to_string()).unwrap();
+    let go_on = [&words[..], &["--resume"]].concat();
+    lab.replay(&go_on).await.ok();
+    assert_copied(&lab, &source).await;
+    lab.run(&["topic", "trim", "copy", "--before", "end"]).await.ok();
+    let old = [&go_on[..], &["--checkpoint", "kept"]].concat();
+    lab.replay(&old).await.failed(1, "copy-0 has lost records to retention since the checkpoint");
+}
+
 /// The story of docs/replay.md: a request of a killed run that lands after the next one has looked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_request_of_a_killed_run_doubles_nothing() {

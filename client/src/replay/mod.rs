@@ -10,6 +10,21 @@
 //! Records come in the order of their timestamps across partitions, and in the order of their offsets
 //! within one. Nothing is read ahead beyond the prefetch bytes: who takes records slowly slows the
 //! brokers' sending down, not this process' memory up.
+//!
+//! ```no_run
+//! use duramen_client::replay::{Pace, Replay, ReplayRange};
+//! # async fn example(cluster: duramen_client::Cluster) -> Result<(), duramen_client::ClientError> {
+//! let mut replay = Replay::builder(&cluster)
+//!     .range(ReplayRange { topic: "orders".into(), partition: 0, from: 100, to: 200 })
+//!     .pace(Pace::Original(10.0))
+//!     .filter(|record| record.key.is_some())
+//!     .start();
+//! while let Some(record) = replay.next().await {
+//!     println!("{:?}", record?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod arrived;
 mod lane;

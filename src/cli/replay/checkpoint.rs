@@ -1,8 +1,14 @@
-//! The checkpoint file: replaced as a whole, on the disk before anybody relies on it.
+//! The checkpoint file: replaced as a whole, on the disk before anybody relies on it, and locked for as
+//! long as a replay works on it. The lock goes with the process, however that ends.
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::job::Job;
 use crate::cli::exit::{Exit, Failure};
@@ -11,43 +17,66 @@ use crate::cli::exit::{Exit, Failure};
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 
 /// See the top of the file.
-#[derive(Debug, Clone)]
-pub(super) struct CheckpointFile(PathBuf);
+#[derive(Debug)]
+pub(super) struct CheckpointFile {
+    path: PathBuf,
+    /// The file that lies at the path, locked.
+    held: RefCell<Option<File>>,
+}
 
 impl CheckpointFile {
     pub(super) fn at(path: PathBuf) -> Self {
-        Self(path)
+        Self { path, held: RefCell::new(None) }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// The job in it; `None` when there is no such file.
+    /// The job in it, which nobody else works on from now on; `None` when there is no such file.
     ///
     /// # Errors
-    /// When it can't be read, or is no checkpoint.
+    /// When it can't be read, is no checkpoint, or another process works on it.
     #[expect(clippy::disallowed_methods, reason = "the user's own file, not the broker's")]
     pub(super) fn read(&self) -> Result<Option<Job>, Failure> {
-        let file = match File::open(&self.0) {
+        let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::io(self.0.display(), &error)),
+            Err(error) => return Err(Failure::io(self.path.display(), &error)),
         };
+        if !self.lock(&file).map_err(|error| Failure::io(self.path.display(), &error))? {
+            let words = format!("another replay is at work on {}", self.path.display());
+            return Err(Failure::new(Exit::Failed, format!("{words}; wait for it, or stop it")));
+        }
         let mut text = Vec::new();
-        file.take(MOST_BYTES)
+        (&file)
+            .take(MOST_BYTES)
             .read_to_end(&mut text)
-            .map_err(|error| Failure::io(self.0.display(), &error))?;
+            .map_err(|error| Failure::io(self.path.display(), &error))?;
         match Job::from_json(&text) {
-            Some(job) => Ok(Some(job)),
+            Some(job) => {
+                self.held.replace(Some(file));
+                Ok(Some(job))
+            }
             None => Err(Failure::new(
                 Exit::Input,
                 format!(
                     "{} is no checkpoint of a replay; name another with --checkpoint, or remove it",
-                    self.0.display()
+                    self.path.display()
                 ),
             )),
         }
+    }
+
+    /// Locks a file that was opened at the path; false when it is locked, or was just replaced.
+    fn lock(&self, file: &File) -> io::Result<bool> {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            // A file system without locks has none to be kept.
+            Ok(()) | Err(_) => {}
+        }
+        let (there, ours) = (fs::metadata(&self.path)?, file.metadata()?);
+        Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
     }
 
     /// Puts the job in the place of what was there. When this returns it is on the disk.
@@ -58,23 +87,26 @@ impl CheckpointFile {
         self.replace(job.to_json().to_string().as_bytes()).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::new(
                 Exit::NotFound,
-                format!("{}: no such folder to write the checkpoint to", self.0.display()),
+                format!("{}: no such folder to write the checkpoint to", self.path.display()),
             ),
-            _ => Failure::io(self.0.display(), &error),
+            _ => Failure::io(self.path.display(), &error),
         })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the user's own file, not the broker's")]
     fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let mut name = self.0.clone().into_os_string();
+        let mut name = self.path.clone().into_os_string();
         name.push(".new");
         let fresh = PathBuf::from(name);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&fresh)?;
         file.write_all(text)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        fs::rename(&fresh, &self.0)?;
-        sync_folder_of(&self.0)
+        // Locked before it is the one at the path: there is no moment for anybody else.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        fs::rename(&fresh, &self.path)?;
+        self.held.replace(Some(file));
+        sync_folder_of(&self.path)
     }
 }
 
@@ -101,6 +133,15 @@ mod tests {
         let done = Job { done: true, ..sample() };
         file.write(&done).unwrap();
         assert_eq!(file.read().unwrap(), Some(done));
+        // Whoever else comes is told so, until this one is let go of.
+        let other = CheckpointFile::at(file.path().to_owned());
+        let Failure::Told { exit, message } = other.read().unwrap_err() else { panic!("told") };
+        assert!(exit == Exit::Failed && message.contains("another replay is at work"), "{message}");
+        let path = file.path().to_owned();
+        drop(file);
+        assert!(other.read().unwrap().is_some());
+        drop(other);
+        let file = CheckpointFile::at(path);
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing is left over: {names:?}");
         fs::write(file.path(), "{}").unwrap();
