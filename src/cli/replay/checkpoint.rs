@@ -70,10 +70,9 @@ impl CheckpointFile {
 
     /// Locks a file that was opened at the path; false when it is locked, or was just replaced.
     fn lock(&self, file: &File) -> io::Result<bool> {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            // A file system without locks has none to be kept.
-            Ok(()) | Err(_) => {}
+        // A file system without locks has none to be kept.
+        if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            return Ok(false);
         }
         let (there, ours) = (fs::metadata(&self.path)?, file.metadata()?);
         Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
@@ -123,34 +122,43 @@ mod tests {
     use super::super::job::tests::sample;
     use super::*;
 
+    #[track_caller]
+    fn refused<T>(result: Result<T, Failure>) -> (Exit, String) {
+        match result {
+            Err(Failure::Told { exit, message }) => (exit, message),
+            _ => panic!("not refused"),
+        }
+    }
+
     #[test]
-    fn a_checkpoint_is_replaced_as_a_whole() {
+    fn a_checkpoint_is_replaced_as_a_whole_by_who_holds_it() {
         let folder = tempfile::tempdir().unwrap();
-        let file = CheckpointFile::at(folder.path().join("job.json"));
+        let open = || CheckpointFile::at(folder.path().join("job.json"));
+        let file = open();
         assert!(file.read().unwrap().is_none());
         file.write(&sample()).unwrap();
-        assert_eq!(file.read().unwrap(), Some(sample()));
+        let (exit, message) = refused(open().read());
+        assert!(exit == Exit::Failed && message.contains("another replay is at work"), "{message}");
         let done = Job { done: true, ..sample() };
         file.write(&done).unwrap();
-        assert_eq!(file.read().unwrap(), Some(done));
-        // Whoever else comes is told so, until this one is let go of.
-        let other = CheckpointFile::at(file.path().to_owned());
-        let Failure::Told { exit, message } = other.read().unwrap_err() else { panic!("told") };
-        assert!(exit == Exit::Failed && message.contains("another replay is at work"), "{message}");
-        let path = file.path().to_owned();
+        refused(open().read());
         drop(file);
-        assert!(other.read().unwrap().is_some());
-        drop(other);
-        let file = CheckpointFile::at(path);
+        // Whoever reads it holds it from then on.
+        let file = open();
+        assert_eq!(file.read().unwrap(), Some(done));
+        refused(open().read());
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing is left over: {names:?}");
+    }
+
+    #[test]
+    fn what_is_no_checkpoint_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::at(folder.path().join("notes"));
         fs::write(file.path(), "{}").unwrap();
-        let Failure::Told { exit, .. } = file.read().unwrap_err() else { panic!("told") };
-        assert_eq!(exit, Exit::Input);
+        assert_eq!(refused(file.read()).0, Exit::Input);
+        assert_eq!(fs::read(file.path()).unwrap(), b"{}");
         let nowhere = CheckpointFile::at(folder.path().join("no/job.json"));
-        let Failure::Told { exit, .. } = nowhere.write(&sample()).unwrap_err() else {
-            panic!("told")
-        };
-        assert_eq!(exit, Exit::NotFound);
+        assert_eq!(refused(nowhere.write(&sample())).0, Exit::NotFound);
     }
 }
