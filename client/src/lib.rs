@@ -6,6 +6,7 @@
 //! | [`cluster`] | brokers and topics as last heard of, a connection per broker |
 //! | [`producer`] | idempotent, batching producer |
 //! | [`consumer`] | reads given offsets as a stream; no groups |
+//! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
 //! | [`admin`] | topics, configs, offsets |
 //! | [`error`] | what can fail, and what to do about it |
 
@@ -18,6 +19,7 @@ pub mod consumer;
 pub mod error;
 pub mod producer;
 pub mod random;
+pub mod replay;
 #[cfg(test)]
 mod testing;
 pub mod transport;
@@ -28,3 +30,4 @@ pub use connection::{Connection, ConnectionOptions};
 pub use consumer::{Consumer, ConsumerOptions};
 pub use error::{ClientError, Remedy};
 pub use producer::{Producer, ProducerOptions, ProducerRecord};
+pub use replay::Replay;

@@ -7,7 +7,7 @@ use duramen_client::consumer::Isolation;
 use duramen_protocol::ids::{EARLIEST, LATEST};
 use duramen_protocol::text::Text;
 
-use super::consume::offsets::{OffsetRange, PartitionEdges};
+use super::offsets::{OffsetRange, PartitionEdges};
 
 /// A partition and its edges.
 #[derive(Debug, Clone, PartialEq, Eq)]

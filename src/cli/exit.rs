@@ -102,6 +102,16 @@ pub fn words_of(error: &ClientError) -> String {
     }
 }
 
+/// The failure of a record, with its place.
+#[must_use]
+pub fn at_place(place: &str, error: &ClientError) -> Failure {
+    let exit = match exit_of(error) {
+        exit @ (Exit::NotFound | Exit::Unreachable) => exit,
+        _ => Exit::Delivery,
+    };
+    Failure::new(exit, format!("{place}: {}", words_of(error)))
+}
+
 /// The exit code of a client's error.
 #[must_use]
 pub fn exit_of(error: &ClientError) -> Exit {

@@ -6,6 +6,7 @@
 //! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
+//! | [`replay`] | a part of a topic again, into another topic, a file or stdout |
 //! | [`top`] | what a broker does, live |
 //! | [`doctor`] | what is wrong with a node, running or stopped |
 //! | [`scrape`] | a broker's metrics and health over HTTP |
@@ -19,11 +20,17 @@ pub mod doctor;
 pub mod edges;
 pub mod encode;
 pub mod exit;
+pub mod fields;
+pub mod filter;
+pub mod json_path;
+pub mod moved;
+pub mod offsets;
 pub mod output;
 pub mod partitions;
 pub mod produce;
 pub mod progress;
 pub mod record_json;
+pub mod replay;
 pub mod scrape;
 pub mod serve;
 mod signals;
@@ -52,6 +59,7 @@ Examples:
   duramen topic create orders -p 3                   a topic of three partitions
   duramen produce orders orders.txt                  each line a record
   duramen consume orders -o -10 -e                   the last ten records of each partition
+  duramen replay orders --to copy -o @-1h            the last hour again, into another topic
   duramen top                                        what the broker does, live
   duramen doctor                                     what is wrong, and the way out
 
@@ -65,6 +73,7 @@ enum Verb {
     Topic(topic::TopicArgs),
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
+    Replay(replay::ReplayArgs),
     Top(top::TopArgs),
     Doctor(doctor::DoctorArgs),
     Completion(CompletionArgs),
@@ -103,6 +112,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Topic(args) => connect::block_on(topic::run(args)),
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
+        Verb::Replay(args) => connect::block_on(replay::run(args)),
         Verb::Top(args) => connect::block_on(top::run(args)),
         Verb::Doctor(args) => connect::block_on(doctor::run(args)),
         Verb::Completion(args) => completion(args.shell),

@@ -1,4 +1,4 @@
-//! The one place that prints: a buffered stdout that survives closed pipes, notes on stderr, tables.
+//! The one place that prints: a buffered output that survives closed pipes, notes on stderr, tables.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -23,10 +23,12 @@ pub enum Format {
     Text,
 }
 
-/// Stdout, written in large pieces.
+/// Stdout or a file, written in large pieces.
 #[derive(Debug)]
 pub struct Output {
     out: File,
+    /// What it is called in messages.
+    name: String,
     buffer: Vec<u8>,
 }
 
@@ -39,7 +41,23 @@ impl Output {
         // The file itself: std's handle would look for line ends in what is gathered here already.
         let fd = io::stdout().as_fd().try_clone_to_owned();
         let out = fd.map_err(|error| Failure::io("stdout", &error))?.into();
-        Ok(Self { out, buffer: Vec::with_capacity(2 * SPILL_BYTES) })
+        Ok(Self::to(out, "stdout".to_owned()))
+    }
+
+    /// Writes to an open file from where it stands; `name` is what it is called in messages.
+    #[must_use]
+    pub fn to(out: File, name: String) -> Self {
+        Self { out, name, buffer: Vec::with_capacity(2 * SPILL_BYTES) }
+    }
+
+    /// Brings everything to the disk, and tells how long the file is now.
+    ///
+    /// # Errors
+    /// As [`Output::spill`].
+    pub fn sync(&mut self) -> Result<u64, Failure> {
+        self.flush()?;
+        let synced = self.out.sync_data().and_then(|()| self.out.metadata());
+        Ok(synced.map_err(|error| Failure::io(&self.name, &error))?.len())
     }
 
     /// Where to put what is to be printed.
@@ -62,7 +80,7 @@ impl Output {
     pub fn flush(&mut self) -> Result<(), Failure> {
         let written = self.out.write_all(&self.buffer);
         self.buffer.clear();
-        written.map_err(|error| Failure::io("stdout", &error))
+        written.map_err(|error| Failure::io(&self.name, &error))
     }
 }
 

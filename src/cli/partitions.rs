@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use duramen_client::cluster::{Cluster, Topics};
+use duramen_protocol::text::Text;
+
+use super::exit::{Exit, Failure};
+
 /// A list of numbers and ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionList(BTreeSet<i32>);
@@ -45,6 +50,39 @@ impl FromStr for PartitionList {
         }
         Ok(Self(all))
     }
+}
+
+/// The partitions asked for of each topic.
+///
+/// # Errors
+/// When a topic or partition does not exist, or no broker answers.
+pub async fn partitions_of(
+    cluster: &Cluster,
+    topics: &[String],
+    only: Option<&PartitionList>,
+) -> Result<Vec<(Text, i32)>, Failure> {
+    let mut names: Vec<Text> = topics.iter().map(Text::from).collect();
+    names.sort_unstable();
+    names.dedup();
+    let view = cluster.refresh(Topics::Named(&names)).await?;
+    let mut all = Vec::new();
+    for name in names {
+        let count = view.topic(&name).map_or(0, |topic| topic.partitions.len());
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        match only {
+            None => all.extend((0..count).map(|partition| (name.clone(), partition))),
+            Some(list) => {
+                if let Some(missing) = list.iter().find(|partition| *partition >= count) {
+                    let words = format!(
+                        "topic {name} has no partition {missing}; it has {count}, numbered from 0"
+                    );
+                    return Err(Failure::new(Exit::NotFound, words));
+                }
+                all.extend(list.iter().map(|partition| (name.clone(), partition)));
+            }
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -16,9 +16,6 @@ impl Progress {
     /// Counts bytes up to `total`, if that is known.
     #[must_use]
     pub fn bytes(total: Option<u64>, show: bool) -> Self {
-        if !(show && output::stderr_is_terminal()) {
-            return Self { bar: ProgressBar::hidden() };
-        }
         let (bar, form) = match total {
             Some(total) => (
                 ProgressBar::new(total),
@@ -26,6 +23,13 @@ impl Progress {
             ),
             None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec} {msg}"),
         };
+        Self::shown(bar, form, show)
+    }
+
+    fn shown(bar: ProgressBar, form: &str, show: bool) -> Self {
+        if !(show && output::stderr_is_terminal()) {
+            return Self::none();
+        }
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style);
@@ -34,9 +38,28 @@ impl Progress {
         Self { bar }
     }
 
-    /// So many bytes and records by now.
+    /// Nothing to show.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { bar: ProgressBar::hidden() }
+    }
+
+    /// Counts offsets of a range up to `total`.
+    #[must_use]
+    pub fn offsets(total: u64, show: bool) -> Self {
+        let form = "{bar:30} {percent}% {human_pos}/{human_len} offsets {msg} {eta} left";
+        Self::shown(ProgressBar::new(total), form, show)
+    }
+
+    /// Whether anybody sees it.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// So many bytes (or offsets) and records by now.
     pub fn set(&self, bytes: u64, records: u64) {
-        if !self.bar.is_hidden() {
+        if self.is_shown() {
             self.bar.set_position(bytes);
             self.bar.set_message(format!("{records} records"));
         }

@@ -11,10 +11,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::consume::fields::RecordFields;
 use super::encode::{
     TextEncoding, parse_base64, parse_hex, write_decimal, write_hex, write_json, write_json_str,
 };
+use super::fields::RecordFields;
 use super::time::{TimeSpec, parse_time};
 
 /// Bytes of a field; `None` is null.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cli::consume::fields::HeaderFields;
+use crate::cli::fields::HeaderFields;
 
 fn parsed(line: &str) -> JsonRecord<'_> {
     JsonRecord::parse(line.as_bytes()).unwrap()

@@ -115,10 +115,13 @@ impl Consumer {
     }
 }
 
-impl Stream for Consumer {
-    type Item = Result<ConsumerRecord, ClientError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl Consumer {
+    /// The next record; `moved` is told of jumps on the way to it.
+    pub(crate) fn poll_record(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut moved: impl FnMut(Moved),
+    ) -> Poll<Option<Result<ConsumerRecord, ClientError>>> {
         loop {
             if let Some(record) = self.records.pop_front() {
                 return Poll::Ready(Some(Ok(record)));
@@ -136,11 +139,19 @@ impl Stream for Consumer {
                     let positions = fetched.content.batches().map(|(at, _)| at).collect();
                     self.current = Some((fetched, positions));
                 }
-                Some(Ok(Event::Moved(moved))) => tracing::warn!(?moved, "position moved"),
+                Some(Ok(Event::Moved(jump))) => moved(jump),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             }
         }
+    }
+}
+
+impl Stream for Consumer {
+    type Item = Result<ConsumerRecord, ClientError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_record(cx, |moved| tracing::warn!(?moved, "position moved"))
     }
 }
 

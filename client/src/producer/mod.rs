@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 pub use delivery::{Delivered, Delivery, DeliveryError};
 pub use duramen_protocol::records::{Compression, HeaderView};
-pub use options::{Acks, ProducerOptions, ProducerRecord};
+pub use options::{Acks, Identity, ProducerOptions, ProducerRecord};
 
 use accumulator::{Accumulator, Refusal};
 use sender::Sender;
@@ -282,6 +282,15 @@ impl Producer {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A new producer id, for [`ProducerOptions::identity`].
+///
+/// # Errors
+/// When no broker gives one.
+pub async fn new_identity(cluster: &Cluster) -> Result<Identity, ClientError> {
+    let (id, epoch) = cluster.retrying("producer id", || sender::ask_identity(cluster)).await?;
+    Ok(Identity { id, epoch, ..Identity::default() })
 }
 
 /// Bytes of the buffer that go back unless they are kept.

@@ -1,9 +1,11 @@
 //! How a producer behaves, and what it is given to send.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use duramen_protocol::records::Compression;
 use duramen_protocol::records::HeaderView;
+use duramen_protocol::text::Text;
 
 /// Who must have a batch before it counts as delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +31,22 @@ impl Acks {
     }
 }
 
+/// A producer id that outlives the producer: another one goes on where this one stopped.
+///
+/// The broker takes a batch of it only when its sequence follows the last one in the log, so whoever
+/// numbers the same records the same way can send them again, from any process, without writing one
+/// twice. For that the epoch never rises by itself here: a sequence that does not follow fails the
+/// batch, and everything behind it in that partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The producer id, from [`new_identity`](super::new_identity).
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// The sequence number of the next record by topic and partition; 0 where nothing stands.
+    pub next: BTreeMap<(Text, i32), i32>,
+}
+
 /// How a producer behaves; the defaults are Kafka's unless said otherwise.
 #[derive(Debug, Clone)]
 pub struct ProducerOptions {
@@ -37,6 +55,9 @@ pub struct ProducerOptions {
     /// Each record is written once and in order, also over retries (`enable.idempotence`); only with
     /// [`Acks::All`].
     pub idempotent: bool,
+    /// The identity to write under; `None` asks the cluster for one of this producer's own. Only with
+    /// idempotence.
+    pub identity: Option<Identity>,
     /// Codec of the batches (`compression.type`).
     pub compression: Compression,
     /// Level of the codec; `None` is its default.
@@ -65,6 +86,7 @@ impl Default for ProducerOptions {
         Self {
             acks: Acks::All,
             idempotent: true,
+            identity: None,
             compression: Compression::None,
             compression_level: None,
             linger: Duration::from_millis(5),

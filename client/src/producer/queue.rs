@@ -91,11 +91,25 @@ pub(super) struct PartitionQueue<P> {
     next_sequence: i32,
     /// A batch with a sequence was given up: what follows it can't be accepted any more.
     gap: bool,
+    /// The epoch never rises: behind a gap everything fails.
+    fixed: bool,
 }
 
 impl<P> PartitionQueue<P> {
     pub(super) fn new(idempotent: bool, epoch: i16) -> Self {
-        Self { batches: VecDeque::new(), idempotent, epoch, next_sequence: 0, gap: false }
+        Self {
+            batches: VecDeque::new(),
+            idempotent,
+            epoch,
+            next_sequence: 0,
+            gap: false,
+            fixed: false,
+        }
+    }
+
+    /// The queue of an identity that others have written under: its next sequence, and no other epoch.
+    pub(super) fn going_on_at(self, next_sequence: i32) -> Self {
+        Self { next_sequence, fixed: true, ..self }
     }
 
     /// Batches waiting or in flight.
@@ -109,7 +123,7 @@ impl<P> PartitionQueue<P> {
 
     /// Whether another batch may be put in: more would only wait here instead of growing.
     pub(super) fn has_room(&self) -> bool {
-        self.batches.len() < self.max_in_flight() && !self.gap
+        self.batches.len() < self.max_in_flight() && (!self.gap || self.fixed)
     }
 
     pub(super) fn push(&mut self, batch: Batch<P>) {
@@ -126,6 +140,9 @@ impl<P> PartitionQueue<P> {
     /// A batch never overtakes one that waits for its retry.
     pub(super) fn next_to_send(&mut self, now: Instant) -> Option<usize> {
         self.close_gap();
+        if self.gap && self.fixed {
+            return None; // the next call of `expire` gives up what is left
+        }
         // Behind a gap only the batches of unknown fate are asked about again.
         let may_go = |batch: &Batch<P>| !batch.in_flight && (!self.gap || batch.maybe_written);
         let at = self.batches.iter().position(may_go)?;
@@ -150,7 +167,7 @@ impl<P> PartitionQueue<P> {
     /// Once nothing behind the gap is open, everything left starts again under the next epoch.
     fn close_gap(&mut self) {
         let open = self.batches.iter().any(|batch| batch.in_flight || batch.maybe_written);
-        if !self.gap || open {
+        if !self.gap || open || self.fixed {
             return;
         }
         self.gap = false;
@@ -211,6 +228,9 @@ impl<P> PartitionQueue<P> {
                 // Not written, then. Behind an open batch that is the order of things; in front,
                 // the broker lost what it knew of this producer.
                 batch.maybe_written = false;
+                if self.fixed && first_open {
+                    return self.give_up(at).map(|batch| Fate::Failed(batch, code));
+                }
                 self.gap = gap || first_open;
                 batch.not_before = Some(now + wait(batch.attempts));
                 Some(Fate::Retried)
@@ -234,9 +254,12 @@ impl<P> PartitionQueue<P> {
         self.batches
     }
 
-    /// Takes out the first batch whose time is over, unless it is in flight.
+    /// Takes out the first batch whose time is over, unless it is in flight. Behind the gap of a fixed
+    /// identity nothing has time left.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Batch<P>> {
-        let at = self.batches.iter().position(|batch| !batch.in_flight && batch.deadline <= now)?;
+        let lost = self.gap && self.fixed;
+        let over = |batch: &Batch<P>| lost || batch.deadline <= now;
+        let at = self.batches.iter().position(|batch| !batch.in_flight && over(batch))?;
         self.give_up(at)
     }
 

@@ -158,3 +158,22 @@ fn sequences_start_again_at_zero_after_the_largest() {
     assert_eq!(after(i32::MAX - 4, 4), i32::MAX);
     assert_eq!(after(0, 10), 10);
 }
+
+#[test]
+fn a_fixed_identity_goes_on_where_it_stopped_and_never_raises_its_epoch() {
+    let now = start();
+    let mut queue = Queue::new(true, 3).going_on_at(70);
+    for id in 0..3 {
+        queue.push(Batch::new(id, 10, now + Duration::from_secs(120)));
+    }
+    assert_eq!(send_all(&mut queue, now), [(0, 3, 70), (1, 3, 80), (2, 3, 90)]);
+    let refused = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    // Another wrote under this identity: what stands there now, only reading tells.
+    assert!(matches!(back(&mut queue, 0, refused, now), Fate::Failed(..)));
+    assert!(matches!(back(&mut queue, 1, refused, now), Fate::Failed(..)));
+    assert!(queue.has_room(), "what is still to come fails as well");
+    assert!(matches!(back(&mut queue, 2, Attempt::Lost, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [], "nothing goes under another epoch");
+    assert_eq!(queue.expire(now).map(|batch| batch.payload), Some(2));
+    assert!(queue.is_empty());
+}

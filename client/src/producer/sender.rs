@@ -80,9 +80,10 @@ impl Sender {
             level: options.compression_level,
             ..BatchOptions::default()
         };
-        let identity = match options.sequences() {
-            true => Identity::Unknown,
-            false => Identity::Known { id: -1, epoch: -1 },
+        let identity = match (options.sequences(), &options.identity) {
+            (true, None) => Identity::Unknown,
+            (true, Some(fixed)) => Identity::Known { id: fixed.id, epoch: fixed.epoch },
+            (false, _) => Identity::Known { id: -1, epoch: -1 },
         };
         Self {
             view: cluster.view(),
@@ -164,7 +165,15 @@ impl Sender {
             let route = self.routes.entry(buffer).or_insert_with(|| {
                 let (topic, partition) =
                     self.shared.accumulator().place(buffer).unwrap_or_default();
-                Route { topic, partition, queue: PartitionQueue::new(sequences, epoch) }
+                let queue = PartitionQueue::new(sequences, epoch);
+                let queue = match &self.shared.options.identity {
+                    Some(fixed) => {
+                        let next = fixed.next.get(&(topic.clone(), partition));
+                        queue.going_on_at(next.copied().unwrap_or(0))
+                    }
+                    None => queue,
+                };
+                Route { topic, partition, queue }
             });
             route.queue.push(Batch::new(content, records, deadline));
             self.active.insert(buffer);
@@ -344,7 +353,7 @@ impl Sender {
 }
 
 /// A producer id of our own, from any broker.
-async fn ask_identity(cluster: &Cluster) -> Result<(i64, i16), ClientError> {
+pub(super) async fn ask_identity(cluster: &Cluster) -> Result<(i64, i16), ClientError> {
     let request = InitProducerIdRequest {
         transactional_id: None,
         transaction_timeout_ms: i32::MAX,

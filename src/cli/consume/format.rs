@@ -1,10 +1,10 @@
 //! The percent-verb language of `consume -f`, pure: compiled once, then written per record
 //! without allocating. The verbs are those of rpk, so that formats can be shared.
 
-use super::fields::{HeaderFields, RecordFields};
 use super::format_parse::parse;
 use super::number::NumberFormat;
 use crate::cli::encode::{TextEncoding, write_decimal};
+use crate::cli::fields::{HeaderFields, RecordFields};
 use crate::cli::time::rfc3339;
 
 /// A compiled format.

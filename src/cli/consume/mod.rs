@@ -1,36 +1,30 @@
 //! `duramen consume`: records of topics to stdout.
 
-pub mod fields;
-pub mod filter;
 pub mod format;
 mod format_parse;
 pub mod number;
-pub mod offsets;
 pub mod render;
 mod show;
 
 use clap::Args;
-use duramen_client::cluster::{Cluster, Topics};
 use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Isolation, Reset, Start};
-use duramen_protocol::text::Text;
 
 use super::connect::{ClusterArgs, bytes};
 use super::edges::{Edges, edges_of};
 use super::encode::TextEncoding;
-use super::exit::{Exit, Failure};
-use super::output;
-use super::partitions::PartitionList;
+use super::exit::Failure;
+use super::filter::FilterArgs;
+use super::offsets::{self, Edge, OffsetRange};
+use super::partitions::{PartitionList, partitions_of};
 use super::record_json::JsonBinary;
 use super::time::now_ms;
-use filter::Filter;
 use format::RecordFormat;
-use offsets::OffsetRange;
 use render::{RecordForm, Render};
 use show::Show;
 
 /// Print records of topics.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = format!("{}\n\n{AFTER_HELP}", offsets::HELP))]
 pub struct ConsumeArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -61,15 +55,8 @@ pub struct ConsumeArgs {
     /// Show values (and keys and headers in JSON) as base64
     #[arg(long, conflicts_with = "template")]
     base64: bool,
-    /// Only records whose key matches; may be repeated
-    #[arg(long, value_name = "REGEX")]
-    filter_key: Vec<String>,
-    /// Only records whose value matches; may be repeated
-    #[arg(long, value_name = "REGEX")]
-    filter_value: Vec<String>,
-    /// Only records with this header, or with a value of it that matches; may be repeated
-    #[arg(long, value_name = "NAME[=REGEX]")]
-    filter_header: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Leave out records of transactions that are open or aborted
     #[arg(long)]
     read_committed: bool,
@@ -82,16 +69,6 @@ pub struct ConsumeArgs {
 }
 
 const AFTER_HELP: &str = "\
-Offsets (--offset):
-  start · end            from the log start · only new records
-  +n · -n                n after the start · n before the end
-  n · n: · :n · a:b      from n · the same · up to n · from a up to b (not with it)
-  :end · -n:end          up to what is the end now
-  @t · @t: · @:t         from a time · the same · up to a time
-  @t1:t2                 from one time up to another
-  A time is 2026-11-22, 2026-11-22T10:30:00Z, unix seconds (10 digits) or milliseconds (13), a
-  duration before now as -15m, -1h30m or -7d, and for t2 also end or a duration after t1 as 1h.
-
 Formats (-f):
   %t topic  %p partition  %o offset  %k key  %v value  %d timestamp  %e leader epoch
   %h{%k=%v } each header  %H header count  %T %K %V lengths (-1 is null)  %i number in the output
@@ -107,18 +84,18 @@ Examples:
   duramen consume orders -o 100:200 -p 0             offsets 100 to 199 of partition 0
   duramen consume orders -f '%d{rfc3339} %k %v\\n'
   duramen consume orders --format json -e | jq -r .key
-  duramen consume orders --filter-key '^user-7$' -n 1";
+  duramen consume orders --filter-key '^user-7$' -n 1
+  duramen consume orders --filter-json '$.customer.id=^c-7$'";
 
 /// Prints records until the range or the number asked for is reached.
 pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let range = OffsetRange::parse(&args.offset, now_ms()).map_err(Failure::usage)?;
     let render = render_of(&args)?;
-    let filter = Filter::compile(&args.filter_key, &args.filter_value, &args.filter_header)
-        .map_err(|error| Failure::usage(error.to_string().replace('\n', " ")))?;
+    let filter = args.filter.compile()?;
     let isolation =
         if args.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let cluster = args.cluster.cluster()?;
-    let partitions = partitions_of(&cluster, &args).await?;
+    let partitions = partitions_of(&cluster, &args.topics, args.partitions.as_ref()).await?;
     let edges = edges_of(&cluster, isolation, partitions, Some(&range)).await?;
     let assignments: Vec<Assignment> =
         edges.iter().filter_map(|edges| assignment(edges, &range, args.end)).collect();
@@ -130,7 +107,7 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
         ..ConsumerOptions::default()
     };
     let skip_below = match range.from {
-        offsets::Edge::Offset(offset) => offset,
+        Edge::Offset(offset) => offset,
         _ => 0,
     };
     let consumer = Consumer::start(&cluster, options, assignments);
@@ -151,32 +128,6 @@ fn render_of(args: &ConsumeArgs) -> Result<Render, Failure> {
     })
 }
 
-/// The partitions asked for of each topic.
-async fn partitions_of(cluster: &Cluster, args: &ConsumeArgs) -> Result<Vec<(Text, i32)>, Failure> {
-    let mut names: Vec<Text> = args.topics.iter().map(Text::from).collect();
-    names.sort_unstable();
-    names.dedup();
-    let view = cluster.refresh(Topics::Named(&names)).await?;
-    let mut all = Vec::new();
-    for name in names {
-        let count = view.topic(&name).map_or(0, |topic| topic.partitions.len());
-        let count = i32::try_from(count).unwrap_or(i32::MAX);
-        match &args.partitions {
-            None => all.extend((0..count).map(|partition| (name.clone(), partition))),
-            Some(list) => {
-                if let Some(missing) = list.iter().find(|partition| *partition >= count) {
-                    let words = format!(
-                        "topic {name} has no partition {missing}; it has {count}, numbered from 0"
-                    );
-                    return Err(Failure::new(Exit::NotFound, words));
-                }
-                all.extend(list.iter().map(|partition| (name.clone(), partition)));
-            }
-        }
-    }
-    Ok(all)
-}
-
 /// What to read of a partition; `None` when there is nothing to read and nothing will come.
 fn assignment(of: &Edges, range: &OffsetRange, stop_at_end: bool) -> Option<Assignment> {
     let Edges { topic, partition, edges } = of;
@@ -194,25 +145,10 @@ fn assignment(of: &Edges, range: &OffsetRange, stop_at_end: bool) -> Option<Assi
     Some(Assignment { topic: topic.clone(), partition: *partition, start, end })
 }
 
-/// Says that reading went on elsewhere.
-fn tell_moved(moved: &duramen_client::consumer::Moved) {
-    use duramen_client::consumer::MovedWhy;
-    let duramen_client::consumer::Moved { topic, partition, from, to, why } = moved;
-    output::note(&match why {
-        MovedWhy::OutOfRange => {
-            format!("{topic}-{partition}: offsets {from} to {to} were deleted meanwhile")
-        }
-        MovedWhy::Truncated => format!(
-            "{topic}-{partition}: the log was cut back from {from} to {to}; records shown from there on \
-             may be gone"
-        ),
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use offsets::PartitionEdges;
+    use crate::cli::offsets::PartitionEdges;
 
     fn read(text: &str, stop_at_end: bool) -> Option<(Start, Option<i64>)> {
         let edges = Edges {

@@ -2,9 +2,9 @@
 
 use clap::ValueEnum;
 
-use super::fields::RecordFields;
 use super::format::RecordFormat;
 use crate::cli::encode::TextEncoding;
+use crate::cli::fields::RecordFields;
 use crate::cli::record_json::{JsonBinary, write_record};
 
 /// The forms that have names.

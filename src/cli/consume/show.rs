@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use duramen_client::consumer::{BatchView, Consumer, Event, Fetched, RecordView};
 use tokio::time::Instant;
 
-use super::fields::{HeaderFields, RecordFields};
-use super::filter::Filter;
 use super::render::Render;
-use super::tell_moved;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::fields::{HeaderFields, RecordFields};
+use crate::cli::filter::Filter;
+use crate::cli::moved::tell_moved;
 use crate::cli::output::{self, Output};
 use crate::cli::progress::{Progress, summary};
 

@@ -5,12 +5,12 @@ use std::io;
 use duramen_client::producer::{HeaderView, Producer, ProducerRecord};
 use tokio::sync::mpsc;
 
+use super::ProduceArgs;
 use super::input::Piece;
 use super::line::{LineForm, LineRecord};
 use super::tracker::{Place, Tracker};
-use super::{ProduceArgs, at_place};
 use crate::cli::encode::write_decimal;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, at_place};
 use crate::cli::output::{self, Output};
 use crate::cli::progress::Progress;
 use crate::cli::time::now_ms;

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::connect::{ClusterArgs, bytes, duration};
-use super::exit::{Exit, Failure, exit_of, words_of};
+use super::exit::{Exit, Failure};
 use super::output;
 use super::progress::{Progress, summary};
 use feed::Feed;
@@ -170,15 +170,6 @@ fn form_of(args: &ProduceArgs) -> Result<LineForm, Failure> {
     }
 }
 
-/// The failure of a record, with its place.
-fn at_place(place: &str, error: &duramen_client::ClientError) -> Failure {
-    let exit = match exit_of(error) {
-        exit @ (Exit::NotFound | Exit::Unreachable) => exit,
-        _ => Exit::Delivery,
-    };
-    Failure::new(exit, format!("{place}: {}", words_of(error)))
-}
-
 fn unescaped(text: &str) -> Result<Bytes, String> {
     unescape(text).map(Bytes)
 }
@@ -188,7 +179,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn codec(text: &str) -> Result<Compression, String> {
+/// Reads the name of a codec.
+pub(super) fn codec(text: &str) -> Result<Compression, String> {
     Compression::from_name(text).ok_or_else(|| "none, gzip, snappy, lz4 or zstd".to_owned())
 }
 

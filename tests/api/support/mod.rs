@@ -1,6 +1,7 @@
 //! A broker in this process and what a test needs to talk to it.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,

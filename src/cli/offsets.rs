@@ -1,4 +1,4 @@
-//! The offset grammar of `consume --offset`, pure: text → [`OffsetRange`] → offsets of one partition.
+//! The offset grammar of `consume --offset` and `replay --offset`, pure: text → [`OffsetRange`] → offsets of one partition.
 //!
 //! ```text
 //! start  end  +n  -n  n  n:  :n  a:b  :end     offsets
@@ -24,6 +24,18 @@ pub enum Edge {
     Time(i64),
 }
 
+/// The grammar as `--help` explains it.
+pub const HELP: &str = "\
+Offsets (--offset):
+  start · end            from the log start · only new records
+  +n · -n                n after the start · n before the end
+  n · n: · :n · a:b      from n · the same · up to n · from a up to b (not with it)
+  :end · -n:end          up to what is the end now
+  @t · @t: · @:t         from a time · the same · up to a time
+  @t1:t2                 from one time up to another
+  A time is 2026-11-22, 2026-11-22T10:30:00Z, unix seconds (10 digits) or milliseconds (13), a
+  duration before now as -15m, -1h30m or -7d, and for t2 also end or a duration after t1 as 1h.";
+
 /// What to read: from one edge, up to (not with) another, or on without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetRange {
@@ -38,7 +50,7 @@ pub struct OffsetRange {
 pub enum OffsetError {
     /// The text fits no form of the grammar.
     #[error(
-        "\"{0}\" is no offset; write start, end, +n, -n, n, n:m, :n, @time or @time:time (see `duramen consume --help`)"
+        "\"{0}\" is no offset; write start, end, +n, -n, n, n:m, :n, @time or @time:time (see --help)"
     )]
     Unknown(String),
     /// `@end` alone, or a start in the future.
