@@ -8,6 +8,7 @@ mod aging;
 mod append;
 mod atomic_file;
 mod background;
+mod chain;
 pub mod checkpoint;
 mod checkpoints;
 mod cut;

@@ -255,11 +255,14 @@ impl<'a> Loader<'a> {
         if !segment.open_indexes(self.disk)? && file.len > 0 && self.found.was_clean {
             self.report.rebuilt.push(path);
         }
+        // A log that was closed properly ends where its recovery point says.
+        let closed_at = Some(self.at.recovery_point).filter(|at| *at > file.base);
+        let closed_at = closed_at.filter(|_| is_last && self.found.was_clean);
         let plan = WalkPlan {
             check_from,
             durable: self.at.recovery_point,
             keep_index_below,
-            end,
+            end: closed_at.unwrap_or(end),
             index_interval: u64::from(self.config.index_interval_bytes),
             now_ms: self.now_ms,
         };

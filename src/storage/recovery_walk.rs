@@ -8,6 +8,7 @@ use duramen_protocol::records::batch::BatchHeader;
 
 use crate::env::{Disk, DiskFile};
 
+use super::chain::{Chain, Witness};
 use super::damage::Damage;
 use super::epochs::EpochHistory;
 use super::producer_state::{BatchFacts, NO_PRODUCER_ID, ProducerStates};
@@ -116,21 +117,17 @@ fn check(
     plan: &WalkPlan,
     gathered: &mut Gathered,
 ) -> io::Result<Option<Fault>> {
-    let BatchHeader { base_offset, partition_leader_epoch: epoch, .. } = found.header;
-    let last = found.header.last_offset();
-    if base_offset < expected || last < base_offset || last >= plan.end {
-        return Ok(Some(Fault::Offsets));
-    }
-    if epoch >= 0 && epoch < gathered.last_epoch {
-        return Ok(Some(Fault::Epoch));
-    }
-    if last >= plan.check_from {
+    let chain = Chain { next: expected, epoch: gathered.last_epoch, end: plan.end };
+    let check = found.header.last_offset() >= plan.check_from;
+    let witness = Witness {
+        epoch: gathered.epochs.epoch_at(found.header.base_offset),
+        check,
+    };
+    let fault = chain.fault(walk, found, witness)?;
+    if check {
         gathered.scanned += found.size();
-        if !walk.checksum_holds(found)? {
-            return Ok(Some(Fault::Checksum));
-        }
     }
-    Ok(None)
+    Ok(fault)
 }
 
 fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan, gathered: &mut Gathered) {

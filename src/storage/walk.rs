@@ -93,6 +93,17 @@ impl<'a> Walk<'a> {
         self.position = position;
     }
 
+    /// The header of the batch at the current position, if there is one; does not go past it.
+    pub(super) fn peek(&mut self) -> io::Result<Option<BatchHeader>> {
+        let position = self.position;
+        let step = self.step();
+        self.position = position;
+        match step? {
+            Step::Batch(found) => Ok(Some(found.header)),
+            Step::End | Step::Broken(_) => Ok(None),
+        }
+    }
+
     /// The batch at the current position; goes past it if there is one.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         if let Some((_, to)) = self.holes.iter().find(|(from, _)| *from == self.position) {
