@@ -25,13 +25,16 @@ pub struct MetaProperties {
 }
 
 /// Why a `meta.properties` can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MetaError {
     /// Cut, or not what the format says.
+    #[error("{0}")]
     Damaged(&'static str),
     /// It has no `duramen.format`: Kafka itself made the directory.
+    #[error("it has no duramen.format: Apache Kafka made the directory")]
     Kafka,
     /// Written by a later build.
+    #[error("it has format {0}: a newer build wrote it")]
     Newer(u32),
 }
 

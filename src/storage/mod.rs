@@ -27,6 +27,7 @@ mod log;
 mod log_config;
 mod log_state;
 mod meta_properties;
+pub mod offline;
 mod offset_index;
 pub mod partition_metadata;
 pub mod producer_snapshot;
