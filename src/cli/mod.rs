@@ -6,6 +6,7 @@
 //! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
+//! | [`log`] | look into data directories without a broker; the one verb besides `serve` that reads `storage` |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
@@ -15,6 +16,7 @@ pub mod consume;
 pub mod edges;
 pub mod encode;
 pub mod exit;
+pub mod log;
 pub mod output;
 pub mod partitions;
 pub mod produce;
@@ -56,6 +58,7 @@ enum Verb {
     Topic(topic::TopicArgs),
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
+    Log(log::LogArgs),
     Completion(CompletionArgs),
 }
 
@@ -92,6 +95,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Topic(args) => connect::block_on(topic::run(args)),
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
+        Verb::Log(args) => log::run(&args),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {
