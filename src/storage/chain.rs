@@ -3,6 +3,8 @@
 
 use std::io;
 
+use duramen_protocol::records::batch::{BatchHeader, BatchView};
+
 use super::walk::{Fault, Found, Walk};
 
 /// Where the batches before left off.
@@ -35,36 +37,94 @@ impl Chain {
         witness: Witness,
     ) -> io::Result<Option<Fault>> {
         let header = &found.header;
-        let (base, last) = (header.base_offset, header.last_offset());
-        let epoch = header.partition_leader_epoch;
-        if base < self.next || last < base || last >= self.end {
-            return Ok(Some(Fault::Offsets));
-        }
-        if epoch >= 0 && epoch < self.epoch {
-            return Ok(Some(Fault::Epoch));
+        if let Some(fault) = self.before(header) {
+            return Ok(Some(fault));
         }
         if witness.check && !walk.checksum_holds(found)? {
             return Ok(Some(Fault::Checksum));
         }
         let Some(after) = walk.peek()? else { return Ok(None) };
+        match self.against(header, &after, witness.epoch) {
+            Doubt::None => Ok(None),
+            Doubt::Certain(fault) => Ok(Some(fault)),
+            Doubt::IfChecksumFails if witness.check || walk.checksum_holds(found)? => Ok(None),
+            Doubt::IfChecksumFails => Ok(Some(Fault::Checksum)),
+        }
+    }
+
+    /// What is wrong with a batch as the one after those before.
+    fn before(&self, header: &BatchHeader) -> Option<Fault> {
+        let (base, last) = (header.base_offset, header.last_offset());
+        let epoch = header.partition_leader_epoch;
+        if base < self.next || last < base || last >= self.end {
+            return Some(Fault::Offsets);
+        }
+        (epoch >= 0 && epoch < self.epoch).then_some(Fault::Epoch)
+    }
+
+    /// What the batch `after` it says of a batch.
+    fn against(&self, header: &BatchHeader, after: &BatchHeader, known: Option<i32>) -> Doubt {
+        let (base, last) = (header.base_offset, header.last_offset());
+        let epoch = header.partition_leader_epoch;
         let overlaps = after.base_offset >= self.next && after.base_offset <= last;
         if overlaps && base > self.next {
-            return Ok(Some(Fault::Offsets));
+            return Doubt::Certain(Fault::Offsets);
+        }
+        let term = self.epoch..epoch;
+        if term.contains(&after.partition_leader_epoch) && known != Some(epoch) {
+            return Doubt::Certain(Fault::Epoch);
         }
         // Either the next batch is the wrong one, or this one's count, which the checksum covers.
         let suspect = overlaps || after.base_offset > last.saturating_add(1);
-        if suspect && !witness.check && !walk.checksum_holds(found)? {
-            return Ok(Some(Fault::Checksum));
-        }
-        let leaps = epoch > self.epoch && (self.epoch..epoch).contains(&after.partition_leader_epoch);
-        Ok((leaps && witness.epoch != Some(epoch)).then_some(Fault::Epoch))
+        if suspect { Doubt::IfChecksumFails } else { Doubt::None }
     }
 
-    /// Takes `found` as sound.
-    pub(super) fn pass(&mut self, found: &Found) {
-        self.next = found.header.next_offset();
-        self.epoch = self.epoch.max(found.header.partition_leader_epoch);
+    /// Takes a batch as sound.
+    pub(super) fn pass(&mut self, header: &BatchHeader) {
+        self.next = header.next_offset();
+        self.epoch = self.epoch.max(header.partition_leader_epoch);
     }
+}
+
+/// How many of `bytes`, which begin with a sound batch, are whole batches that fit each other; what
+/// follows is best read anew from there, with a closer look. Reads headers only, but for a batch
+/// in doubt.
+pub fn trusted_prefix(bytes: &[u8]) -> usize {
+    let mut chain = Chain { next: 0, epoch: -1, end: i64::MAX };
+    let mut trusted = 0;
+    let mut rest = bytes;
+    while let Ok((batch, behind)) = BatchView::split(rest) {
+        let header = batch.header();
+        if trusted > 0 {
+            let sound = chain.before(&header).is_none()
+                && match BatchHeader::parse(behind) {
+                    Ok(after) => match chain.against(&header, &after, None) {
+                        Doubt::None => true,
+                        Doubt::Certain(_) => false,
+                        Doubt::IfChecksumFails => batch.crc_is_valid(),
+                    },
+                    // Nobody speaks for the last one.
+                    Err(_) => {
+                        header.base_offset == chain.next
+                            && header.partition_leader_epoch == chain.epoch
+                    }
+                };
+            if !sound {
+                return trusted;
+            }
+        }
+        chain.pass(&header);
+        trusted += batch.size();
+        rest = behind;
+    }
+    trusted
+}
+
+/// What a neighbour makes one think of a batch.
+enum Doubt {
+    None,
+    Certain(Fault),
+    IfChecksumFails,
 }
 
 #[cfg(test)]
@@ -104,7 +164,7 @@ mod tests {
             let witness = Witness { check: n % 2 == 0, ..Witness::default() };
             match chain.fault(&mut walk, &found, witness).unwrap() {
                 Some(fault) => faults.push((n, fault)),
-                None => chain.pass(&found),
+                None => chain.pass(&found.header),
             }
         }
         faults

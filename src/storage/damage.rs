@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::atomic_file;
-use super::checkpoint::{CheckpointError, decode_lines, encode_lines, natural};
+use super::checkpoint::{CheckpointError, decode_sealed, encode_sealed, natural};
 use crate::env::Disk;
 
 /// Name of the file in a partition directory.
@@ -37,7 +37,7 @@ pub(super) fn load(disk: &dyn Disk, dir: &Path) -> std::io::Result<Vec<Damage>> 
 
 /// Reads the file's text.
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Damage>, CheckpointError> {
-    decode_lines(bytes, |line| {
+    decode_sealed(bytes, |line| {
         let mut fields = line.split_ascii_whitespace();
         let mut offset = || natural::<i64>(fields.next()?);
         let (first, next, segment) = (offset()?, offset()?, offset()?);
@@ -50,7 +50,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Damage>, CheckpointError> {
 /// Writes the file.
 pub(super) fn save(disk: &dyn Disk, dir: &Path, damage: &[Damage]) -> std::io::Result<()> {
     let line = |d: &Damage| format!("{} {} {} {} {}", d.first, d.next, d.segment, d.from, d.to);
-    atomic_file::write(disk, &dir.join(FILE_NAME), &encode_lines(damage.iter().map(line)))
+    atomic_file::write(disk, &dir.join(FILE_NAME), &encode_sealed(damage.iter().map(line)))
 }
 
 #[cfg(test)]

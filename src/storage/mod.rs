@@ -51,6 +51,7 @@ mod walk;
 
 pub use aging::RetentionOutcome;
 pub use append::{AppendInfo, Appended};
+pub use chain::trusted_prefix;
 pub use damage::Damage;
 pub use dir::{LogDir, LogDirOptions};
 pub use error::{AppendError, OpenError, ReadError, StorageError};

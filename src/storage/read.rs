@@ -1,14 +1,20 @@
 //! Reading: find the batch, hand out a slice of the map.
 
+use std::io;
+
 use bytes::Bytes;
 
 use crate::env::Populate;
 
+use super::chain::{Chain, Witness};
 use super::damage::Damage;
 use super::error::{ReadError, StorageError};
 use super::log::Log;
 use super::segment::Segment;
-use super::walk::Found;
+use super::walk::{Found, Step, Walk};
+
+/// What is read at once to measure damage.
+const MEASURE_WINDOW: usize = 64 << 10;
 
 /// What a reader wants.
 #[derive(Debug, Clone, Copy)]
@@ -113,9 +119,11 @@ impl Log {
 
     /// The first batch of `segment` that ends at or after `offset`.
     pub(super) fn find(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
-        let found = segment.find(&*self.home.env.disk, &self.home.files, offset);
+        // What was written lately comes from memory; what comes from the disk is looked at closer.
+        let care = !self.is_hot(offset);
+        let found = segment.find(&*self.home.env.disk, &self.home.files, offset, care);
         let found = found.map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => self.found_damaged(segment, offset),
+            io::ErrorKind::InvalidData => self.found_damaged(segment, offset),
             _ => self.unreadable(segment, &error),
         })?;
         let next = found.map_or(i64::MAX, |found| found.header.base_offset);
@@ -128,15 +136,61 @@ impl Log {
         }
     }
 
-    /// Damage that nobody knew of: all that is sure is that it ends with the segment.
+    /// Damage that nobody knew of. It is looked at at once, and taken over when the log is next
+    /// maintained.
     pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
-        let next = self.segments.iter().find(|later| later.base > segment.base);
-        let next = next.map_or(self.log_end_offset(), |later| later.base);
-        tracing::error!(log = %self.topic_partition(), offset, segment = segment.base, "found damage");
-        ReadError::Damaged { first: offset, next }
+        let end = self.segments.iter().find(|later| later.base > segment.base);
+        let end = end.map_or(self.log_end_offset(), |later| later.base);
+        match self.measure(segment, offset, end) {
+            Ok(damage) => {
+                let Damage { first, next, segment, from, to } = damage;
+                let log = self.topic_partition();
+                tracing::error!(%log, first, next, segment, from, to, "found damage");
+                self.state.add_damage(damage);
+                ReadError::Damaged { first, next }
+            }
+            Err(error) => self.unreadable(segment, &error),
+        }
     }
 
-    pub(super) fn unreadable(&self, segment: &Segment, error: &std::io::Error) -> ReadError {
+    /// The damaged stretch of `segment` that holds `offset`, or is the first one behind it. Walks
+    /// the segment.
+    fn measure(&self, segment: &Segment, offset: i64, end: i64) -> io::Result<Damage> {
+        let file = self.home.files.file(&segment.file)?;
+        let mut walk = Walk::new(&*file, 0, segment.len, MEASURE_WINDOW).over(&segment.holes);
+        let mut chain = Chain { next: segment.base, epoch: -1, end };
+        loop {
+            let from = walk.position();
+            match walk.step()? {
+                Step::End => break,
+                Step::Batch(found) => {
+                    if chain.fault(&mut walk, &found, Witness::default())?.is_none() {
+                        chain.pass(&found.header);
+                        continue;
+                    }
+                }
+                Step::Broken(_) => {}
+            }
+            let first = chain.next;
+            walk.seek(from + 1);
+            let fits = |found: &Found| {
+                found.header.base_offset >= first && found.header.last_offset() < end
+            };
+            let found = walk.resync(fits)?;
+            let next = found.map_or(end, |found| found.header.base_offset);
+            let to = found.map_or(segment.len, |found| found.position);
+            if next > offset {
+                return Ok(Damage { first, next, segment: segment.base, from, to });
+            }
+            chain.next = next;
+            walk.seek(to);
+        }
+        // It is gone on a second look.
+        let (from, first) = (segment.len, offset);
+        Ok(Damage { first, next: end.max(first + 1), segment: segment.base, from, to: from })
+    }
+
+    pub(super) fn unreadable(&self, segment: &Segment, error: &io::Error) -> ReadError {
         let error: StorageError = self.home.judge("read", segment.file.path(), error);
         error.into()
     }

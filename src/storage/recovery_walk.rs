@@ -119,10 +119,7 @@ fn check(
 ) -> io::Result<Option<Fault>> {
     let chain = Chain { next: expected, epoch: gathered.last_epoch, end: plan.end };
     let check = found.header.last_offset() >= plan.check_from;
-    let witness = Witness {
-        epoch: gathered.epochs.epoch_at(found.header.base_offset),
-        check,
-    };
+    let witness = Witness { epoch: gathered.epochs.epoch_at(found.header.base_offset), check };
     let fault = chain.fault(walk, found, witness)?;
     if check {
         gathered.scanned += found.size();

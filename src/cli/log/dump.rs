@@ -62,7 +62,8 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
 fn range(text: Option<&str>) -> Result<(i64, i64), Failure> {
     let Some(text) = text else { return Ok((0, i64::MAX)) };
     let range = OffsetRange::parse(text, 0).map_err(Failure::usage)?;
-    let plain = || Failure::usage(format!("--offset {text}: write offsets, as 100:, :200 or 100:200"));
+    let plain =
+        || Failure::usage(format!("--offset {text}: write offsets, as 100:, :200 or 100:200"));
     let from = match range.from {
         Edge::Start => 0,
         Edge::Offset(offset) => offset,
@@ -207,7 +208,12 @@ impl Dump<'_> {
         let read = read_small(self.disk, path);
         let read = match read {
             // A broker that runs replaces its small files.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.disk.exists(path).is_ok_and(|there| there) => return Ok(()),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && self.disk.exists(path).is_ok_and(|there| there) =>
+            {
+                return Ok(());
+            }
             read => read.map_err(|error| Failure::io(path.display(), &error))?,
         };
         let content = match read {
@@ -315,6 +321,7 @@ fn single(rows: &mut Rows, content: SmallFile) -> Result<(), Failure> {
 /// Whether a file lies in the metadata log's directory.
 fn is_metadata(path: &Path) -> bool {
     let own = path.parent().and_then(Path::file_name);
-    let in_metadata = own.is_some_and(|name| name.to_string_lossy().starts_with("__cluster_metadata-"));
+    let in_metadata =
+        own.is_some_and(|name| name.to_string_lossy().starts_with("__cluster_metadata-"));
     in_metadata || kind_of(path) == FileKind::MetadataSnapshot
 }

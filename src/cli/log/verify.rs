@@ -171,10 +171,13 @@ fn finish(args: &VerifyArgs, mut report: Report, summary: &Summary) -> Result<()
         None => Ok(()),
         Some(first) => {
             let way_out = match (first.severity, args.repair) {
-                (Severity::Derived, false) => "; stop the broker and use --repair, or start it: it does the same",
+                (Severity::Derived, false) => {
+                    "; stop the broker and use --repair, or start it: it does the same"
+                }
                 _ => "",
             };
-            let count = if wrong == 1 { "1 fault".to_owned() } else { format!("{wrong} faults, first") };
+            let count =
+                if wrong == 1 { "1 fault".to_owned() } else { format!("{wrong} faults, first") };
             Err(Failure::new(Exit::Failed, format!("{count}: {first}{way_out}")))
         }
     }
@@ -183,7 +186,8 @@ fn finish(args: &VerifyArgs, mut report: Report, summary: &Summary) -> Result<()
 fn summary_line(summary: &Summary, unlisted: u64) -> String {
     let Summary { partitions, segments, batches, records, bytes, .. } = *summary;
     let how = if summary.was_clean { "closed properly" } else { "in use, or not closed properly" };
-    let more = if unlisted > 0 { format!(", {unlisted} of them not listed") } else { String::new() };
+    let more =
+        if unlisted > 0 { format!(", {unlisted} of them not listed") } else { String::new() };
     format!(
         "{partitions} partitions, {segments} segments, {batches} batches, {records} records, {bytes} bytes; {how}; \
          {} damaged, {} to be rebuilt, {} notes{more}",

@@ -55,7 +55,10 @@ fn record_words(record: &MetadataRecord) -> String {
         Kind::BrokerRegistration(broker) => {
             let at = broker.endpoints.iter().map(|at| format!("{}:{}", at.host, at.port));
             let at = at.collect::<Vec<_>>().join(" ");
-            format!("broker {} registered with epoch {} at {at}", broker.broker_id, broker.broker_epoch)
+            format!(
+                "broker {} registered with epoch {} at {at}",
+                broker.broker_id, broker.broker_epoch
+            )
         }
         Kind::ProducerIds(ids) => format!("producer ids up to {} given out", ids.next_producer_id),
         other => format!("{other:?}"),
@@ -78,7 +81,11 @@ mod tests {
         let topic_id = Some(Uuid { most: 0, least: 7 });
         let topic = TopicRecord { name: "orders".into(), topic_id };
         assert_eq!(words(Kind::Topic(topic)), "topic orders with id AAAAAAAAAAAAAAAAAAAABw");
-        let unset = ConfigRecord { name: "retention.ms".into(), resource_name: "orders".into(), ..Default::default() };
+        let unset = ConfigRecord {
+            name: "retention.ms".into(),
+            resource_name: "orders".into(),
+            ..Default::default()
+        };
         assert_eq!(words(Kind::Config(unset)), "config retention.ms of orders unset");
         assert!(metadata(Some(&[9, 9])).starts_with("can't be read"));
         assert!(metadata(None).starts_with("can't be read"));

@@ -95,12 +95,7 @@ pub fn repair(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch) -> Result<Summ
     run(disk, dir, watch, true).map_err(unusable)
 }
 
-fn run(
-    disk: &dyn Disk,
-    dir: &Path,
-    watch: &mut dyn Watch,
-    repair: bool,
-) -> io::Result<Summary> {
+fn run(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch, repair: bool) -> io::Result<Summary> {
     let mut look = Look { disk, summary: Summary::default(), watch, done: 0, total: 0 };
     let entries = disk.list(dir)?;
     look.summary.was_clean = is_clean(&mut look, dir)?;
@@ -183,7 +178,11 @@ fn top_files(
         let path = dir.join(meta_properties::FILE_NAME);
         look.tell(Finding::new(&path, Severity::Damage, "it is missing, but there are logs"));
     } else if !has_meta {
-        look.tell(Finding::new(dir, Severity::Damage, "not a data directory: it has no meta.properties"));
+        look.tell(Finding::new(
+            dir,
+            Severity::Damage,
+            "not a data directory: it has no meta.properties",
+        ));
     }
     for name in checkpoints.keys() {
         let named = name.to_string();

@@ -65,7 +65,9 @@ impl fmt::Display for Finding {
         }
         write!(f, ": {}", self.reason)?;
         match self.offsets {
-            Some((first, next)) if next > first + 1 => write!(f, " (offsets {first} to {})", next - 1),
+            Some((first, next)) if next > first + 1 => {
+                write!(f, " (offsets {first} to {})", next - 1)
+            }
             Some((first, _)) => write!(f, " (offset {first})"),
             None => Ok(()),
         }

@@ -94,7 +94,16 @@ pub(super) fn check(
     };
     let (epochs_fault, has_holes) = (None, false);
     let mut check = Check {
-        look, files, at, known, epochs, epochs_fault, snapshots, gathered, told_from: base, has_holes,
+        look,
+        files,
+        at,
+        known,
+        epochs,
+        epochs_fault,
+        snapshots,
+        gathered,
+        told_from: base,
+        has_holes,
     };
     for (index, base) in files.segments.iter().enumerate() {
         let end = files.segments.get(index + 1).copied();
@@ -119,7 +128,11 @@ fn small_files(
                 continue;
             }
             FileKind::Leftover => {
-                look.tell(Finding::new(path, Severity::Note, "left by a crash; the next start removes it"));
+                look.tell(Finding::new(
+                    path,
+                    Severity::Note,
+                    "left by a crash; the next start removes it",
+                ));
                 continue;
             }
             FileKind::Stray => {
@@ -159,7 +172,9 @@ impl Check<'_, '_> {
         // The indexes first: of a log that grows, they are then the older ones.
         let len = match SegmentSource::open(disk, &path) {
             Ok(source) => source.len,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.look.went_away(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.look.went_away(&path);
+            }
             Err(error) => return Err(error),
         };
         let mut indexes = IndexCheck::open(disk, &self.files.dir, base, len)?;
@@ -202,7 +217,11 @@ impl Check<'_, '_> {
         let first = self.gathered.next;
         let known = self.known.iter().any(|known| known.first <= first && known.next >= base);
         if first < base && !self.files.segments.first().is_some_and(|first| *first == base) {
-            let reason = if known { "offsets are missing before it (known)" } else { "offsets are missing before it" };
+            let reason = if known {
+                "offsets are missing before it (known)"
+            } else {
+                "offsets are missing before it"
+            };
             let path = self.files.segment(base);
             self.look.tell(Finding::new(&path, Severity::Damage, reason).offsets(first, base));
             self.skip_to(base);
@@ -228,8 +247,13 @@ impl Check<'_, '_> {
         if epoch >= 0 && self.epochs.is_some() && told != Some(epoch) && !may_lag {
             let base = header.base_offset;
             self.epochs_fault.get_or_insert_with(|| {
-                format!("the batch at offset {base} is of epoch {epoch}; it says {}",
-                    told.map_or_else(|| "nothing of that offset".to_owned(), |told| told.to_string()))
+                format!(
+                    "the batch at offset {base} is of epoch {epoch}; it says {}",
+                    told.map_or_else(
+                        || "nothing of that offset".to_owned(),
+                        |told| told.to_string()
+                    )
+                )
             });
         }
         self.gathered.take(header, 0);
@@ -263,7 +287,8 @@ impl Check<'_, '_> {
         }
         let next = next.or(end).unwrap_or(self.at.recovery_point.max(first));
         let known = self.known.iter().any(|known| known.segment == base && known.from == from);
-        let reason = if known { format!("{fault}; known and kept from readers") } else { fault.to_string() };
+        let reason =
+            if known { format!("{fault}; known and kept from readers") } else { fault.to_string() };
         let mut finding = Finding::new(path, Severity::Damage, reason).at(from);
         if next > first {
             finding = finding.offsets(first, next);
@@ -302,10 +327,14 @@ impl Check<'_, '_> {
         let was_clean = self.look.summary.was_clean;
         let fault = match (&self.epochs, self.epochs_fault.take()) {
             (_, Some(fault)) => Some(fault),
-            (Some(epochs), None) if was_clean => epochs
-                .latest()
-                .filter(|latest| latest.start_offset > end)
-                .map(|latest| format!("epoch {} begins at {}, behind the log", latest.epoch, latest.start_offset)),
+            (Some(epochs), None) if was_clean => {
+                epochs.latest().filter(|latest| latest.start_offset > end).map(|latest| {
+                    format!(
+                        "epoch {} begins at {}, behind the log",
+                        latest.epoch, latest.start_offset
+                    )
+                })
+            }
             (None, None) if has_data && was_clean => {
                 let told = self.files.others.contains(&path);
                 (!told).then(|| "it is missing".to_owned())
@@ -325,7 +354,8 @@ impl Check<'_, '_> {
         strays.dedup();
         for offset in strays {
             let path = files.dir.join(file_name(offset, "snapshot"));
-            let reason = "a producer snapshot that belongs to no segment; the next start removes it";
+            let reason =
+                "a producer snapshot that belongs to no segment; the next start removes it";
             self.look.tell(Finding::new(&path, Severity::Note, reason));
         }
     }

@@ -59,11 +59,12 @@ impl Snapshots {
         let wrong = snapshot.iter().find(|(id, entry)| {
             let last = last_of(entry);
             // What a transaction's marker did is not told here.
-            let is_told = entry.coordinator_epoch < 0
-                && last.is_some_and(|(_, offset)| offset >= from);
-            is_told && told.get(*id).is_none_or(|told| {
-                told.epoch != entry.epoch || last_of(told) != last
-            })
+            let is_told =
+                entry.coordinator_epoch < 0 && last.is_some_and(|(_, offset)| offset >= from);
+            is_told
+                && told
+                    .get(*id)
+                    .is_none_or(|told| told.epoch != entry.epoch || last_of(told) != last)
         });
         let (id, _) = wrong?;
         self.damaged.push(offset);

@@ -124,7 +124,7 @@ impl SegmentScan<'_> {
                 match self.chain.fault(&mut self.walk, &found, witness)? {
                     Some(fault) => fault,
                     None => {
-                        self.chain.pass(&found);
+                        self.chain.pass(&found.header);
                         let (position, header) = (found.position, found.header);
                         return Ok(Some(Event::Batch { position, header }));
                     }

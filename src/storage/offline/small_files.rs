@@ -114,12 +114,12 @@ fn offset_rows(disk: &dyn Disk, path: &Path, base: i64) -> Rows {
     if let Some(fault) = too_large(disk, path)? {
         return Ok(Err(fault));
     }
-    let Some(index) = OffsetIndex::open(disk, path.to_owned(), base)? else { return Ok(Err(cut())) };
+    let Some(index) = OffsetIndex::open(disk, path.to_owned(), base)? else {
+        return Ok(Err(cut()));
+    };
     let rows = index.entries(disk)?.into_iter();
-    let rows = rows.map(|entry| IndexRow::Offset {
-        last_offset: entry.last_offset,
-        position: entry.position,
-    });
+    let rows = rows
+        .map(|entry| IndexRow::Offset { last_offset: entry.last_offset, position: entry.position });
     Ok(Ok(Some(SmallFile::Index(rows.collect()))))
 }
 
@@ -129,10 +129,8 @@ fn time_rows(disk: &dyn Disk, path: &Path, base: i64) -> Rows {
     }
     let Some(index) = TimeIndex::open(disk, path.to_owned(), base)? else { return Ok(Err(cut())) };
     let rows = index.entries(disk)?.into_iter();
-    let rows = rows.map(|entry| IndexRow::Time {
-        timestamp: entry.timestamp,
-        last_offset: entry.last_offset,
-    });
+    let rows = rows
+        .map(|entry| IndexRow::Time { timestamp: entry.timestamp, last_offset: entry.last_offset });
     Ok(Ok(Some(SmallFile::Index(rows.collect()))))
 }
 
