@@ -35,7 +35,8 @@ pub(super) struct Gathered {
 pub(super) struct WalkPlan {
     /// Batches that end above this offset have their checksum computed.
     pub(super) check_from: i64,
-    /// A fault below this offset is damage.
+    /// A fault below this offset is damage; one above is a torn tail, unless sound batches follow
+    /// and it does not look torn.
     pub(super) durable: i64,
     /// Index entries below this offset are kept, if they are sound.
     pub(super) keep_index_below: i64,
@@ -91,15 +92,16 @@ pub(super) fn walk(
         };
         let Some(fault) = fault else { continue };
         let from = walk.position();
-        if gathered.next.max(expected) >= plan.durable {
-            return Ok((Walked::Torn(fault), damage));
-        }
         let first = gathered.next.max(expected);
+        let is_durable = first < plan.durable;
         let wanted = |found: &Found| {
             found.header.base_offset >= first && found.header.last_offset() < plan.end
         };
-        let Some(found) = walk.resync(wanted)? else {
-            return Ok((Walked::DamagedToEnd { from }, damage));
+        let found = walk.resync(wanted)?;
+        let found = match found {
+            Some(found) if is_durable || !looks_torn(&**file, from, found.position)? => found,
+            None if is_durable => return Ok((Walked::DamagedToEnd { from }, damage)),
+            _ => return Ok((Walked::Torn(fault), damage)),
         };
         let (next, to) = (found.header.base_offset, found.position);
         damage.push(Damage { first, next, segment: segment.base, from, to });
@@ -108,6 +110,26 @@ pub(super) fn walk(
         expected = next;
         walk.seek(to);
     }
+}
+
+/// Whether the bytes `[from, to)`, behind which a sound batch stands, were never written whole: a
+/// power loss leaves sectors of zeros there, a disk that damages what it holds does not.
+fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+    const SECTOR: u64 = 512;
+    let mut sector = [0; SECTOR as usize];
+    let mut at = from - from % SECTOR;
+    while at < to {
+        let read = file.read_at(&mut sector, at)?;
+        let (start, end) = (from.saturating_sub(at), (to - at).min(read as u64));
+        let inside = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
+        // The last sector may belong to the batch behind, a first one to the batch before.
+        let inside = sector.get(inside).unwrap_or_default();
+        if !inside.is_empty() && inside.iter().all(|byte| *byte == 0) {
+            return Ok(true);
+        }
+        at += SECTOR;
+    }
+    Ok(false)
 }
 
 fn check(

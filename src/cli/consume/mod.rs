@@ -73,6 +73,9 @@ pub struct ConsumeArgs {
     /// Leave out records of transactions that are open or aborted
     #[arg(long)]
     read_committed: bool,
+    /// Go on behind records that are damaged on the broker's disk, and say which those are
+    #[arg(long)]
+    skip_damage: bool,
     /// Bytes fetched ahead
     #[arg(long, value_name = "SIZE", default_value = "8m", value_parser = bytes)]
     prefetch: usize,
@@ -126,6 +129,7 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
         prefetch_bytes: args.prefetch,
         // What retention has taken while we read is not there to be shown: go on behind it.
         reset: Reset::Earliest,
+        skip_damage: args.skip_damage,
         ..ConsumerOptions::default()
     };
     let skip_below = match range.from {
@@ -200,6 +204,9 @@ fn tell_moved(moved: &duramen_client::consumer::Moved) {
     output::note(&match why {
         MovedWhy::OutOfRange => {
             format!("{topic}-{partition}: offsets {from} to {to} were deleted meanwhile")
+        }
+        MovedWhy::Damaged => {
+            format!("{topic}-{partition}: offsets {from} to {} are damaged and left out", to - 1)
         }
         MovedWhy::Truncated => format!(
             "{topic}-{partition}: the log was cut back from {from} to {to}; records shown from there on \
