@@ -103,7 +103,12 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let shared = Arc::new(RwLock::new(settings));
     let planning = Planning { env: &env, config: &config, settings: &shared, replicas: &replicas };
     let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
-    let broker_epoch = register(&env, &config, &plane.controller, &cluster_id, &doors).await?;
+    let registered = register(&env, &config, &plane.controller, &cluster_id, &doors).await;
+    let broker_epoch = registered.map_err(|error| match plane.failure.get() {
+        // The controller only says that it has stopped.
+        Some(reason) => StartError::Metadata(reason.clone()),
+        None => error,
+    })?;
 
     let upkeep = upkeep::run(
         env.clone(),
@@ -142,6 +147,8 @@ struct Plane {
     controllers: Group,
     metadata: MetadataWatch,
     controller: Controller,
+    /// Why metadata can't be followed.
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Planning<'_> {
@@ -169,8 +176,11 @@ impl Planning<'_> {
         };
         followers.spawn(applier.run(to_apply, followers.stop.clone()));
         let stop = followers.stop.clone();
+        let failure = Arc::new(OnceLock::new());
+        let failed = Arc::clone(&failure);
         followers.spawn(async move {
             if let Err(error) = loader.run(stop).await {
+                let _ = failed.set(error.to_string());
                 error!(%error, "metadata changes are no longer followed; restart the broker");
             }
         });
@@ -184,7 +194,7 @@ impl Planning<'_> {
                 error!(%error, "the controller has stopped; restart the broker");
             }
         });
-        Plane { raft, followers, controllers, metadata, controller }
+        Plane { raft, followers, controllers, metadata, controller, failure }
     }
 
     fn controller_settings(&self) -> controller::decide::Settings {

@@ -280,6 +280,9 @@ impl LogState {
     pub(super) fn add_damage(&self, damage: Damage) {
         let mut met = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         if !met.contains(&damage) {
+            let Damage { first, next, segment, from, to } = damage;
+            let log = &self.topic_partition;
+            tracing::error!(%log, first, next, segment, from, to, "found damage");
             met.push(damage);
         }
     }

@@ -13,8 +13,8 @@ use super::log::Log;
 use super::segment::Segment;
 use super::walk::{Found, Step, Walk};
 
-/// What is read at once to measure damage.
-const MEASURE_WINDOW: usize = 64 << 10;
+/// What is read at once to find the bounds of damage.
+const CLOSE_WINDOW: usize = 64 << 10;
 
 /// What a reader wants.
 #[derive(Debug, Clone, Copy)]
@@ -122,10 +122,12 @@ impl Log {
         // What was written lately comes from memory; what comes from the disk is looked at closer.
         let care = !self.is_hot(offset);
         let found = segment.find(&*self.home.env.disk, &self.home.files, offset, care);
-        let found = found.map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData => self.found_damaged(segment, offset),
-            _ => self.unreadable(segment, &error),
-        })?;
+        let found = match found {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.look_closely(segment, offset)?
+            }
+            other => other.map_err(|error| self.unreadable(segment, &error))?,
+        };
         let next = found.map_or(i64::MAX, |found| found.header.base_offset);
         let lost = |damage: &&Damage| damage.first <= offset && offset < damage.next.min(next);
         match self.damage.iter().find(lost) {
@@ -136,36 +138,27 @@ impl Log {
         }
     }
 
-    /// Damage that nobody knew of. It is looked at at once, and taken over when the log is next
-    /// maintained.
-    pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
+    /// What stands at `offset` of a segment with damage that nobody knew of: a sound batch that
+    /// ends at or after it, nothing, or the damage itself. Walks the segment; what is damaged is
+    /// taken over when the log is next maintained.
+    fn look_closely(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
+        let unreadable = |error: io::Error| self.unreadable(segment, &error);
         let end = self.segments.iter().find(|later| later.base > segment.base);
         let end = end.map_or(self.log_end_offset(), |later| later.base);
-        match self.measure(segment, offset, end) {
-            Ok(damage) => {
-                let Damage { first, next, segment, from, to } = damage;
-                let log = self.topic_partition();
-                tracing::error!(%log, first, next, segment, from, to, "found damage");
-                self.state.add_damage(damage);
-                ReadError::Damaged { first, next }
-            }
-            Err(error) => self.unreadable(segment, &error),
-        }
-    }
-
-    /// The damaged stretch of `segment` that holds `offset`, or is the first one behind it. Walks
-    /// the segment.
-    fn measure(&self, segment: &Segment, offset: i64, end: i64) -> io::Result<Damage> {
-        let file = self.home.files.file(&segment.file)?;
-        let mut walk = Walk::new(&*file, 0, segment.len, MEASURE_WINDOW).over(&segment.holes);
+        let file = self.home.files.file(&segment.file).map_err(unreadable)?;
+        let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
         loop {
             let from = walk.position();
-            match walk.step()? {
-                Step::End => break,
+            match walk.step().map_err(unreadable)? {
+                Step::End => return Ok(None),
                 Step::Batch(found) => {
-                    if chain.fault(&mut walk, &found, Witness::default())?.is_none() {
+                    let fault = chain.fault(&mut walk, &found, Witness::default());
+                    if fault.map_err(unreadable)?.is_none() {
                         chain.pass(&found.header);
+                        if found.header.last_offset() >= offset {
+                            return Ok(Some(found));
+                        }
                         continue;
                     }
                 }
@@ -176,18 +169,24 @@ impl Log {
             let fits = |found: &Found| {
                 found.header.base_offset >= first && found.header.last_offset() < end
             };
-            let found = walk.resync(fits)?;
+            let found = walk.resync(fits).map_err(unreadable)?;
             let next = found.map_or(end, |found| found.header.base_offset);
             let to = found.map_or(segment.len, |found| found.position);
+            self.state.add_damage(Damage { first, next, segment: segment.base, from, to });
             if next > offset {
-                return Ok(Damage { first, next, segment: segment.base, from, to });
+                return Err(ReadError::Damaged { first, next });
             }
             chain.next = next;
             walk.seek(to);
         }
-        // It is gone on a second look.
-        let (from, first) = (segment.len, offset);
-        Ok(Damage { first, next: end.max(first + 1), segment: segment.base, from, to: from })
+    }
+
+    /// The damage behind `offset`, for who reads on past it without wanting that offset itself.
+    pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
+        match self.look_closely(segment, offset.saturating_add(1)) {
+            Err(error) => error,
+            Ok(_) => ReadError::Damaged { first: offset, next: offset.saturating_add(1) },
+        }
     }
 
     pub(super) fn unreadable(&self, segment: &Segment, error: &io::Error) -> ReadError {

@@ -9,7 +9,6 @@ use super::super::checkpoints::Checkpointed;
 use super::super::damage::Damage;
 use super::super::epochs::EpochHistory;
 use super::super::log::EPOCHS_FILE;
-use super::super::producer_snapshot;
 use super::super::recovery_walk::Gathered;
 use super::super::segment::file_name;
 use super::super::walk::Fault;
@@ -347,15 +346,9 @@ impl Check<'_, '_> {
     }
 
     fn stray_snapshots(&mut self, end: i64) {
-        let files = self.files;
-        let mut strays = producer_snapshot::strays(&files.snapshots, &files.segments);
-        strays.extend(files.snapshots.iter().copied().filter(|offset| *offset > end));
-        strays.sort_unstable();
-        strays.dedup();
-        for offset in strays {
-            let path = files.dir.join(file_name(offset, "snapshot"));
-            let reason =
-                "a producer snapshot that belongs to no segment; the next start removes it";
+        for offset in self.files.snapshots.iter().filter(|offset| **offset > end) {
+            let path = self.files.dir.join(file_name(*offset, "snapshot"));
+            let reason = "it lies behind the end of the log; the next start removes it";
             self.look.tell(Finding::new(&path, Severity::Note, reason));
         }
     }
