@@ -97,6 +97,8 @@ pub(super) fn walk(
         let wanted = |found: &Found| {
             found.header.base_offset >= first && found.header.last_offset() < plan.end
         };
+        // What stands at the place itself was judged already.
+        walk.seek(from + 1);
         let found = walk.resync(wanted)?;
         let found = match found {
             Some(found) if is_durable || !looks_torn(&**file, from, found.position)? => found,
@@ -112,19 +114,34 @@ pub(super) fn walk(
     }
 }
 
+/// Whether sound batches stand where `lost` was, from its first offset to its last.
+pub(super) fn is_sound_again(file: &dyn DiskFile, lost: &Damage) -> io::Result<bool> {
+    let mut walk = Walk::new(file, lost.from, lost.to, HEADERS_WINDOW);
+    let mut chain = Chain { next: lost.first, epoch: -1, end: lost.next };
+    while let Step::Batch(found) = walk.step()? {
+        let witness = Witness { check: true, ..Witness::default() };
+        if chain.fault(&mut walk, &found, witness)?.is_some() {
+            return Ok(false);
+        }
+        chain.pass(&found.header);
+    }
+    Ok(walk.position() == lost.to && chain.next == lost.next)
+}
+
 /// Whether the bytes `[from, to)`, behind which a sound batch stands, were never written whole: a
 /// power loss leaves sectors of zeros there, a disk that damages what it holds does not.
-fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+pub(super) fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
     const SECTOR: u64 = 512;
+    // A sound batch may begin or end with a few zeros in a sector that it shares.
+    const LEAST: usize = 16;
     let mut sector = [0; SECTOR as usize];
     let mut at = from - from % SECTOR;
     while at < to {
         let read = file.read_at(&mut sector, at)?;
         let (start, end) = (from.saturating_sub(at), (to - at).min(read as u64));
         let inside = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
-        // The last sector may belong to the batch behind, a first one to the batch before.
         let inside = sector.get(inside).unwrap_or_default();
-        if !inside.is_empty() && inside.iter().all(|byte| *byte == 0) {
+        if inside.len() >= LEAST && inside.iter().all(|byte| *byte == 0) {
             return Ok(true);
         }
         at += SECTOR;

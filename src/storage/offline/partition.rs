@@ -243,7 +243,9 @@ impl Check<'_, '_> {
         let told = self.epochs.as_ref().and_then(|epochs| epochs.epoch_at(header.base_offset));
         // The history of a log that was not closed properly may lag behind its end.
         let may_lag = in_active && !self.look.summary.was_clean;
-        if epoch >= 0 && self.epochs.is_some() && told != Some(epoch) && !may_lag {
+        // It forgets what lies below the log's start.
+        let is_told = header.base_offset >= self.at.log_start;
+        if is_told && epoch >= 0 && self.epochs.is_some() && told != Some(epoch) && !may_lag {
             let base = header.base_offset;
             self.epochs_fault.get_or_insert_with(|| {
                 format!(
@@ -272,9 +274,9 @@ impl Check<'_, '_> {
     }
 
     fn broken(&mut self, path: &Path, stretch: &Stretch, base: i64, end: Option<i64>) {
-        let Stretch { from, to, first, next, fault } = *stretch;
+        let Stretch { from, to, first, next, fault, is_torn } = *stretch;
         let is_tail = end.is_none() && !self.look.summary.was_clean;
-        if is_tail && first >= self.at.recovery_point {
+        if is_tail && is_torn && first >= self.at.recovery_point {
             let bytes = self.look.active_end(path, to).saturating_sub(from);
             let what = match fault {
                 Fault::Zeros => format!("{bytes} bytes of reserved space"),

@@ -8,6 +8,7 @@ use duramen_protocol::records::batch::BatchHeader;
 
 use super::super::chain::{Chain, Witness};
 use super::super::epochs::EpochHistory;
+use super::super::recovery_walk::looks_torn;
 use super::super::segment::base_of;
 use super::super::walk::{Fault, Step, Walk};
 use crate::env::{Disk, DiskFile, OpenMode};
@@ -44,7 +45,7 @@ impl SegmentSource {
     pub fn scan<'a>(&'a self, end: i64, epochs: Option<&'a EpochHistory>) -> SegmentScan<'a> {
         let walk = Walk::new(&*self.file, 0, self.len, WINDOW);
         let chain = Chain { next: self.base, epoch: -1, end };
-        SegmentScan { walk, chain, epochs, len: self.len }
+        SegmentScan { walk, chain, file: &*self.file, epochs, len: self.len }
     }
 
     /// The bytes of a whole batch that a scan has found.
@@ -64,6 +65,7 @@ impl SegmentSource {
 pub struct SegmentScan<'a> {
     walk: Walk<'a>,
     chain: Chain,
+    file: &'a dyn DiskFile,
     epochs: Option<&'a EpochHistory>,
     len: u64,
 }
@@ -101,6 +103,8 @@ pub struct Stretch {
     pub next: Option<i64>,
     /// What is wrong at its beginning.
     pub fault: Fault,
+    /// It looks as if it had never been written whole, or no sound batch stands behind it.
+    pub is_torn: bool,
 }
 
 impl SegmentScan<'_> {
@@ -145,6 +149,7 @@ impl SegmentScan<'_> {
         let to = found.map_or(self.len, |found| found.position);
         self.walk.seek(to);
         let next = found.map(|found| found.header.base_offset);
-        Ok(Some(Event::Broken(Stretch { from, to, first, next, fault })))
+        let is_torn = next.is_none() || looks_torn(self.file, from, to)?;
+        Ok(Some(Event::Broken(Stretch { from, to, first, next, fault, is_torn })))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use duramen::Broker;
 use duramen::config::RawConfig;
 use duramen::env::{Disk, Env};
+use duramen::raft::snapshot::SnapshotStore;
 use duramen::storage::offline::{self, Finding, Severity, Watch};
 use duramen_client::cluster::Cluster;
 use duramen_client::consumer::{
@@ -119,7 +120,32 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// All that `log verify` finds in a directory.
+fn verify(dir: &Path) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    offline::verify(&*disk(), dir, &mut findings).unwrap();
+    let metadata = dir.join("__cluster_metadata-0");
+    let store = SnapshotStore::new(disk(), metadata.clone());
+    for id in store.list().unwrap() {
+        if let Err(error) = store.read(id) {
+            findings.0.push(Finding {
+                path: metadata.join(id.file_name()),
+                position: None,
+                offsets: None,
+                severity: Severity::Damage,
+                reason: error.to_string(),
+            });
+        }
+    }
+    findings.0
+}
+
 impl Template {
+    /// What `log verify` finds.
+    pub fn verify(&self) -> Vec<Finding> {
+        verify(self.folder.path())
+    }
+
     pub fn is_clean(&self) -> bool {
         self.is_clean
     }
@@ -222,26 +248,17 @@ impl World {
         (self.template.path(&self.file), self.folder.path().join(&self.file))
     }
 
-    /// What `log verify` finds now.
+    /// Whether the bit lies in the last line of a file of text.
+    pub fn is_in_last_line(&self) -> bool {
+        let bytes = fs::read(self.template.path(&self.file)).unwrap();
+        let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').collect();
+        self.bit / 8 > ends.iter().rev().nth(1).map_or(0, |at| *at as u64)
+    }
+
+    /// What `log verify` finds now, but for what a crash leaves lying about.
     pub fn verify(&self) -> Vec<Finding> {
-        let mut findings = Findings::default();
-        offline::verify(&*disk(), self.folder.path(), &mut findings).unwrap();
-        let metadata = self.folder.path().join("__cluster_metadata-0");
-        let store = duramen::raft::snapshot::SnapshotStore::new(disk(), metadata.clone());
-        for id in store.list().unwrap() {
-            if let Err(error) = store.read(id) {
-                findings.0.push(Finding {
-                    path: metadata.join(id.file_name()),
-                    position: None,
-                    offsets: None,
-                    severity: Severity::Damage,
-                    reason: error.to_string(),
-                });
-            }
-        }
-        // What a crash leaves lying about is not what is asked for.
         let (_, flipped) = self.before_and_after();
-        let mut findings = findings.0;
+        let mut findings = verify(self.folder.path());
         findings.retain(|found| found.severity > Severity::Note || found.path == flipped);
         findings
     }
