@@ -13,3 +13,4 @@
 )]
 
 mod bit_flips;
+mod log_tool;

@@ -215,7 +215,7 @@ impl Check<'_, '_> {
     fn gap_before(&mut self, base: i64) {
         let first = self.gathered.next;
         let known = self.known.iter().any(|known| known.first <= first && known.next >= base);
-        if first < base && !self.files.segments.first().is_some_and(|first| *first == base) {
+        if first < base && self.files.segments.first().is_none_or(|first| *first != base) {
             let reason = if known {
                 "offsets are missing before it (known)"
             } else {

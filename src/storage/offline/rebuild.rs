@@ -37,12 +37,11 @@ pub(super) fn partition(
     let mut gathered = Gathered { epochs, producers, next: base, last_epoch: -1, scanned: 0 };
     for (index, base) in files.segments.iter().enumerate() {
         let end = files.segments.get(index + 1).copied();
-        let snapshot = end.is_some().then_some(()).and(end);
         segment(disk, dir, *base, end, &mut gathered)?;
         for extension in ["index", "timeindex"] {
             rebuilt.push(dir.join(file_name(*base, extension)));
         }
-        let at = snapshot.or(was_clean.then_some(gathered.next)).filter(|at| *at > 0);
+        let at = end.or(was_clean.then_some(gathered.next)).filter(|at| *at > 0);
         if let Some(at) = at {
             write_snapshot(disk, dir, at, &gathered.producers, is_told, &mut rebuilt)?;
         }
