@@ -120,7 +120,7 @@ impl Log {
     /// The first batch of `segment` that ends at or after `offset`.
     pub(super) fn find(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
         // What was written lately comes from memory; what comes from the disk is looked at closer.
-        let care = !self.is_hot(offset);
+        let care = Some(&self.epochs).filter(|_| !self.is_hot(offset));
         let found = segment.find(&*self.home.env.disk, &self.home.files, offset, care);
         let found = match found {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -153,7 +153,9 @@ impl Log {
             match walk.step().map_err(unreadable)? {
                 Step::End => return Ok(None),
                 Step::Batch(found) => {
-                    let fault = chain.fault(&mut walk, &found, Witness::default());
+                    let epoch = self.epochs.epoch_at(found.header.base_offset);
+                    let witness = Witness { epoch, check: false };
+                    let fault = chain.fault(&mut walk, &found, witness);
                     if fault.map_err(unreadable)?.is_none() {
                         chain.pass(&found.header);
                         if found.header.last_offset() >= offset {

@@ -114,13 +114,19 @@ pub(super) fn walk(
     }
 }
 
-/// Whether sound batches stand where `lost` was, from its first offset to its last.
+/// Whether sound batches stand where `lost` was, from its first offset to its last, and of the epoch
+/// of the batch behind: their checksums do not speak for that.
 pub(super) fn is_sound_again(file: &dyn DiskFile, lost: &Damage) -> io::Result<bool> {
-    let mut walk = Walk::new(file, lost.from, lost.to, HEADERS_WINDOW);
-    let mut chain = Chain { next: lost.first, epoch: -1, end: lost.next };
-    while let Step::Batch(found) = walk.step()? {
+    let mut walk = Walk::new(file, lost.to, file.len()?, HEADERS_WINDOW);
+    let Step::Batch(behind) = walk.step()? else { return Ok(false) };
+    let epoch = behind.header.partition_leader_epoch;
+    walk.seek(lost.from);
+    let mut chain = Chain { next: lost.first, epoch, end: lost.next };
+    while walk.position() < lost.to {
+        let Step::Batch(found) = walk.step()? else { return Ok(false) };
         let witness = Witness { check: true, ..Witness::default() };
-        if chain.fault(&mut walk, &found, witness)?.is_some() {
+        let other_epoch = found.header.partition_leader_epoch != epoch;
+        if other_epoch || chain.fault(&mut walk, &found, witness)?.is_some() {
             return Ok(false);
         }
         chain.pass(&found.header);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::env::{Disk, DiskFile, OpenMode, Populate};
 
 use super::chain::{Chain, Witness};
+use super::epochs::EpochHistory;
 use super::file_cache::{FileCache, SegmentFile};
 use super::index_file::IndexFile;
 use super::offset_index::{OffsetEntry, OffsetIndex};
@@ -328,7 +329,7 @@ impl Segment {
     }
 
     /// The first batch that ends at or after `offset`. `None` when the segment ends before. With
-    /// `care` each batch on the way is held against its neighbours.
+    /// `care` each batch on the way is held against its neighbours and the epochs.
     ///
     /// Errors of kind `InvalidData` mean that the bytes at that place are no sound batch.
     pub(super) fn find(
@@ -336,7 +337,7 @@ impl Segment {
         disk: &dyn Disk,
         files: &FileCache,
         offset: i64,
-        care: bool,
+        care: Option<&EpochHistory>,
     ) -> io::Result<Option<Found>> {
         let file = files.file(&self.file)?;
         let hint = self.hint(self.offsets.floor(disk, offset))?;
@@ -359,9 +360,11 @@ impl Segment {
         loop {
             let step = walk.step()?;
             if let Step::Batch(found) = &step
-                && care
+                && let Some(epochs) = care
             {
-                if chain.fault(&mut walk, found, Witness::default())?.is_some() {
+                let witness =
+                    Witness { epoch: epochs.epoch_at(found.header.base_offset), check: false };
+                if chain.fault(&mut walk, found, witness)?.is_some() {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
                 chain.pass(&found.header);
