@@ -10,6 +10,7 @@
 //! | [`top`] | what a broker does, live |
 //! | [`doctor`] | what is wrong with a node, running or stopped |
 //! | [`scrape`] | a broker's metrics and health over HTTP |
+//! | [`log`] | look into data directories without a broker; the one verb besides `serve` that reads `storage` |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
@@ -23,6 +24,7 @@ pub mod exit;
 pub mod fields;
 pub mod filter;
 pub mod json_path;
+pub mod log;
 pub mod moved;
 pub mod offsets;
 pub mod output;
@@ -76,6 +78,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     Top(top::TopArgs),
     Doctor(doctor::DoctorArgs),
+    Log(log::LogArgs),
     Completion(CompletionArgs),
 }
 
@@ -115,6 +118,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Replay(args) => connect::block_on(replay::run(args)),
         Verb::Top(args) => connect::block_on(top::run(args)),
         Verb::Doctor(args) => connect::block_on(doctor::run(args)),
+        Verb::Log(args) => log::run(&args),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {

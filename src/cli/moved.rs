@@ -11,6 +11,9 @@ pub fn tell_moved(moved: &Moved) {
         MovedWhy::OutOfRange => {
             format!("{topic}-{partition}: offsets {from} to {to} were deleted meanwhile")
         }
+        MovedWhy::Damaged => {
+            format!("{topic}-{partition}: offsets {from} to {} are damaged and left out", to - 1)
+        }
         MovedWhy::Truncated => format!(
             "{topic}-{partition}: the log was cut back from {from} to {to}; records taken from there on \
              may be gone"

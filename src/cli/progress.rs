@@ -65,6 +65,13 @@ impl Progress {
         }
     }
 
+    /// So many bytes by now.
+    pub fn set_bytes(&self, bytes: u64) {
+        if !self.bar.is_hidden() {
+            self.bar.set_position(bytes);
+        }
+    }
+
     /// Takes it away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

@@ -99,6 +99,11 @@ pub(super) fn read_from(
                     return Err(RaftError::Damaged { offset: next, reason: error.to_string() });
                 }
             };
+            if found.base_offset() > next && next > from {
+                let reason =
+                    format!("the batch there says that it begins at {}", found.base_offset());
+                return Err(RaftError::Damaged { offset: next, reason });
+            }
             if found.last_offset() >= next {
                 next = found.next_offset();
                 if !each(batch::decode(&found)?) {

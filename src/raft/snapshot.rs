@@ -39,7 +39,9 @@ pub struct SnapshotId {
 }
 
 impl SnapshotId {
-    fn file_name(self) -> String {
+    /// The name of its file.
+    #[must_use]
+    pub fn file_name(self) -> String {
         format!("{:020}-{:010}{SUFFIX}", self.end_offset, self.epoch)
     }
 

@@ -21,8 +21,8 @@ use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
 use crate::storage::validate::{self, BatchRules, Refusal};
 use crate::storage::{
-    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadRequest, RetentionOutcome,
-    StorageError,
+    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadError, ReadRequest,
+    RetentionOutcome, StorageError,
 };
 
 /// A partition that this broker leads.
@@ -384,6 +384,7 @@ impl State {
             last_stable_offset: self.visible_end(Isolation::ReadCommitted),
             log_start_offset: self.log.log_start_offset(),
             diverging: None,
+            damaged_up_to: None,
         };
         if query.last_fetched_epoch >= 0 {
             fetched.diverging = self.divergence(query)?;
@@ -399,9 +400,11 @@ impl State {
                 min_one: query.at_least_one,
                 up_to: visible_end,
             };
-            let read = self.log.read(&request).map_err(|error| of_read(&error))?;
-            fetched.records = read.bytes;
-            fetched.cold = read.populate;
+            match self.log.read(&request) {
+                Ok(read) => (fetched.records, fetched.cold) = (read.bytes, read.populate),
+                Err(ReadError::Damaged { next, .. }) => fetched.damaged_up_to = Some(next),
+                Err(error) => return Err(of_read(&error)),
+            }
         }
         Ok(fetched)
     }

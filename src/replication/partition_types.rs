@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::Offset;
 use crate::env::Populate;
 use crate::storage::epochs::EpochEnd;
+use crate::storage::trusted_prefix;
 
 /// When a producer wants its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,18 @@ pub(crate) struct Fetched {
     pub(crate) log_start_offset: Offset,
     /// Where the client's history and ours part: it must go back there. No records come then.
     pub(crate) diverging: Option<EpochEnd>,
+    /// What was asked for is damaged on the disk; from this offset on there is something again.
+    pub(crate) damaged_up_to: Option<Offset>,
+}
+
+impl Fetched {
+    /// Drops what was read from the disk and does not fit together: the next fetch looks closer.
+    /// Touches the bytes.
+    pub(crate) fn keep_trusted(&mut self) {
+        if self.cold.is_some() {
+            self.records.truncate(trusted_prefix(&self.records));
+        }
+    }
 }
 
 /// An offset that was looked up.

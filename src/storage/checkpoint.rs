@@ -2,9 +2,10 @@
 //!
 //! `recovery-point-offset-checkpoint`, `replication-offset-checkpoint` and
 //! `log-start-offset-checkpoint` hold `topic partition offset`; `leader-epoch-checkpoint` holds
-//! `epoch offset` (see [`super::epochs`]). The text carries no checksum, because Kafka's own tools
-//! read these files too, so damage is found by parsing strictly: whoever reads a file that does
-//! not decode treats it as missing and rebuilds it.
+//! `epoch offset` (see [`super::epochs`]). Kafka's format has no checksum, and a digit that changed
+//! still reads as an offset; so our offset checkpoints end with an entry of a topic that can't be,
+//! `#crc32 0 N`, over the lines before it. Without it (Kafka wrote the file) strict parsing has to
+//! do. Whoever reads a file that does not decode treats it as missing and rebuilds it.
 //!
 //! PURE: bytes in, bytes out. Writing them safely (temp, fsync, rename, fsync of the directory)
 //! is the caller's work.
@@ -44,6 +45,9 @@ pub enum CheckpointError {
         /// Entries that are whole.
         found: usize,
     },
+    /// The checksum disagrees.
+    #[error("the checkpoint's checksum is wrong")]
+    Checksum,
     /// The same key twice.
     #[error("line {line} of the checkpoint repeats an earlier entry")]
     Repeated {
@@ -65,7 +69,7 @@ pub struct OffsetEntry {
 
 /// The file text for `entries` of topic, partition and offset, in the order given.
 pub fn encode_offsets<'a>(entries: impl IntoIterator<Item = (&'a str, i32, i64)>) -> Vec<u8> {
-    encode_lines(entries.into_iter().map(|(topic, partition, offset)| {
+    encode_sealed(entries.into_iter().map(|(topic, partition, offset)| {
         let mut line = String::with_capacity(topic.len() + 24);
         // Writing to a String can't fail.
         let _ = write!(line, "{topic} {partition} {offset}");
@@ -79,7 +83,7 @@ pub fn encode_offsets<'a>(entries: impl IntoIterator<Item = (&'a str, i32, i64)>
 /// Any [`CheckpointError`]: an unknown version, a malformed or negative field, a count that
 /// disagrees, a missing last newline, or the same partition twice.
 pub fn decode_offsets(bytes: &[u8]) -> Result<Vec<OffsetEntry>, CheckpointError> {
-    let entries = decode_lines(bytes, |line| {
+    let entries = decode_sealed(bytes, |line| {
         let mut fields = line.split_ascii_whitespace();
         let (topic, partition, offset) = (fields.next()?, fields.next()?, fields.next()?);
         if fields.next().is_some() {
@@ -95,6 +99,44 @@ pub fn decode_offsets(bytes: &[u8]) -> Result<Vec<OffsetEntry>, CheckpointError>
         }
     }
     Ok(entries)
+}
+
+/// The begin of the line that seals the lines before it.
+const SEAL: &str = "#crc32 0 ";
+
+/// A frame whose last line holds the checksum of those before it.
+pub(super) fn encode_sealed(lines: impl Iterator<Item = String>) -> Vec<u8> {
+    let mut lines: Vec<String> = lines.collect();
+    lines.push(format!("{SEAL}{}", checksum(&lines)));
+    encode_lines(lines.into_iter())
+}
+
+/// Reads a frame, sealed or not; each entry by `parse`.
+pub(super) fn decode_sealed<T>(
+    bytes: &[u8],
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, CheckpointError> {
+    let mut lines = decode_lines(bytes, |line| Some(line.to_owned()))?;
+    if let Some(seal) = lines.pop_if(|last| last.starts_with('#')) {
+        let claimed = seal.strip_prefix(SEAL).and_then(natural::<u32>);
+        if claimed != Some(checksum(&lines)) {
+            return Err(CheckpointError::Checksum);
+        }
+    }
+    let parsed = lines.iter().enumerate();
+    parsed
+        .map(|(index, line)| parse(line).ok_or(CheckpointError::Line { line: index + 3 }))
+        .collect()
+}
+
+/// CRC-32 of lines with their ends.
+fn checksum(lines: &[String]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    for line in lines {
+        sum.update(line.as_bytes());
+        sum.update(b"\n");
+    }
+    sum.finalize()
 }
 
 /// The frame all checkpoint files share: version, count, lines.
@@ -154,10 +196,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn writes_the_text_that_kafka_writes() {
+    fn writes_the_text_that_kafka_writes_and_seals_it() {
         let bytes = encode_offsets([("orders", 0, 17), ("orders", 1, 0), ("a.b_c-d", 12, 99)]);
-        assert_eq!(bytes, b"0\n3\norders 0 17\norders 1 0\na.b_c-d 12 99\n");
-        assert_eq!(encode_offsets([]), b"0\n0\n");
+        let text = "orders 0 17\norders 1 0\na.b_c-d 12 99\n";
+        let sum = crc32fast::hash(text.as_bytes());
+        assert_eq!(bytes, format!("0\n4\n{text}#crc32 0 {sum}\n").into_bytes());
+        assert_eq!(encode_offsets([]), b"0\n1\n#crc32 0 0\n");
     }
 
     #[test]

@@ -16,9 +16,9 @@ use super::checkpoint::{decode_offsets, encode_offsets};
 use super::error::StorageError;
 use super::home::Home;
 
-const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
-const LOG_START: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
+pub(super) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
+pub(super) const LOG_START: &str = "log-start-offset-checkpoint";
+pub(super) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 
 /// The checkpointed offsets of one log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

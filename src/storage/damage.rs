@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::atomic_file;
-use super::checkpoint::{decode_lines, encode_lines, natural};
+use super::checkpoint::{CheckpointError, decode_sealed, encode_sealed, natural};
 use crate::env::Disk;
 
 /// Name of the file in a partition directory.
@@ -28,25 +28,29 @@ pub struct Damage {
 /// What the file says; nothing when there is none.
 pub(super) fn load(disk: &dyn Disk, dir: &Path) -> std::io::Result<Vec<Damage>> {
     let Some(bytes) = atomic_file::read(disk, &dir.join(FILE_NAME))? else { return Ok(Vec::new()) };
-    let decoded = decode_lines(&bytes, |line| {
+    // Without it readers see a gap, or find the damage again.
+    Ok(decode(&bytes).unwrap_or_else(|error| {
+        tracing::warn!(dir = %dir.display(), %error, "the list of damage is damaged itself");
+        Vec::new()
+    }))
+}
+
+/// Reads the file's text.
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Damage>, CheckpointError> {
+    decode_sealed(bytes, |line| {
         let mut fields = line.split_ascii_whitespace();
         let mut offset = || natural::<i64>(fields.next()?);
         let (first, next, segment) = (offset()?, offset()?, offset()?);
         let mut position = || natural::<u64>(fields.next()?);
         let (from, to) = (position()?, position()?);
         Some(Damage { first, next, segment, from, to })
-    });
-    // Without it readers see a gap, or find the damage again.
-    Ok(decoded.unwrap_or_else(|error| {
-        tracing::warn!(dir = %dir.display(), %error, "the list of damage is damaged itself");
-        Vec::new()
-    }))
+    })
 }
 
 /// Writes the file.
 pub(super) fn save(disk: &dyn Disk, dir: &Path, damage: &[Damage]) -> std::io::Result<()> {
     let line = |d: &Damage| format!("{} {} {} {} {}", d.first, d.next, d.segment, d.from, d.to);
-    atomic_file::write(disk, &dir.join(FILE_NAME), &encode_lines(damage.iter().map(line)))
+    atomic_file::write(disk, &dir.join(FILE_NAME), &encode_sealed(damage.iter().map(line)))
 }
 
 #[cfg(test)]

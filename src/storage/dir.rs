@@ -24,6 +24,15 @@ use super::{background, flusher};
 pub(super) const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
 pub(super) const LOCK_FILE: &str = ".lock";
 
+/// What stands in the mark before the broker's epoch.
+const CLEAN_PREFIX: &str = "{\"version\":0,\"brokerEpoch\":";
+
+/// The broker epoch in a mark of a clean shutdown; `None` for one that is damaged, and so proves
+/// nothing.
+pub(super) fn decode_clean_shutdown(bytes: &[u8]) -> Option<i64> {
+    std::str::from_utf8(bytes).ok()?.strip_prefix(CLEAN_PREFIX)?.strip_suffix('}')?.parse().ok()
+}
+
 /// How a directory is opened.
 #[derive(Debug, Clone)]
 pub struct LogDirOptions {
@@ -89,8 +98,9 @@ impl LogDir {
         })?;
         let meta = load_meta(env, path, &options)?;
         let marker = path.join(CLEAN_SHUTDOWN_FILE);
-        let was_clean = disk.exists(&marker).map_err(unusable)?;
-        if was_clean {
+        let mark = atomic_file::read(disk, &marker).map_err(unusable)?;
+        let was_clean = mark.as_deref().and_then(decode_clean_shutdown).is_some();
+        if mark.is_some() {
             disk.remove_file(&marker).and_then(|()| disk.sync_dir(path)).map_err(unusable)?;
         }
         // A third of the handles that the process may have, at most, and one a segment.
@@ -213,7 +223,7 @@ impl LogDir {
         }
         let disk = &*self.home.env.disk;
         let path = self.home.path.join(CLEAN_SHUTDOWN_FILE);
-        let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        let text = format!("{CLEAN_PREFIX}{broker_epoch}}}");
         let written = atomic_file::write(disk, &path, text.as_bytes());
         written.map_err(|error| self.home.judge("write", &path, &error))
     }

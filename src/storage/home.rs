@@ -7,12 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use duramen_protocol::ids::TopicPartition;
 
 use crate::env::{DiskLock, Env};
-use crate::measure::LogGate;
 
 use super::background::JobQueue;
 use super::checkpoints::Checkpoints;
@@ -69,8 +67,6 @@ pub(super) struct Home {
     pub(super) space: SpaceGuard,
     pub(super) flush_queue: FlushQueue,
     pub(super) syncs: SyncMeter,
-    /// How often readers that meet damage are told of in the log.
-    pub(super) damage_lines: LogGate,
     pub(super) jobs: JobQueue,
     /// Bytes appended to any log here since the start: what was written lately is in memory.
     pub(super) written: AtomicU64,
@@ -100,7 +96,6 @@ impl Home {
             hooks,
             flush_queue: FlushQueue::default(),
             syncs: SyncMeter::default(),
-            damage_lines: LogGate::new(10, Duration::from_secs(10)),
             jobs: JobQueue::default(),
             written: AtomicU64::new(0),
             hot_bytes: limits.hot_bytes,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::background::Job;
+use super::damage;
 use super::file_cache::SegmentFile;
 use super::home::Home;
 use super::log::Log;
@@ -108,8 +109,36 @@ impl Log {
         }
     }
 
-    /// Takes over what the background found out about closed segments.
+    /// Takes over the damage that readers have met, so that it is told at once and kept. A full
+    /// disk only means that it is found again after the next start.
+    fn take_damage(&mut self) {
+        let met = self.state.take_damage();
+        let before = self.damage.len();
+        for damage in met {
+            let known = self
+                .damage
+                .iter()
+                .any(|known| known.first <= damage.first && damage.first < known.next);
+            let segment = self.segments.iter_mut().find(|segment| segment.base == damage.segment);
+            let Some(segment) = segment.filter(|_| !known && damage.from < damage.to) else {
+                continue;
+            };
+            segment.holes.push((damage.from, damage.to));
+            self.damage.push(damage);
+        }
+        if self.damage.len() == before {
+            return;
+        }
+        self.damage.sort_by_key(|damage| damage.first);
+        let saved = damage::save(&*self.home.env.disk, &self.state.dir, &self.damage);
+        if let Err(error) = saved {
+            self.home.judge("write the list of damage of", &self.state.dir, &error);
+        }
+    }
+
+    /// Takes over what the background found out about closed segments, and readers about damage.
     pub(super) fn take_findings(&mut self) {
+        self.take_damage();
         for finding in self.state.take_findings() {
             let known = self.segments.iter_mut().find(|segment| segment.base == finding.base);
             let Some(segment) = known else { continue };

@@ -11,6 +11,7 @@ use crate::env::{Disk, DiskFile};
 use crate::measure::Counter;
 
 use super::atomic_file;
+use super::damage::Damage;
 use super::flusher::FlushTicket;
 use super::inspect::Finding;
 
@@ -41,6 +42,8 @@ pub(super) struct LogState {
     derived: Mutex<Derived>,
     /// What the background found out about closed segments.
     findings: Mutex<Vec<Finding>>,
+    /// Damage that readers met.
+    damage: Mutex<Vec<Damage>>,
     /// Held while a derived file is written, so that an older one never replaces a newer one.
     /// Taken before `derived`, which is never held across a write.
     writing: Mutex<()>,
@@ -111,6 +114,7 @@ impl LogState {
                 generation: 0,
             }),
             findings: Mutex::default(),
+            damage: Mutex::default(),
             writing: Mutex::default(),
         }
     }
@@ -274,6 +278,22 @@ impl LogState {
     /// What the background has found since the last call.
     pub(super) fn take_findings(&self) -> Vec<Finding> {
         std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A reader has met damage.
+    pub(super) fn add_damage(&self, damage: Damage) {
+        let mut met = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if !met.contains(&damage) {
+            let Damage { first, next, segment, from, to } = damage;
+            let log = &self.topic_partition;
+            tracing::error!(%log, first, next, segment, from, to, "found damage");
+            met.push(damage);
+        }
+    }
+
+    /// The damage that readers have met since the last call.
+    pub(super) fn take_damage(&self) -> Vec<Damage> {
+        std::mem::take(&mut *self.damage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {

@@ -10,6 +10,9 @@ pub(super) const FILE_NAME: &str = "meta.properties";
 pub const FORMAT: u32 = 1;
 /// The version of the file itself, as Kafka counts it.
 const VERSION: &str = "1";
+/// The first line: what follows it is the CRC-32 of all other lines. A changed letter of an id would
+/// make the directory another's.
+const HEAD: &str = "# Written by Duramen. Do not edit. crc32=";
 
 /// What `meta.properties` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,27 +28,30 @@ pub struct MetaProperties {
 }
 
 /// Why a `meta.properties` can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MetaError {
     /// Cut, or not what the format says.
+    #[error("{0}")]
     Damaged(&'static str),
     /// It has no `duramen.format`: Kafka itself made the directory.
+    #[error("it has no duramen.format: Apache Kafka made the directory")]
     Kafka,
     /// Written by a later build.
+    #[error("it has format {0}: a newer build wrote it")]
     Newer(u32),
 }
 
 impl MetaProperties {
     /// The text of the file.
     pub(super) fn encode(&self) -> String {
-        let mut text = String::from("# Written by Duramen. Do not edit.\n");
+        let mut text = String::new();
         // Writing to a String can't fail.
         let _ = writeln!(text, "version={VERSION}");
         let _ = writeln!(text, "cluster.id={}", self.cluster_id);
         let _ = writeln!(text, "node.id={}", self.node_id);
         let _ = writeln!(text, "directory.id={}", self.directory_id);
         let _ = writeln!(text, "duramen.format={}", self.format);
-        text
+        format!("{HEAD}{:08x}\n{text}", crc32fast::hash(text.as_bytes()))
     }
 
     /// Reads the text of the file.
@@ -53,6 +59,11 @@ impl MetaProperties {
         let text = std::str::from_utf8(bytes).map_err(|_| MetaError::Damaged("it is not text"))?;
         if !text.ends_with('\n') {
             return Err(MetaError::Damaged("it is cut"));
+        }
+        if let Some((sum, rest)) = text.strip_prefix(HEAD).and_then(|text| text.split_once('\n'))
+            && u32::from_str_radix(sum, 16) != Ok(crc32fast::hash(rest.as_bytes()))
+        {
+            return Err(MetaError::Damaged("its checksum is wrong"));
         }
         let value = |name: &str| {
             let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));

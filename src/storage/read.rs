@@ -1,14 +1,20 @@
 //! Reading: find the batch, hand out a slice of the map.
 
+use std::io;
+
 use bytes::Bytes;
 
 use crate::env::Populate;
 
+use super::chain::{Chain, Witness};
 use super::damage::Damage;
 use super::error::{ReadError, StorageError};
 use super::log::Log;
 use super::segment::Segment;
-use super::walk::Found;
+use super::walk::{Found, Step, Walk};
+
+/// What is read at once to find the bounds of damage.
+const CLOSE_WINDOW: usize = 64 << 10;
 
 /// What a reader wants.
 #[derive(Debug, Clone, Copy)]
@@ -113,11 +119,15 @@ impl Log {
 
     /// The first batch of `segment` that ends at or after `offset`.
     pub(super) fn find(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
-        let found = segment.find(&*self.home.env.disk, &self.home.files, offset);
-        let found = found.map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => self.found_damaged(segment, offset),
-            _ => self.unreadable(segment, &error),
-        })?;
+        // What was written lately comes from memory; what comes from the disk is looked at closer.
+        let care = Some(&self.epochs).filter(|_| !self.is_hot(offset));
+        let found = segment.find(&*self.home.env.disk, &self.home.files, offset, care);
+        let found = match found {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.look_closely(segment, offset)?
+            }
+            other => other.map_err(|error| self.unreadable(segment, &error))?,
+        };
         let next = found.map_or(i64::MAX, |found| found.header.base_offset);
         let lost = |damage: &&Damage| damage.first <= offset && offset < damage.next.min(next);
         match self.damage.iter().find(lost) {
@@ -128,18 +138,60 @@ impl Log {
         }
     }
 
-    /// Damage that nobody knew of: all that is sure is that it ends with the segment.
-    pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
-        let next = self.segments.iter().find(|later| later.base > segment.base);
-        let next = next.map_or(self.log_end_offset(), |later| later.base);
-        if let Some(held_back) = self.home.damage_lines.admit(self.home.env.clock.now()) {
-            let (log, segment) = (self.topic_partition(), segment.base);
-            tracing::error!(%log, offset, segment, held_back, "found damage");
+    /// What stands at `offset` of a segment with damage that nobody knew of: a sound batch that
+    /// ends at or after it, nothing, or the damage itself. Walks the segment; what is damaged is
+    /// taken over when the log is next maintained.
+    fn look_closely(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
+        let unreadable = |error: io::Error| self.unreadable(segment, &error);
+        let end = self.segments.iter().find(|later| later.base > segment.base);
+        let end = end.map_or(self.log_end_offset(), |later| later.base);
+        let file = self.home.files.file(&segment.file).map_err(unreadable)?;
+        let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
+        let mut chain = Chain { next: segment.base, epoch: -1, end };
+        loop {
+            let from = walk.position();
+            match walk.step().map_err(unreadable)? {
+                Step::End => return Ok(None),
+                Step::Batch(found) => {
+                    let epoch = self.epochs.epoch_at(found.header.base_offset);
+                    let witness = Witness { epoch, check: false };
+                    let fault = chain.fault(&mut walk, &found, witness);
+                    if fault.map_err(unreadable)?.is_none() {
+                        chain.pass(&found.header);
+                        if found.header.last_offset() >= offset {
+                            return Ok(Some(found));
+                        }
+                        continue;
+                    }
+                }
+                Step::Broken(_) => {}
+            }
+            let first = chain.next;
+            walk.seek(from + 1);
+            let fits = |found: &Found| {
+                found.header.base_offset >= first && found.header.last_offset() < end
+            };
+            let found = walk.resync(fits).map_err(unreadable)?;
+            let next = found.map_or(end, |found| found.header.base_offset);
+            let to = found.map_or(segment.len, |found| found.position);
+            self.state.add_damage(Damage { first, next, segment: segment.base, from, to });
+            if next > offset {
+                return Err(ReadError::Damaged { first, next });
+            }
+            chain.next = next;
+            walk.seek(to);
         }
-        ReadError::Damaged { first: offset, next }
     }
 
-    pub(super) fn unreadable(&self, segment: &Segment, error: &std::io::Error) -> ReadError {
+    /// The damage behind `offset`, for who reads on past it without wanting that offset itself.
+    pub(super) fn found_damaged(&self, segment: &Segment, offset: i64) -> ReadError {
+        match self.look_closely(segment, offset.saturating_add(1)) {
+            Err(error) => error,
+            Ok(_) => ReadError::Damaged { first: offset, next: offset.saturating_add(1) },
+        }
+    }
+
+    pub(super) fn unreadable(&self, segment: &Segment, error: &io::Error) -> ReadError {
         let error: StorageError = self.home.judge("read", segment.file.path(), error);
         error.into()
     }

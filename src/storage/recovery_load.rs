@@ -20,7 +20,7 @@ use super::partition_metadata;
 use super::producer_state::ProducerStates;
 use super::recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
 use super::recovery_files::{Files, SegmentFiles};
-use super::recovery_walk::{Gathered, WalkPlan, Walked, walk};
+use super::recovery_walk::{Gathered, WalkPlan, Walked, is_sound_again, walk};
 use super::segment::{Segment, is_full};
 
 /// The work in progress on one log.
@@ -37,6 +37,8 @@ pub(super) struct Loader<'a> {
     /// The file of the last of them.
     last_file: Option<Arc<dyn DiskFile>>,
     damage: Vec<Damage>,
+    /// Something that was damaged is sound again.
+    was_restored: bool,
     report: RecoveryReport,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Loader<'a> {
             segments: VecDeque::new(),
             last_file: None,
             damage: Vec::new(),
+            was_restored: false,
             report,
         }
     }
@@ -91,6 +94,7 @@ impl<'a> Loader<'a> {
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
+        self.forget_what_was_restored()?;
         let first_base = files.segments.first().map_or(self.at.log_start, |first| first.base);
         self.gathered.next = first_base;
         self.load_epochs(files.segments.iter().any(|segment| segment.len > 0))?;
@@ -103,6 +107,26 @@ impl<'a> Loader<'a> {
         }
         files.remove_segments(self.disk, &dir, &gone)?;
         self.finish(&files)
+    }
+
+    /// Someone may have put a sound copy of a damaged file back.
+    fn forget_what_was_restored(&mut self) -> io::Result<()> {
+        let mut still = Vec::new();
+        for lost in std::mem::take(&mut self.damage) {
+            let path = self.found.dir.join(super::segment::file_name(lost.segment, "log"));
+            let is_sound = match self.disk.open(&path, OpenMode::Read) {
+                Ok(file) => lost.from < lost.to && is_sound_again(&*file, &lost)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(error),
+            };
+            if is_sound {
+                self.was_restored = true;
+            } else {
+                still.push(lost);
+            }
+        }
+        self.damage = still;
+        Ok(())
     }
 
     fn write_metadata_if_missing(&self) -> io::Result<()> {
@@ -255,11 +279,14 @@ impl<'a> Loader<'a> {
         if !segment.open_indexes(self.disk)? && file.len > 0 && self.found.was_clean {
             self.report.rebuilt.push(path);
         }
+        // A log that was closed properly ends where its recovery point says.
+        let closed_at = Some(self.at.recovery_point).filter(|at| *at > file.base);
+        let closed_at = closed_at.filter(|_| is_last && self.found.was_clean);
         let plan = WalkPlan {
             check_from,
             durable: self.at.recovery_point,
             keep_index_below,
-            end,
+            end: closed_at.unwrap_or(end),
             index_interval: u64::from(self.config.index_interval_bytes),
             now_ms: self.now_ms,
         };
@@ -389,7 +416,7 @@ impl<'a> Loader<'a> {
         log.damage.extend_from_slice(&self.report.damage);
         log.damage.retain(|damage| damage.next > log_start);
         log.damage.sort_by_key(|damage| damage.first);
-        if !self.report.damage.is_empty() {
+        if !self.report.damage.is_empty() || self.was_restored {
             unless_full(damage::save(self.disk, dir, &log.damage))?;
         }
         self.report.scanned_bytes = self.gathered.scanned;

@@ -8,6 +8,7 @@ use duramen_protocol::records::batch::BatchHeader;
 
 use crate::env::{Disk, DiskFile};
 
+use super::chain::{Chain, Witness};
 use super::damage::Damage;
 use super::epochs::EpochHistory;
 use super::producer_state::{BatchFacts, NO_PRODUCER_ID, ProducerStates};
@@ -34,7 +35,8 @@ pub(super) struct Gathered {
 pub(super) struct WalkPlan {
     /// Batches that end above this offset have their checksum computed.
     pub(super) check_from: i64,
-    /// A fault below this offset is damage.
+    /// A fault below this offset is damage; one above is a torn tail, unless sound batches follow
+    /// and it does not look torn.
     pub(super) durable: i64,
     /// Index entries below this offset are kept, if they are sound.
     pub(super) keep_index_below: i64,
@@ -90,15 +92,18 @@ pub(super) fn walk(
         };
         let Some(fault) = fault else { continue };
         let from = walk.position();
-        if gathered.next.max(expected) >= plan.durable {
-            return Ok((Walked::Torn(fault), damage));
-        }
         let first = gathered.next.max(expected);
+        let is_durable = first < plan.durable;
         let wanted = |found: &Found| {
             found.header.base_offset >= first && found.header.last_offset() < plan.end
         };
-        let Some(found) = walk.resync(wanted)? else {
-            return Ok((Walked::DamagedToEnd { from }, damage));
+        // What stands at the place itself was judged already.
+        walk.seek(from + 1);
+        let found = walk.resync(wanted)?;
+        let found = match found {
+            Some(found) if is_durable || !looks_torn(&**file, from, found.position)? => found,
+            None if is_durable => return Ok((Walked::DamagedToEnd { from }, damage)),
+            _ => return Ok((Walked::Torn(fault), damage)),
         };
         let (next, to) = (found.header.base_offset, found.position);
         damage.push(Damage { first, next, segment: segment.base, from, to });
@@ -109,6 +114,47 @@ pub(super) fn walk(
     }
 }
 
+/// Whether sound batches stand where `lost` was, from its first offset to its last, and of the epoch
+/// of the batch behind: their checksums do not speak for that.
+pub(super) fn is_sound_again(file: &dyn DiskFile, lost: &Damage) -> io::Result<bool> {
+    let mut walk = Walk::new(file, lost.to, file.len()?, HEADERS_WINDOW);
+    let Step::Batch(behind) = walk.step()? else { return Ok(false) };
+    let epoch = behind.header.partition_leader_epoch;
+    walk.seek(lost.from);
+    let mut chain = Chain { next: lost.first, epoch, end: lost.next };
+    while walk.position() < lost.to {
+        let Step::Batch(found) = walk.step()? else { return Ok(false) };
+        let witness = Witness { check: true, ..Witness::default() };
+        let other_epoch = found.header.partition_leader_epoch != epoch;
+        if other_epoch || chain.fault(&mut walk, &found, witness)?.is_some() {
+            return Ok(false);
+        }
+        chain.pass(&found.header);
+    }
+    Ok(walk.position() == lost.to && chain.next == lost.next)
+}
+
+/// Whether the bytes `[from, to)`, behind which a sound batch stands, were never written whole: a
+/// power loss leaves sectors of zeros there, a disk that damages what it holds does not.
+pub(super) fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+    const SECTOR: u64 = 512;
+    // A sound batch may begin or end with a few zeros in a sector that it shares.
+    const LEAST: usize = 16;
+    let mut sector = [0; SECTOR as usize];
+    let mut at = from - from % SECTOR;
+    while at < to {
+        let read = file.read_at(&mut sector, at)?;
+        let (start, end) = (from.saturating_sub(at), (to - at).min(read as u64));
+        let inside = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
+        let inside = sector.get(inside).unwrap_or_default();
+        if inside.len() >= LEAST && inside.iter().all(|byte| *byte == 0) {
+            return Ok(true);
+        }
+        at += SECTOR;
+    }
+    Ok(false)
+}
+
 fn check(
     walk: &mut Walk<'_>,
     found: &Found,
@@ -116,21 +162,14 @@ fn check(
     plan: &WalkPlan,
     gathered: &mut Gathered,
 ) -> io::Result<Option<Fault>> {
-    let BatchHeader { base_offset, partition_leader_epoch: epoch, .. } = found.header;
-    let last = found.header.last_offset();
-    if base_offset < expected || last < base_offset || last >= plan.end {
-        return Ok(Some(Fault::Offsets));
-    }
-    if epoch >= 0 && epoch < gathered.last_epoch {
-        return Ok(Some(Fault::Epoch));
-    }
-    if last >= plan.check_from {
+    let chain = Chain { next: expected, epoch: gathered.last_epoch, end: plan.end };
+    let check = found.header.last_offset() >= plan.check_from;
+    let witness = Witness { epoch: gathered.epochs.epoch_at(found.header.base_offset), check };
+    let fault = chain.fault(walk, found, witness)?;
+    if check {
         gathered.scanned += found.size();
-        if !walk.checksum_holds(found)? {
-            return Ok(Some(Fault::Checksum));
-        }
     }
-    Ok(None)
+    Ok(fault)
 }
 
 fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan, gathered: &mut Gathered) {

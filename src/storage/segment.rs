@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use crate::env::{Disk, DiskFile, OpenMode, Populate};
 
+use super::chain::{Chain, Witness};
+use super::epochs::EpochHistory;
 use super::file_cache::{FileCache, SegmentFile};
 use super::index_file::IndexFile;
 use super::offset_index::{OffsetEntry, OffsetIndex};
@@ -326,28 +328,48 @@ impl Segment {
         }
     }
 
-    /// The first batch that ends at or after `offset`. `None` when the segment ends before.
+    /// The first batch that ends at or after `offset`. `None` when the segment ends before. With
+    /// `care` each batch on the way is held against its neighbours and the epochs.
     ///
-    /// Errors of kind `InvalidData` mean that the bytes at that place are no batch.
+    /// Errors of kind `InvalidData` mean that the bytes at that place are no sound batch.
     pub(super) fn find(
         &self,
         disk: &dyn Disk,
         files: &FileCache,
         offset: i64,
+        care: Option<&EpochHistory>,
     ) -> io::Result<Option<Found>> {
         let file = files.file(&self.file)?;
         let hint = self.hint(self.offsets.floor(disk, offset))?;
         let start = hint.map_or(0, |entry| entry.position);
         let mut walk = Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes);
+        let mut chain = Chain { next: self.base, epoch: -1, end: i64::MAX };
         if let Some(entry) = hint {
             // The index carries no checksum: believed only if the log says the same.
-            let proven = matches!(walk.step()?, Step::Batch(found)
-                if found.header.last_offset() == entry.last_offset);
+            let proven = match walk.step()? {
+                Step::Batch(found) if found.header.last_offset() == entry.last_offset => {
+                    (chain.next, chain.epoch) =
+                        (found.header.base_offset, found.header.partition_leader_epoch);
+                    true
+                }
+                _ => false,
+            };
             walk.seek(if proven { start } else { 0 });
             self.index_is_suspect.fetch_or(!proven, Ordering::Relaxed);
         }
         loop {
-            match walk.step()? {
+            let step = walk.step()?;
+            if let Step::Batch(found) = &step
+                && let Some(epochs) = care
+            {
+                let witness =
+                    Witness { epoch: epochs.epoch_at(found.header.base_offset), check: false };
+                if chain.fault(&mut walk, found, witness)?.is_some() {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                chain.pass(&found.header);
+            }
+            match step {
                 Step::Batch(found) if found.header.last_offset() >= offset => {
                     return Ok(Some(found));
                 }

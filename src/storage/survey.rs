@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use duramen_protocol::ids::TopicPartition;
 
+use super::atomic_file;
 use super::damage::{self, Damage};
-use super::dir::{CLEAN_SHUTDOWN_FILE, LOCK_FILE, partition_of, read_meta};
+use super::dir::{CLEAN_SHUTDOWN_FILE, LOCK_FILE, decode_clean_shutdown, partition_of, read_meta};
 use super::error::OpenError;
 use super::meta_properties::MetaProperties;
 use crate::env::{Disk, Env, Space, lock_holder};
@@ -78,7 +79,8 @@ pub fn survey(env: &Env, path: &Path) -> io::Result<Survey> {
         }
     }
     found.holder = holder(disk, path);
-    found.clean = disk.exists(&path.join(CLEAN_SHUTDOWN_FILE))?;
+    let mark = atomic_file::read(disk, &path.join(CLEAN_SHUTDOWN_FILE))?;
+    found.clean = mark.as_deref().and_then(decode_clean_shutdown).is_some();
     found.meta = read_meta(disk, path);
     Ok(found)
 }

@@ -98,11 +98,15 @@ impl TimeIndex {
         }
     }
 
+    /// All entries, oldest first.
+    pub(super) fn entries(&self, disk: &dyn Disk) -> io::Result<Vec<TimeEntry>> {
+        Ok(self.file.read_all(disk)?.chunks_exact(WIDTH).map(|raw| self.decode(raw)).collect())
+    }
+
     /// How many entries from the front are in order and below `offset`.
     pub(super) fn sound_prefix(&self, disk: &dyn Disk, offset: i64) -> io::Result<usize> {
-        let all = self.file.read_all(disk)?;
         let mut previous: Option<TimeEntry> = None;
-        let sound = all.chunks_exact(WIDTH).map(|raw| self.decode(raw)).take_while(|entry| {
+        let sound = self.entries(disk)?.into_iter().take_while(|entry| {
             let rises = previous.is_none_or(|previous| {
                 entry.timestamp > previous.timestamp && entry.last_offset >= previous.last_offset
             });

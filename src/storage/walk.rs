@@ -40,19 +40,25 @@ pub(super) enum Step {
 }
 
 /// Why there is no batch at a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
     /// Fewer bytes than the header announces, or than a header has.
+    #[error("fewer bytes than the batch announces")]
     Cut,
     /// Nothing but zeros: reserved space that was never written.
+    #[error("nothing but zeros: space that was reserved and never written")]
     Zeros,
     /// Not a header: wrong format or impossible length.
+    #[error("no record batch begins here")]
     NotABatch,
     /// The checksum disagrees.
+    #[error("the checksum is wrong")]
     Checksum,
     /// The offsets do not continue those before.
+    #[error("the offsets do not fit those around")]
     Offsets,
     /// The leader epoch is older than the one before.
+    #[error("the leader epoch does not fit those around")]
     Epoch,
 }
 
@@ -91,6 +97,14 @@ impl<'a> Walk<'a> {
     /// Goes to another position.
     pub(super) fn seek(&mut self, position: u64) {
         self.position = position;
+    }
+
+    /// What stands at the current position; does not go past it.
+    pub(super) fn peek(&mut self) -> io::Result<Step> {
+        let position = self.position;
+        let step = self.step();
+        self.position = position;
+        step
     }
 
     /// The batch at the current position; goes past it if there is one.

@@ -28,15 +28,26 @@ pub(super) struct Accepted {
     pub(super) last_epoch: Option<i32>,
 }
 
-/// Checks the batches of an answer. A batch that is cut off at the end is left for the next fetch.
+/// Why nothing was accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// Where the first batch begins that can't be read.
+    pub(super) first: i64,
+    /// Where the batch behind it begins, as far as its header can be believed.
+    pub(super) next: Option<i64>,
+    pub(super) error: BatchError,
+}
+
+/// Checks the batches of an answer. One that is cut off at the end, or damaged behind sound ones, is
+/// left for the next fetch.
 ///
 /// # Errors
-/// When a batch is damaged, with its offset, or the first one is cut off.
+/// When the first batch is damaged or cut off.
 pub(super) fn accept(
     records: &Bytes,
     aborted: &[AbortedTransaction],
     wanted: Wanted,
-) -> Result<Accepted, (i64, BatchError)> {
+) -> Result<Accepted, Refused> {
     let mut filter = TransactionFilter::new(aborted, wanted.committed_only);
     let end = wanted.end.unwrap_or(i64::MAX);
     let mut accepted = Accepted { next: wanted.from, ..Accepted::default() };
@@ -48,7 +59,8 @@ pub(super) fn accept(
         let (batch, after) = match BatchView::split(rest) {
             Ok(split) => split,
             Err(BatchError::Truncated { .. }) if position > 0 => break,
-            Err(error) => return Err((accepted.next, error)),
+            Err(_) if accepted.last_epoch.is_some() => break,
+            Err(error) => return Err(Refused { first: accepted.next, next: None, error }),
         };
         rest = after;
         let size = batch.size();
@@ -57,8 +69,14 @@ pub(super) fn accept(
             position += size;
             continue;
         }
-        if wanted.check_crc {
-            batch.check_crc().map_err(|error| (batch.base_offset(), error))?;
+        if wanted.check_crc
+            && let Err(error) = batch.check_crc()
+        {
+            if accepted.last_epoch.is_some() {
+                break;
+            }
+            let (first, next) = (batch.base_offset(), Some(batch.next_offset()));
+            return Err(Refused { first, next, error });
         }
         if filter.hides(&batch) {
             hidden.push(position);

@@ -64,7 +64,10 @@ fn a_batch_cut_off_at_the_end_is_left_for_the_next_fetch() {
     let accepted = accept(&cut, &[], wanted(0, None)).unwrap();
     assert_eq!((seen(&accepted), accepted.next), ((0..5).collect(), 5));
     let first = Bytes::copy_from_slice(&whole[..40]);
-    assert!(matches!(accept(&first, &[], wanted(0, None)), Err((0, BatchError::Truncated { .. }))));
+    assert!(matches!(
+        accept(&first, &[], wanted(0, None)),
+        Err(Refused { first: 0, error: BatchError::Truncated { .. }, .. })
+    ));
 }
 
 #[test]
@@ -73,7 +76,11 @@ fn a_flipped_bit_is_found_and_located() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     let bytes = Bytes::from(bytes);
-    assert!(matches!(accept(&bytes, &[], wanted(0, None)), Err((5, BatchError::Crc { .. }))));
+    let before = accept(&bytes, &[], wanted(0, None)).unwrap();
+    assert_eq!(before.next, 5, "what stands before it is not lost");
+    let refused = accept(&bytes, &[], wanted(5, None)).unwrap_err();
+    assert_eq!((refused.first, refused.next), (5, Some(10)));
+    assert!(matches!(refused.error, BatchError::Crc { .. }));
     let unchecked = Wanted { check_crc: false, ..wanted(0, None) };
     assert_eq!(accept(&bytes, &[], unchecked).unwrap().next, 10);
 }

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::FetchResponse;
 use duramen_protocol::messages::fetch::PartitionData;
+use duramen_protocol::records::BatchError;
+use duramen_protocol::text::Text;
 
-use super::accept::{Accepted, Wanted, accept};
+use super::accept::{Accepted, Refused, Wanted, accept};
 use super::fetched::Fetched;
 use super::fetcher::{Ended, Fetcher};
 use super::options::Isolation;
@@ -59,6 +61,10 @@ impl Fetcher {
                 return Ok(());
             }
             code => {
+                let behind = data.snapshot_id.end_offset;
+                if code == ErrorCode::CorruptMessage && behind > wish.offset {
+                    return self.damaged(wish, behind, None);
+                }
                 let what = format!("partition {}-{}", wish.topic, wish.partition);
                 return Err(self.fail(ClientError::refused(what, code, None)));
             }
@@ -79,7 +85,12 @@ impl Fetcher {
         let aborted = data.aborted_transactions.as_deref().unwrap_or_default();
         let accepted = match accept(&records, aborted, wanted) {
             Ok(accepted) => accepted,
-            Err((_, error)) => {
+            Err(Refused { next: Some(next), error, .. })
+                if next > wish.offset && next <= data.high_watermark =>
+            {
+                return self.damaged(wish, next, Some(&error));
+            }
+            Err(Refused { error, .. }) => {
                 return Err(self.fail(unreadable(&wish.topic, wish.partition, &error)));
             }
         };
@@ -126,6 +137,29 @@ impl Fetcher {
             _held: self.budget.hold(records.len()),
         };
         self.tell(Event::Records(fetched))
+    }
+
+    /// What lies from the position up to offset `next` can't be read: goes on behind it if that is
+    /// wanted, and says where that is otherwise.
+    fn damaged(&mut self, wish: &Wish, next: i64, error: Option<&BatchError>) -> Result<(), Ended> {
+        let (topic, partition, from) = (&wish.topic, wish.partition, wish.offset);
+        if !self.options.skip_damage {
+            let reason = error
+                .map_or_else(|| "damaged on the broker's disk".to_owned(), ToString::to_string);
+            let what = format!("partition {topic}-{partition}");
+            let words = format!(
+                "{reason}: offsets {from} to {}; offset {next} can be read again: begin there, or skip damage",
+                next - 1
+            );
+            let words = Some(Text::from(words));
+            return Err(self.fail(ClientError::refused(what, ErrorCode::CorruptMessage, words)));
+        }
+        let Some(state) = self.partitions.get_mut(wish.index) else { return Ok(()) };
+        state.advance(next, None);
+        let topic = topic.clone();
+        let moved = Moved { topic, partition, from, to: next, why: MovedWhy::Damaged };
+        tracing::warn!(?moved, "records are damaged");
+        self.tell(Event::Moved(moved))
     }
 
     /// The leader's log was cut back below the position (KIP-320, KIP-595).

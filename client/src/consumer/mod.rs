@@ -66,6 +66,9 @@ pub enum MovedWhy {
     OutOfRange,
     /// The log was cut back there: records that were read before are not in it any more (KIP-320).
     Truncated,
+    /// The records there are damaged on the broker's disk
+    /// ([`ConsumerOptions::skip_damage`]).
+    Damaged,
 }
 
 /// Reads partitions from given offsets; made with [`Consumer::start`].

@@ -84,6 +84,9 @@ pub struct ConsumerOptions {
     pub check_crc: bool,
     /// Where to go on when an offset was deleted or never written.
     pub reset: Reset,
+    /// Whether to go on behind records that are damaged, and say so ([`super::MovedWhy::Damaged`]).
+    /// Otherwise the consumer ends with the offset at which it could go on.
+    pub skip_damage: bool,
 }
 
 impl Default for ConsumerOptions {
@@ -98,6 +101,7 @@ impl Default for ConsumerOptions {
             unpacked_bytes: 256 * 1024 * 1024,
             check_crc: true,
             reset: Reset::Fail,
+            skip_damage: false,
         }
     }
 }

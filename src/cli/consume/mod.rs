@@ -60,6 +60,9 @@ pub struct ConsumeArgs {
     /// Leave out records of transactions that are open or aborted
     #[arg(long)]
     read_committed: bool,
+    /// Go on behind records that are damaged on the broker's disk, and say which those are
+    #[arg(long)]
+    skip_damage: bool,
     /// Bytes fetched ahead
     #[arg(long, value_name = "SIZE", default_value = "8m", value_parser = bytes)]
     prefetch: usize,
@@ -104,6 +107,7 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
         prefetch_bytes: args.prefetch,
         // What retention has taken while we read is not there to be shown: go on behind it.
         reset: Reset::Earliest,
+        skip_damage: args.skip_damage,
         ..ConsumerOptions::default()
     };
     let skip_below = match range.from {

@@ -10,7 +10,7 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::READ_COMMITTED;
 use duramen_protocol::messages::fetch::{
     EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic,
-    FetchableTopicResponse, PartitionData,
+    FetchableTopicResponse, PartitionData, SnapshotId,
 };
 use tokio::sync::Notify;
 
@@ -137,7 +137,7 @@ impl Fetching {
             match &found {
                 Ok(fetched) => {
                     pass.bytes += fetched.records.len();
-                    pass.urgent |= fetched.diverging.is_some();
+                    pass.urgent |= fetched.diverging.is_some() || fetched.damaged_up_to.is_some();
                     pass.needs_disk |= fetched.needs_disk;
                 }
                 Err(_) => pass.urgent = true,
@@ -200,13 +200,17 @@ impl Fetching {
     async fn read_from_disk(self) -> FetchResponse {
         let cold_reads = self.context.services.cold_reads.clone();
         let read = cold_reads.run(move || {
-            let pass = self.read(true);
+            let mut pass = self.read(true);
             let cold = pass
                 .partitions
                 .iter()
                 .filter_map(|looked| looked.found.as_ref().ok()?.cold.as_ref());
             let brought = cold.map(|range| range.run()).filter(Result::is_ok).count();
             self.context.services.metrics.cold_reads.inc_by(brought as u64);
+            pass.partitions
+                .iter_mut()
+                .filter_map(|looked| looked.found.as_mut().ok())
+                .for_each(Fetched::keep_trusted);
             (self, pass)
         });
         match read.await {
@@ -276,6 +280,11 @@ fn partition_data(
                 records: Some(fetched.records),
                 ..PartitionData::default()
             };
+            // No field says where reading may go on; this one is ignored by who does not know.
+            if let Some(next) = fetched.damaged_up_to {
+                data.error_code = ErrorCode::CorruptMessage.code();
+                data.snapshot_id = SnapshotId { end_offset: next, epoch: -1 };
+            }
             if let Some(end) = fetched.diverging {
                 data.diverging_epoch =
                     EpochEndOffset { epoch: end.epoch, end_offset: end.end_offset };

@@ -14,10 +14,10 @@ use crate::storage::{
     AppendError, AppendInfo, Appended, Log, LogConfig, LogDir, LogDirOptions, ReadRequest,
 };
 
-pub(super) const TOPIC_ID: Uuid = Uuid::from_u128(7);
+pub(in crate::storage) const TOPIC_ID: Uuid = Uuid::from_u128(7);
 
 /// The header of a batch of `count` records without a producer.
-pub(super) fn header(count: i32, timestamp: i64) -> BatchHeader {
+pub(in crate::storage) fn header(count: i32, timestamp: i64) -> BatchHeader {
     BatchHeader {
         base_offset: 0,
         batch_length: 0,
@@ -35,7 +35,7 @@ pub(super) fn header(count: i32, timestamp: i64) -> BatchHeader {
 }
 
 /// A batch as a client sends it. Its payload is not made of records: storage does not look.
-pub(super) fn batch_of(header: BatchHeader, payload: &[u8]) -> Bytes {
+pub(in crate::storage) fn batch_of(header: BatchHeader, payload: &[u8]) -> Bytes {
     let header = header.sealed(payload).unwrap();
     Bytes::from([&header.to_bytes()[..], payload].concat())
 }
@@ -45,7 +45,7 @@ pub(in crate::storage) fn batch(count: i32, timestamp: i64, payload: &[u8]) -> B
 }
 
 /// Appends a batch that needs no check.
-pub(super) fn append(
+pub(in crate::storage) fn append(
     log: &mut Log,
     batch: &Bytes,
     info: AppendInfo,
@@ -53,29 +53,29 @@ pub(super) fn append(
     log.append(&ValidatedBatch::own(batch).unwrap(), info)
 }
 
-pub(super) fn tp() -> TopicPartition {
+pub(in crate::storage) fn tp() -> TopicPartition {
     TopicPartition::new("orders", 0)
 }
 
-pub(super) fn options() -> LogDirOptions {
+pub(in crate::storage) fn options() -> LogDirOptions {
     LogDirOptions { threads: false, ..LogDirOptions::default() }
 }
 
-pub(super) fn open(env: &Env, path: &Path) -> LogDir {
+pub(in crate::storage) fn open(env: &Env, path: &Path) -> LogDir {
     LogDir::open(env, path, options()).unwrap()
 }
 
 /// Rolls and index entries come at once.
-pub(super) fn small() -> LogConfig {
+pub(in crate::storage) fn small() -> LogConfig {
     LogConfig { segment_bytes: 1000, index_interval_bytes: 100, ..LogConfig::default() }
 }
 
-pub(super) fn info(now_ms: i64) -> AppendInfo {
+pub(in crate::storage) fn info(now_ms: i64) -> AppendInfo {
     AppendInfo { leader_epoch: 3, now_ms, origin: Origin::Client }
 }
 
 /// Everything from `offset` on, by as many reads as it takes.
-pub(super) fn read_all(log: &Log, offset: i64) -> Vec<u8> {
+pub(in crate::storage) fn read_all(log: &Log, offset: i64) -> Vec<u8> {
     let mut all = Vec::new();
     let mut next = offset;
     loop {
@@ -90,7 +90,7 @@ pub(super) fn read_all(log: &Log, offset: i64) -> Vec<u8> {
 }
 
 /// How many bytes of `bytes` are whole batches, and the offset after them.
-pub(super) fn whole_batches(bytes: &[u8]) -> (usize, i64) {
+pub(in crate::storage) fn whole_batches(bytes: &[u8]) -> (usize, i64) {
     let (mut taken, mut next) = (0, -1);
     for batch in duramen_protocol::records::batch::BatchView::iter(bytes).flatten() {
         assert!(batch.crc_is_valid());
