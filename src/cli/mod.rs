@@ -6,10 +6,12 @@
 //! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
+//! | [`bench`] | how fast a broker is |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
 
+pub mod bench;
 pub mod connect;
 pub mod consume;
 pub mod edges;
@@ -56,6 +58,7 @@ enum Verb {
     Topic(topic::TopicArgs),
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
+    Bench(bench::BenchArgs),
     Completion(CompletionArgs),
 }
 
@@ -92,6 +95,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Topic(args) => connect::block_on(topic::run(args)),
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
+        Verb::Bench(args) => connect::block_on(bench::run(args)),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {

@@ -183,11 +183,11 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn codec(text: &str) -> Result<Compression, String> {
+pub(super) fn codec(text: &str) -> Result<Compression, String> {
     Compression::from_name(text).ok_or_else(|| "none, gzip, snappy, lz4 or zstd".to_owned())
 }
 
-fn acks(text: &str) -> Result<Acks, String> {
+pub(super) fn acks(text: &str) -> Result<Acks, String> {
     match text {
         "all" | "-1" => Ok(Acks::All),
         "1" | "leader" => Ok(Acks::Leader),
