@@ -92,7 +92,6 @@ def setting(args, rounds):
 def turn(kind, args, folder, rows, results):
     """All rows on one fresh broker."""
     node = kind(args, folder)
-    node.filled = set()
     try:
         node.start()
         node.wait_for_port()

@@ -37,7 +37,7 @@ class Failed(Exception):
 
 
 class Node:
-    """One broker with its data directory; made anew for each turn."""
+    """One broker with its data directory; made anew for each turn. `filled` names topics to read from."""
 
     def __init__(self, setup, folder):
         self.setup, self.folder = setup, pathlib.Path(folder)
@@ -45,6 +45,7 @@ class Node:
         self.folder.mkdir(parents=True)
         self.port = free_port()
         self.process = None
+        self.filled = set()
 
     @property
     def address(self):

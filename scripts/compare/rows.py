@@ -195,7 +195,7 @@ def first_write(node, began):
     while True:
         node.wait_for_port(max(deadline - time.monotonic(), 0.1))
         try:
-            bench(node, "produce", "ready", "-n", 1, "--linger", "0s", seconds=60)
+            bench(node, "produce", "ready", "-n", 1, "--linger", "0s", *configs(node, False), seconds=60)
             return {"ready_ms": (time.monotonic() - began) * 1e3}
         except Failed:
             if time.monotonic() > deadline:
@@ -203,8 +203,15 @@ def first_write(node, began):
 
 
 def start(node):
-    node.end()
+    """On an empty directory: what an earlier start made is removed."""
+    renew(node)
     return first_write(node, node.start())
+
+
+def renew(node):
+    node.remove()
+    node.filled.clear()
+    node.__init__(node.setup, node.folder)
 
 
 def memory(node):
@@ -213,6 +220,7 @@ def memory(node):
 
 def restart(records):
     def run(node):
+        bench(node, "produce", "ready", "-n", 1, *configs(node, False))
         create(node, "restart", 1)
         produce_bench(node, "restart", 1000, records, "none")
         node.end(signal.SIGKILL)
@@ -221,9 +229,7 @@ def restart(records):
 
 
 def idle(node):
-    node.remove()
-    node.folder.mkdir(parents=True)
-    node.__init__(node.setup, node.folder)
+    renew(node)
     node.start()
     node.wait_for_port()
     for part in range(5):

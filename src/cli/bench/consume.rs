@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
-use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Event, Fetched, Isolation, Start};
+use duramen_client::consumer::{
+    Assignment, Consumer, ConsumerOptions, Event, Fetched, Isolation, Start,
+};
 use duramen_protocol::text::Text;
 use serde_json::json;
 use tokio::time::Instant;
@@ -81,7 +83,8 @@ pub(super) async fn run(cluster: &ClusterArgs, args: ConsumeArgs) -> Result<(), 
     };
     let progress = Progress::bytes(None, true);
     let start = Instant::now();
-    let read = read_all(Consumer::start(&cluster, options, assignments), args.records, &progress).await;
+    let read =
+        read_all(Consumer::start(&cluster, options, assignments), args.records, &progress).await;
     let took = start.elapsed();
     progress.finish();
     let read = read?;

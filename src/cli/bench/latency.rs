@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use duramen_client::cluster::Cluster;
-use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Event, Fetched, Isolation, Start};
+use duramen_client::consumer::{
+    Assignment, Consumer, ConsumerOptions, Event, Fetched, Isolation, Start,
+};
 use duramen_protocol::text::Text;
 use serde_json::json;
 use tokio::sync::watch;
@@ -155,7 +157,8 @@ impl Arrivals {
                 Ok(Some(Err(error))) => return Err(error.into()),
                 Ok(None) | Err(_) => {
                     let (seen, goal) = (self.seen, goal.unwrap_or(0));
-                    let words = format!("{seen} records of {goal} arrived, then none for {patience:?}");
+                    let words =
+                        format!("{seen} records of {goal} arrived, then none for {patience:?}");
                     return Err(Failure::new(Exit::Unreachable, words));
                 }
             }

@@ -43,7 +43,12 @@ pub(super) struct LoadArgs {
 
 impl LoadArgs {
     /// A producer for these records.
-    pub(super) fn producer(&self, cluster: &Cluster, timeout: Duration, linger: Duration) -> Producer {
+    pub(super) fn producer(
+        &self,
+        cluster: &Cluster,
+        timeout: Duration,
+        linger: Duration,
+    ) -> Producer {
         let options = ProducerOptions {
             acks: self.acks,
             compression: self.compression,

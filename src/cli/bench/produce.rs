@@ -68,7 +68,10 @@ pub(super) async fn run(cluster: &ClusterArgs, args: ProduceArgs) -> Result<(), 
     ran?;
     if let Some(error) = &tally.first_failure {
         let failed = tally.failed;
-        return Err(Failure::new(Exit::Delivery, format!("{failed} records not delivered: {error}")));
+        return Err(Failure::new(
+            Exit::Delivery,
+            format!("{failed} records not delivered: {error}"),
+        ));
     }
     let rate = Rate { records: tally.delivered, bytes: tally.delivered * size, took: tally.ended };
     let head = json!({

@@ -8,8 +8,14 @@ use super::tally::Latencies;
 use crate::cli::output::Table;
 
 /// Percentiles that are shown, each with its name.
-const PERCENTILES: [(&str, f64); 6] =
-    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99_9", 99.9), ("p99_99", 99.99), ("max", 100.0)];
+const PERCENTILES: [(&str, f64); 6] = [
+    ("p50", 50.0),
+    ("p90", 90.0),
+    ("p99", 99.0),
+    ("p99_9", 99.9),
+    ("p99_99", 99.99),
+    ("max", 100.0),
+];
 
 /// Records and bytes over a time.
 #[derive(Debug, Clone, Copy)]
