@@ -6,7 +6,7 @@
 //! | [`topic`] | create, list, describe, alter, add-partitions, delete, trim |
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
-//! | [`bench`] | how fast a broker is |
+//! | [`mod@bench`] | how fast a broker is |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
