@@ -11,10 +11,12 @@
 //! | [`doctor`] | what is wrong with a node, running or stopped |
 //! | [`scrape`] | a broker's metrics and health over HTTP |
 //! | [`log`] | look into data directories without a broker; the one verb besides `serve` that reads `storage` |
+//! | [`mod@bench`] | how fast a broker is |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
 
+pub mod bench;
 pub mod connect;
 pub mod consume;
 pub mod doctor;
@@ -79,6 +81,7 @@ enum Verb {
     Top(top::TopArgs),
     Doctor(doctor::DoctorArgs),
     Log(log::LogArgs),
+    Bench(bench::BenchArgs),
     Completion(CompletionArgs),
 }
 
@@ -119,6 +122,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Top(args) => connect::block_on(top::run(args)),
         Verb::Doctor(args) => connect::block_on(doctor::run(args)),
         Verb::Log(args) => log::run(&args),
+        Verb::Bench(args) => connect::block_on(bench::run(args)),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use duramen_protocol::text::Text;
+use tokio::time::Instant;
 
 use crate::error::ClientError;
 
@@ -64,7 +65,8 @@ pub(super) enum Outcome {
 pub(super) struct BatchDelivery {
     topic: Text,
     partition: i32,
-    outcome: OnceLock<Outcome>,
+    /// How it ended, and when that was known here.
+    outcome: OnceLock<(Outcome, Instant)>,
     wakers: Mutex<Vec<Waker>>,
 }
 
@@ -75,7 +77,7 @@ impl BatchDelivery {
 
     /// Says how it ended; only the first word counts.
     pub(super) fn complete(&self, outcome: Outcome) {
-        let _ = self.outcome.set(outcome);
+        let _ = self.outcome.set((outcome, Instant::now()));
         let wakers =
             std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().for_each(Waker::wake);
@@ -86,12 +88,12 @@ impl BatchDelivery {
     }
 
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<&Outcome> {
-        if let Some(outcome) = self.outcome.get() {
+        if let Some((outcome, _)) = self.outcome.get() {
             return Poll::Ready(outcome);
         }
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         // Set between the first look and the lock? Then nobody will wake what is added now.
-        if let Some(outcome) = self.outcome.get() {
+        if let Some((outcome, _)) = self.outcome.get() {
             return Poll::Ready(outcome);
         }
         if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -114,7 +116,19 @@ impl Delivery {
     /// The fate, if it is known by now.
     #[must_use]
     pub fn result(&self) -> Option<Result<Delivered, DeliveryError>> {
-        self.batch.outcome.get().map(|outcome| self.of(outcome))
+        self.batch.outcome.get().map(|(outcome, _)| self.of(outcome))
+    }
+
+    /// When the fate became known, if it is known by now: whoever looks later still measures right.
+    #[must_use]
+    pub fn settled_at(&self) -> Option<Instant> {
+        self.batch.outcome.get().map(|(_, at)| *at)
+    }
+
+    /// Whether both records are in the same batch and so will be settled together.
+    #[must_use]
+    pub fn shares_batch(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.batch, &other.batch)
     }
 
     fn of(&self, outcome: &Outcome) -> Result<Delivered, DeliveryError> {

@@ -184,7 +184,7 @@ pub(super) fn codec(text: &str) -> Result<Compression, String> {
     Compression::from_name(text).ok_or_else(|| "none, gzip, snappy, lz4 or zstd".to_owned())
 }
 
-fn acks(text: &str) -> Result<Acks, String> {
+pub(super) fn acks(text: &str) -> Result<Acks, String> {
     match text {
         "all" | "-1" => Ok(Acks::All),
         "1" | "leader" => Ok(Acks::Leader),

@@ -55,7 +55,7 @@ pub(super) async fn run(args: TopicArgs) -> Result<(), Failure> {
 }
 
 /// `name=value` of a config.
-fn assignment(text: &str) -> Result<(Text, Text), String> {
+pub(super) fn assignment(text: &str) -> Result<(Text, Text), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     if name.trim().is_empty() {
         return Err("write NAME=VALUE".to_owned());
