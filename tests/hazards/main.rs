@@ -1,0 +1,19 @@
+//! What may go wrong under a broker, one file a hazard: each opens with its story, brings it about, and
+//! holds the broker to what was acknowledged. A hazard that this machine can't bring about is skipped
+//! aloud, as `skipped NAME: reason`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test may panic and print, and has the real clock and disk"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod soak;
