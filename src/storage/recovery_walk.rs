@@ -97,6 +97,8 @@ pub(super) fn walk(
         let wanted = |found: &Found| {
             found.header.base_offset >= first && found.header.last_offset() < plan.end
         };
+        // Whatever stands here was refused: to find it again would be no way on.
+        walk.seek(from + 1);
         let Some(found) = walk.resync(wanted)? else {
             return Ok((Walked::DamagedToEnd { from }, damage));
         };
@@ -121,7 +123,9 @@ fn check(
     if base_offset < expected || last < base_offset || last >= plan.end {
         return Ok(Some(Fault::Offsets));
     }
-    if epoch >= 0 && epoch < gathered.last_epoch {
+    // The checksum does not cover the epoch. A batch that was durable is not given up for it: the
+    // one before may be the one that lies.
+    if epoch >= 0 && epoch < gathered.last_epoch && base_offset >= plan.durable {
         return Ok(Some(Fault::Epoch));
     }
     if last >= plan.check_from {
@@ -150,7 +154,9 @@ impl Gathered {
     /// Notes a batch that is in the log.
     pub(super) fn take(&mut self, header: &BatchHeader, now_ms: i64) {
         self.next = self.next.max(header.next_offset());
-        self.last_epoch = self.last_epoch.max(header.partition_leader_epoch);
+        if header.partition_leader_epoch >= 0 {
+            self.last_epoch = header.partition_leader_epoch;
+        }
         // Only if the history says otherwise: to assign an old epoch again would drop all later ones.
         let epoch = header.partition_leader_epoch;
         if self.epochs.epoch_for_offset(header.base_offset) != Some(epoch) {

@@ -387,7 +387,9 @@ impl World {
 
     /// Makes a topic, uses and deletes it, again and again.
     async fn churn(self: Arc<Self>) {
-        let producer = Producer::start(&self.cluster, ProducerOptions::default());
+        // else it would bring back topics that were deleted, when it asks about all that it knows
+        let options = ProducerOptions { allow_topic_creation: false, ..Default::default() };
+        let producer = Producer::start(&self.cluster, options);
         for number in 0.. {
             if self.stopped() {
                 return;
