@@ -16,4 +16,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod device;
+mod disk_full;
+mod failing_device;
 mod soak;
+mod stream;
+mod truth;

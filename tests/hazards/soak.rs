@@ -6,7 +6,6 @@
 //! Lives of the node are short, but each fourth is long, so that growth within a life shows too.
 
 mod load;
-mod truth;
 mod watch;
 
 use std::sync::Arc;

@@ -24,8 +24,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::truth::{PartitionTruth, TopicTruth};
 use crate::support::chance::Chance;
+use crate::truth::{PartitionTruth, TopicTruth};
 
 const PARTITIONS: i32 = 2;
 /// Records a second come in this many bunches.
