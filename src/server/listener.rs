@@ -85,7 +85,7 @@ fn log_end(services: &Services, remote: SocketAddr, ended: &Ended) {
             debug!(%remote, reason = %ended, "connection closed")
         }
         Ended::CutOff | Ended::Io(_) => info!(%remote, reason = %ended, "connection lost"),
-        Ended::Stalled | Ended::Framing(_) | Ended::Refused(_) => {
+        Ended::Stalled | Ended::NotTaken | Ended::Framing(_) | Ended::Refused(_) => {
             services.metrics.connections_refused.inc();
             warn!(%remote, reason = %ended, "connection refused");
         }

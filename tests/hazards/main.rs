@@ -19,6 +19,7 @@ mod support;
 mod device;
 mod disk_full;
 mod failing_device;
+mod hostile_peers;
 mod soak;
 mod stream;
 mod truth;
