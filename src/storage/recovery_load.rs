@@ -387,7 +387,10 @@ impl<'a> Loader<'a> {
         }
         log.damage = self.damage;
         log.damage.extend_from_slice(&self.report.damage);
-        log.damage.retain(|damage| damage.next > log_start);
+        // A hole matters as long as its segment is there, whoever may still read around it.
+        let bases: Vec<i64> = log.segments.iter().map(|segment| segment.base).collect();
+        let is_hole = |d: &Damage| d.from < d.to && bases.binary_search(&d.segment).is_ok();
+        log.damage.retain(|damage| damage.next > log_start || is_hole(damage));
         log.damage.sort_by_key(|damage| damage.first);
         if !self.report.damage.is_empty() {
             unless_full(damage::save(self.disk, dir, &log.damage))?;
