@@ -1,6 +1,6 @@
 //! Replays the fuzz corpus, and then damages it: the same targets as the fuzzer's, the same inputs
 //! every time, a few seconds, no nightly compiler. What the fuzzer finds is put into the corpus
-//! and so stays found. `DURAMEN_FUZZ_SECONDS` adds so many seconds of inputs that nobody saw before.
+//! and so stays found. `FUZZ_SECONDS` adds so many seconds of inputs that nobody saw before.
 //!
 //! `cargo test --test fuzz_corpus -- --ignored write_seeds` writes the seeds anew after a change
 //! of a format; `tests/fuzz/README.md` tells how to run the fuzzer itself.
@@ -97,9 +97,9 @@ fn replay(name: &str) {
     println!("{name}: {number} further inputs");
 }
 
-/// How long a target is given further inputs: its share of `DURAMEN_FUZZ_SECONDS`, if that is set.
+/// How long a target is given further inputs: its share of `FUZZ_SECONDS`, if that is set.
 fn budget() -> Option<Duration> {
-    let seconds: f64 = std::env::var("DURAMEN_FUZZ_SECONDS").ok()?.parse().ok()?;
+    let seconds: f64 = std::env::var("FUZZ_SECONDS").ok()?.parse().ok()?;
     Some(Duration::from_secs_f64(seconds / TARGETS.len() as f64))
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Loader<'a> {
     /// The file of the last of them.
     last_file: Option<Arc<dyn DiskFile>>,
     damage: Vec<Damage>,
+    /// What lay in the directory at first.
+    names: Vec<String>,
     report: RecoveryReport,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Loader<'a> {
             segments: VecDeque::new(),
             last_file: None,
             damage: Vec::new(),
+            names: Vec::new(),
             report,
         }
     }
@@ -88,6 +91,7 @@ impl<'a> Loader<'a> {
 
     fn load_once(mut self) -> io::Result<Recovered> {
         let dir = self.found.dir.clone();
+        self.names = self.list_names()?;
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
@@ -103,6 +107,11 @@ impl<'a> Loader<'a> {
         }
         files.remove_segments(self.disk, &dir, &gone)?;
         self.finish(&files)
+    }
+
+    fn list_names(&self) -> io::Result<Vec<String>> {
+        let listed = self.disk.list(&self.found.dir)?;
+        Ok(listed.into_iter().map(|entry| entry.name).collect())
     }
 
     fn write_metadata_if_missing(&self) -> io::Result<()> {
@@ -248,7 +257,9 @@ impl<'a> Loader<'a> {
         let checked = check_from < end;
         if checked {
             // What is read below must be on the disk, and come from there.
-            open.sync_data()?;
+            if !self.found.is_synced {
+                open.sync_data()?;
+            }
             open.drop_cache();
         }
         let mut segment = self.new_segment(file, Some(Arc::clone(&open)));
@@ -358,7 +369,9 @@ impl<'a> Loader<'a> {
         let log_start = self.at.log_start.clamp(first_base, end);
         let dir = &self.found.dir;
         files.remove_stray_snapshots(self.disk, dir, (log_start, end), &self.segments)?;
-        self.disk.sync_dir(dir)?;
+        if !self.found.is_synced || self.list_names()? != self.names {
+            self.disk.sync_dir(dir)?;
+        }
         let state = LogState::new(
             self.found.topic_partition.clone(),
             self.topic_id,

@@ -40,8 +40,8 @@ impl Plan {
     fn of_this_run() -> Self {
         let number =
             |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<f64>().ok());
-        let rate = number("DURAMEN_SOAK_RATE").map_or(100, |rate| rate as u64);
-        match number("DURAMEN_SOAK_MINUTES") {
+        let rate = number("SOAK_RATE").map_or(100, |rate| rate as u64);
+        match number("SOAK_MINUTES") {
             Some(minutes) => Self {
                 whole: Duration::from_secs_f64(minutes * 60.0),
                 short: Duration::from_secs(60),

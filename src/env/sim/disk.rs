@@ -198,6 +198,13 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.operate().map_err(Fault::error)?;
+        world.sync_all(dir);
+        Ok(())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {
         drop(self.open(path, OpenMode::Create)?);
         let mut world = self.world();

@@ -258,6 +258,28 @@ impl World {
         }
     }
 
+    /// Everything in `dir` and below lasts.
+    pub(super) fn sync_all(&mut self, dir: &Path) {
+        let below = |path: &&PathBuf| path.starts_with(dir);
+        let dirs: BTreeSet<PathBuf> = self
+            .pending_names
+            .iter()
+            .map(|change| change.dir().to_owned())
+            .filter(|path| below(&path))
+            .collect();
+        dirs.iter().for_each(|dir| self.sync_names(dir));
+        let inside = self.names.iter().filter(|(path, _)| below(path));
+        let ids = inside.filter_map(|(_, entry)| match entry {
+            Entry::File(id) => Some(*id),
+            Entry::Dir => None,
+        });
+        for id in ids.collect::<Vec<_>>() {
+            if let Some(file) = self.files.get_mut(&id) {
+                file.sync();
+            }
+        }
+    }
+
     pub(super) fn new_file(&mut self, path: &Path) -> u64 {
         let id = self.next_file;
         self.next_file += 1;
