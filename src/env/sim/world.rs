@@ -209,6 +209,10 @@ pub(super) struct World {
     pub(super) operations: u64,
     /// Operation that fails, and how.
     pub(super) faults: BTreeMap<u64, Fault>,
+    /// Operations that only look: opens, reads, listings.
+    pub(super) looks: u64,
+    /// Look that fails.
+    pub(super) blind_at: Option<u64>,
     /// From this operation on the power is off.
     pub(super) power_off_at: Option<u64>,
     /// Room in bytes.
@@ -230,6 +234,13 @@ impl World {
             return Err(Fault::Io);
         }
         self.faults.remove(&number).map_or(Ok(()), Err)
+    }
+
+    /// Counts an operation that only looks at the disk, and lets it fail if it shall.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        let number = self.looks;
+        self.looks += 1;
+        if self.blind_at == Some(number) { Err(Fault::Io.error()) } else { Ok(()) }
     }
 
     /// The root is a directory, and always there.
@@ -307,6 +318,7 @@ impl World {
         self.boot += 1;
         self.locks.clear();
         self.faults.clear();
+        self.blind_at = None;
         self.power_off_at = None;
     }
 
