@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ use crate::storage::{
 
 /// How long the parts of one process may take to find each other.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How often a start looks whether the disk of the metadata log still works.
+const FAILURE_CHECK: Duration = Duration::from_millis(50);
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +107,16 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let shared = Arc::new(RwLock::new(settings));
     let planning = Planning { env: &env, config: &config, settings: &shared, replicas: &replicas };
     let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
-    let broker_epoch = register(&env, &config, &plane.controller, &cluster_id, &doors).await?;
+    let broker_epoch = tokio::select! {
+        // without its disk the metadata log can't go on, and only the disk says why
+        failure = failure_of(&replicas, &config.metadata.dir) => {
+            return Err(StartError::Metadata(failure));
+        }
+        registered = register(&env, &config, &plane.controller, &cluster_id, &doors) => {
+            let why = || replicas.failure(|path| path == config.metadata.dir);
+            registered.map_err(|error| why().map_or(error, StartError::Metadata))?
+        }
+    };
 
     let upkeep = upkeep::run(
         env.clone(),
@@ -125,6 +138,16 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let Plane { raft, followers, controllers, .. } = plane;
     let parts = Parts { doors, controller: controllers, followers, raft, replicas };
     Ok(Broker { addresses, http_address, cluster_id, parts })
+}
+
+/// Completes when the directory fails, with the reason.
+async fn failure_of(replicas: &Replicas, dir: &Path) -> String {
+    loop {
+        if let Some(failure) = replicas.failure(|path| path == dir) {
+            return failure;
+        }
+        tokio::time::sleep(FAILURE_CHECK).await;
+    }
 }
 
 /// What the metadata plane is made of.
@@ -279,8 +302,10 @@ impl Listening {
             })),
             offline: Some(Arc::new(move |path, _| {
                 offline.metadata.wake();
+                // The write that failed may have been made under a partition's lock, which this takes.
                 if let Some(replicas) = offline.replicas() {
-                    replicas.on_offline(path);
+                    let path = path.to_owned();
+                    std::thread::spawn(move || replicas.on_offline(&path));
                 }
             })),
         }

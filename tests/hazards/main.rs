@@ -20,6 +20,7 @@ mod device;
 mod disk_full;
 mod failing_device;
 mod hostile_peers;
+mod io_errors;
 mod soak;
 mod stream;
 mod truth;
