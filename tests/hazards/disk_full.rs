@@ -4,11 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{EARLIEST, LATEST};
-use duramen_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 
 use crate::device::{Device, or_skip};
 use crate::stream::{Client, Stream};
@@ -85,21 +82,5 @@ fn a_disk_that_is_full_ten_times_over_loses_nothing() {
 
 /// Sends a batch of some size without any retry; the outcome.
 fn produce(port: u16) -> ErrorCode {
-    let mut builder = BatchBuilder::new(1 << 20);
-    assert!(builder.append(1, None, Some(&[7; 900_000]), &[]).unwrap());
-    let records: Bytes = builder.build(&BatchOptions::default()).unwrap();
-    let data = PartitionProduceData { index: 0, records: Some(records) };
-    let topic = TopicProduceData {
-        name: PROBE.into(),
-        partition_data: vec![data],
-        ..TopicProduceData::default()
-    };
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 30_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    };
-    let answer = Wire::connect(port).unwrap().ask(12, &request).unwrap();
-    ErrorCode::from_code(answer.responses[0].partition_responses[0].error_code)
+    Wire::connect(port).unwrap().produce(PROBE, 0, &[7; 900_000]).unwrap()
 }

@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
+use duramen_protocol::error::ErrorCode;
 use duramen_protocol::frame;
 use duramen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use duramen_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 
 use crate::support::node::Node;
 use crate::support::wire::Wire;
@@ -25,7 +23,6 @@ const SLOW: usize = 20;
 const ANNOUNCED: i32 = 50 << 20;
 /// What all of them together may make the node hold.
 const MEMORY_MAX_KIB: u64 = 64 << 10;
-const PRODUCE: i16 = 12;
 const FETCH: i16 = 12;
 
 #[test]
@@ -128,23 +125,7 @@ fn create(node: &Node) {
 }
 
 fn produce(wire: &mut Wire, bytes: usize) {
-    let mut builder = BatchBuilder::new(1 << 20);
-    assert!(builder.append(1, None, Some(&vec![7; bytes]), &[]).unwrap());
-    let records: Bytes = builder.build(&BatchOptions::default()).unwrap();
-    let data = PartitionProduceData { index: 0, records: Some(records) };
-    let topic = TopicProduceData {
-        name: "t".into(),
-        partition_data: vec![data],
-        ..TopicProduceData::default()
-    };
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 30_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    };
-    let answer = wire.ask(PRODUCE, &request).unwrap();
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0, "{answer:?}");
+    assert_eq!(wire.produce("t", 0, &vec![7; bytes]).unwrap(), ErrorCode::None);
 }
 
 /// Lets the good client end, also when the test fails.

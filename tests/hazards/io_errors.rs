@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use duramen::Broker;
 use duramen::config::RawConfig;
 use duramen::env::sim::{Fault, SimEnv};
@@ -16,9 +15,7 @@ use duramen_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use duramen_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use duramen_protocol::records::BatchView;
-use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 use tokio::runtime::Runtime;
 
 use crate::support::eventually;
@@ -27,7 +24,6 @@ use crate::support::wire::Wire;
 const TOPIC: &str = "t";
 const PARTITIONS: i32 = 4;
 const ROUNDS: i64 = 6;
-const PRODUCE: i16 = 12;
 const FETCH: i16 = 12;
 /// Runs: each fails at another operation, spread over all there are.
 const RUNS: u64 = 60;
@@ -101,7 +97,8 @@ fn serve(
     for round in 0..ROUNDS {
         for partition in 0..PARTITIONS {
             let at = partition as usize;
-            match produce(&mut wire, partition, round, what) {
+            let produced = wire.produce(TOPIC, partition, &value(partition, round));
+            match produced.unwrap_or_else(|error| panic!("{what}: {partition}/{round}: {error}")) {
                 ErrorCode::None => acked[at] += i64::from(!failed[at]),
                 code => {
                     assert!(code.is_retriable(), "{what}: {code:?}");
@@ -116,28 +113,6 @@ fn serve(
     }
     drop(broker);
     Ok(acked)
-}
-
-fn produce(wire: &mut Wire, partition: i32, round: i64, what: &str) -> ErrorCode {
-    let mut builder = BatchBuilder::new(1 << 20);
-    assert!(builder.append(round, None, Some(&value(partition, round)), &[]).unwrap());
-    let records: Bytes = builder.build(&BatchOptions::default()).unwrap();
-    let data = PartitionProduceData { index: partition, records: Some(records) };
-    let topic = TopicProduceData {
-        name: TOPIC.into(),
-        partition_data: vec![data],
-        ..TopicProduceData::default()
-    };
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 5_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    };
-    let answer = wire
-        .ask(PRODUCE, &request)
-        .unwrap_or_else(|error| panic!("{what}: partition {partition}, round {round}: {error}"));
-    ErrorCode::from_code(answer.responses[0].partition_responses[0].error_code)
 }
 
 fn value(partition: i32, round: i64) -> Vec<u8> {
