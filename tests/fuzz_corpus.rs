@@ -1,6 +1,6 @@
 //! Replays the fuzz corpus, and then damages it: the same targets as the fuzzer's, the same inputs
 //! every time, a few seconds, no nightly compiler. What the fuzzer finds is put into the corpus
-//! and so stays found.
+//! and so stays found. `FUZZ_SECONDS` adds so many seconds of inputs that nobody saw before.
 //!
 //! `cargo test --test fuzz_corpus -- --ignored write_seeds` writes the seeds anew after a change
 //! of a format; `tests/fuzz/README.md` tells how to run the fuzzer itself.
@@ -9,6 +9,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
@@ -29,6 +30,7 @@ mod targets;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
 
 use targets::{INPUT_MAX, MEMORY_MAX, TARGETS, Target};
 
@@ -83,6 +85,22 @@ fn replay(name: &str) {
     for number in 0..DAMAGED {
         run(target, &format!("damaged input {number}"), &damage.next());
     }
+    let Some(budget) = budget() else { return };
+    // another seed each time: what fails is kept as a file
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let mut damage = damage::Damage::seeded(&whole, INPUT_MAX, now.as_nanos() as u64);
+    let (began, mut number) = (Instant::now(), 0_u64);
+    while began.elapsed() < budget {
+        run(target, &format!("further input {number}"), &damage.next());
+        number += 1;
+    }
+    println!("{name}: {number} further inputs");
+}
+
+/// How long a target is given further inputs: its share of `FUZZ_SECONDS`, if that is set.
+fn budget() -> Option<Duration> {
+    let seconds: f64 = std::env::var("FUZZ_SECONDS").ok()?.parse().ok()?;
+    Some(Duration::from_secs_f64(seconds / TARGETS.len() as f64))
 }
 
 /// A test for each target, so that they run side by side and a failure names one.
@@ -108,7 +126,7 @@ macro_rules! replays {
     };
 }
 
-replays!(frame request response batch gzip snappy lz4 zstd recovery checkpoint metadata);
+replays!(frame request response batch gzip snappy lz4 zstd recovery index checkpoint metadata);
 
 #[test]
 fn the_corpus_stays_small() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long a start that failed waits for the error behind its error.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a start looks whether the disk of the metadata log still works.
+const FAILURE_CHECK: Duration = Duration::from_millis(50);
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -123,10 +126,22 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let shared = Arc::new(RwLock::new(settings));
     let planning = Planning { env: &env, config: &config, settings: &shared, replicas: &replicas };
     let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
-    let registered = register(&env, &config, &plane.controller, &cluster_id, &doors).await;
+    let registered = tokio::select! {
+        // Without its disk the metadata log can't go on, and only the disk says why.
+        failure = failure_of(&replicas, &config.metadata.dir) => {
+            return Err(StartError::Metadata(failure));
+        }
+        registered = register(&env, &config, &plane.controller, &cluster_id, &doors) => registered,
+    };
     let broker_epoch = match registered {
         Ok(epoch) => epoch,
-        Err(error) => return Err(plane.cause_of(error).await),
+        Err(error) => {
+            let of_disk = replicas.failure(|path| path == config.metadata.dir);
+            return Err(match of_disk {
+                Some(failure) => StartError::Metadata(failure),
+                None => plane.cause_of(error).await,
+            });
+        }
     };
 
     let upkeep = upkeep::run(
@@ -154,6 +169,16 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let Plane { raft, followers, controllers, .. } = plane;
     let parts = Parts { doors, controller: controllers, followers, raft, replicas };
     Ok(Broker { addresses, http_address, cluster_id, parts })
+}
+
+/// Completes when the directory fails, with the reason.
+async fn failure_of(replicas: &Replicas, dir: &Path) -> String {
+    loop {
+        if let Some(failure) = replicas.failure(|path| path == dir) {
+            return failure;
+        }
+        tokio::time::sleep(FAILURE_CHECK).await;
+    }
 }
 
 /// What the metadata plane is made of.
@@ -329,8 +354,10 @@ impl Listening {
             })),
             offline: Some(Arc::new(move |path, _| {
                 offline.metadata.wake();
+                // The write that failed may have been made under a partition's lock, which this takes.
                 if let Some(replicas) = offline.replicas() {
-                    replicas.on_offline(path);
+                    let path = path.to_owned();
+                    std::thread::spawn(move || replicas.on_offline(&path));
                 }
             })),
         }

@@ -27,10 +27,13 @@ pub(super) async fn run(
         .recovery_checkpoint_interval
         .min(config.start_checkpoint_interval)
         .min(config.high_watermark_checkpoint_interval);
-    let checkpoints = every(interval, stop.clone(), {
+    let checkpoint = {
         let replicas = Arc::clone(&replicas);
         move || replicas.checkpoint()
-    });
+    };
+    // What recovery just made sure of need not be looked at again by the next start.
+    let _ = tokio::task::spawn_blocking(checkpoint.clone()).await;
+    let checkpoints = every(interval, stop.clone(), checkpoint);
     let flushes = every(config.flush_check_interval.unwrap_or(FLUSH_CHECK), stop, move || {
         replicas.flush_due(env.clock.wall_ms());
     });

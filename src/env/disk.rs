@@ -115,6 +115,13 @@ pub trait Disk: Debug + Send + Sync {
     /// As the operating system says. After an error nothing is known of those names.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Makes everything last that lies in `dir` and below, contents and names, at the cost of one sync
+    /// rather than two a file. What else is dirty on that file system goes along.
+    ///
+    /// # Errors
+    /// As the operating system says; [`io::ErrorKind::Unsupported`] where it can't: sync each then.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
+
     /// Locks a file for this process alone, creating it if needed.
     ///
     /// # Errors

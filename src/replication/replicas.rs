@@ -1,6 +1,6 @@
 //! The table of partitions on this broker, kept as the metadata says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -282,11 +282,20 @@ impl Replicas {
         self.dirs().iter().for_each(|dir| dir.flush_due(now_ms));
     }
 
+    /// Why a log directory is offline, in one line that names it; `None` when those that are `asked`
+    /// about all work.
+    pub(crate) fn failure(&self, asked: impl Fn(&Path) -> bool) -> Option<String> {
+        let dirs = self.dirs();
+        let mut asked = dirs.iter().filter(|dir| asked(dir.path()));
+        let failed = asked.find_map(|dir| dir.failure().map(|why| (dir.path(), why)));
+        failed.map(|(path, why)| format!("log directory {} is offline: {why}", path.display()))
+    }
+
     /// The log directories and what is in them.
     pub(crate) fn directories(&self) -> Vec<Directory> {
         let partitions = self.all();
         let in_dir = |dir: &LogDir| {
-            let here: Vec<TopicPartition> =
+            let here: BTreeSet<TopicPartition> =
                 dir.logs().iter().map(|log| log.topic_partition().clone()).collect();
             partitions.iter().filter(|partition| here.contains(partition.name())).cloned().collect()
         };
@@ -303,11 +312,6 @@ impl Replicas {
     /// What the log directories tell of themselves. Asks their disks.
     pub(crate) fn figures(&self) -> Vec<DirFigures> {
         self.dirs().iter().map(LogDir::figures).collect()
-    }
-
-    /// A log directory that failed, if one did.
-    pub(crate) fn offline_dir(&self) -> Option<PathBuf> {
-        self.dirs().iter().find(|dir| dir.is_offline()).map(|dir| dir.path().to_owned())
     }
 
     /// Every partition on this broker.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{ByteBudget, Grant};
 use super::inbox::Inbox;
 use super::line::{Answer, CloseReason, EncodedReply, Line, weight};
-use super::vigil::Vigil;
+use super::vigil::{Seen, Vigil};
 
 /// How long a connection that is to be closed waits for its last answers to be ready and taken.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
@@ -59,6 +59,8 @@ pub(crate) enum Ended {
     Idle,
     /// A frame was begun and not finished in time.
     Stalled,
+    /// Answers were not taken for the idle time, or a byte now and then.
+    NotTaken,
     /// The bytes are no Kafka frames.
     Framing(FrameError),
     /// A request that can't be answered on the wire (undecodable, unsupported, failed `acks=0`).
@@ -75,6 +77,7 @@ impl fmt::Display for Ended {
             Self::Stopped => f.write_str("broker stopping"),
             Self::Idle => f.write_str("idle for connections.max.idle.ms"),
             Self::Stalled => f.write_str("a frame was begun and not finished in time"),
+            Self::NotTaken => f.write_str("answers were not taken in connections.max.idle.ms"),
             Self::Framing(error) => write!(f, "{error}"),
             Self::Refused(CloseReason(reason)) => f.write_str(reason),
             Self::Io(error) => write!(f, "{error}"),
@@ -270,11 +273,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     fn tick(&mut self, vigil: &mut Vigil) -> Result<(), Ended> {
-        let moved = self.inbox.bytes_read + self.outbox.bytes_written;
         // A frame that we refuse to read on is not the peer's fault: its age stands still.
         let frame_bytes = if self.may_read() { self.inbox.len() } else { 0 };
         self.inbox.shrink();
-        vigil.tick(moved, self.inbox.frames, frame_bytes)
+        vigil.tick(Seen {
+            read: self.inbox.bytes_read,
+            frames: self.inbox.frames,
+            frame_bytes,
+            written: self.outbox.bytes_written,
+            drained: self.outbox.drained,
+            answers_left: !self.outbox.is_empty(),
+        })
     }
 }
 
@@ -285,6 +294,8 @@ struct Outbox {
     /// What the chunks weigh.
     bytes: usize,
     bytes_written: u64,
+    /// How often all of them had left.
+    drained: u64,
 }
 
 impl Outbox {
@@ -331,6 +342,7 @@ impl Outbox {
             self.bytes -= weight(chunk);
             self.chunks.pop_front();
         }
+        self.drained += 1;
     }
 }
 

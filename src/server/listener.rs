@@ -99,7 +99,7 @@ fn log_end(services: &Services, remote: SocketAddr, ended: &Ended) {
                 info!(%remote, reason = %ended, held_back, "connection lost");
             }
         }
-        Ended::Stalled | Ended::Framing(_) | Ended::Refused(_) => {
+        Ended::Stalled | Ended::NotTaken | Ended::Framing(_) | Ended::Refused(_) => {
             if let Some(held_back) = gates.refused.admit(now) {
                 warn!(%remote, reason = %ended, held_back, "connection refused");
             }

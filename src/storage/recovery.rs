@@ -26,6 +26,8 @@ use super::walk::Fault;
 pub struct UnrecoveredLog {
     pub(super) home: Arc<Home>,
     pub(super) was_clean: bool,
+    /// All that lies there was synced when this process began, contents and names.
+    pub(super) is_synced: bool,
     pub(super) topic_partition: TopicPartition,
     pub(super) topic_id: Option<TopicId>,
     pub(super) dir: PathBuf,
@@ -76,6 +78,13 @@ impl LogDir {
         self.home.check()?;
         let home = &self.home;
         let judge = |error: io::Error| home.judge("list", &home.path, &error);
+        // One sync for all logs: with thousands of them, two for each would be the most of a start.
+        let is_synced = self.was_clean()
+            || match home.env.disk.sync_all(&home.path) {
+                Ok(()) => true,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
+                Err(error) => return Err(home.fail("sync", &home.path, &error)),
+            };
         let mut logs = Vec::new();
         for entry in home.env.disk.list(&home.path).map_err(judge)? {
             if entry.is_dir && entry.name.ends_with(super::lifecycle::DELETED) {
@@ -88,6 +97,7 @@ impl LogDir {
                 topic_id: read_topic_id(home, &dir).map_err(judge)?,
                 home: Arc::clone(home),
                 was_clean: self.was_clean(),
+                is_synced,
                 topic_partition,
                 dir,
             });

@@ -39,6 +39,8 @@ pub(super) struct Loader<'a> {
     damage: Vec<Damage>,
     /// Something that was damaged is sound again.
     was_restored: bool,
+    /// What lay in the directory at first.
+    names: Vec<String>,
     report: RecoveryReport,
 }
 
@@ -70,6 +72,7 @@ impl<'a> Loader<'a> {
             last_file: None,
             damage: Vec::new(),
             was_restored: false,
+            names: Vec::new(),
             report,
         }
     }
@@ -91,6 +94,7 @@ impl<'a> Loader<'a> {
 
     fn load_once(mut self) -> io::Result<Recovered> {
         let dir = self.found.dir.clone();
+        self.names = self.list_names()?;
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
@@ -127,6 +131,11 @@ impl<'a> Loader<'a> {
         }
         self.damage = still;
         Ok(())
+    }
+
+    fn list_names(&self) -> io::Result<Vec<String>> {
+        let listed = self.disk.list(&self.found.dir)?;
+        Ok(listed.into_iter().map(|entry| entry.name).collect())
     }
 
     fn write_metadata_if_missing(&self) -> io::Result<()> {
@@ -272,7 +281,9 @@ impl<'a> Loader<'a> {
         let checked = check_from < end;
         if checked {
             // What is read below must be on the disk, and come from there.
-            open.sync_data()?;
+            if !self.found.is_synced {
+                open.sync_data()?;
+            }
             open.drop_cache();
         }
         let mut segment = self.new_segment(file, Some(Arc::clone(&open)));
@@ -385,7 +396,9 @@ impl<'a> Loader<'a> {
         let log_start = self.at.log_start.clamp(first_base, end);
         let dir = &self.found.dir;
         files.remove_stray_snapshots(self.disk, dir, (log_start, end), &self.segments)?;
-        self.disk.sync_dir(dir)?;
+        if !self.found.is_synced || self.list_names()? != self.names {
+            self.disk.sync_dir(dir)?;
+        }
         let state = LogState::new(
             self.found.topic_partition.clone(),
             self.topic_id,
@@ -414,7 +427,10 @@ impl<'a> Loader<'a> {
         }
         log.damage = self.damage;
         log.damage.extend_from_slice(&self.report.damage);
-        log.damage.retain(|damage| damage.next > log_start);
+        // A hole matters as long as its segment is there, whoever may still read around it.
+        let bases: Vec<i64> = log.segments.iter().map(|segment| segment.base).collect();
+        let is_hole = |d: &Damage| d.from < d.to && bases.binary_search(&d.segment).is_ok();
+        log.damage.retain(|damage| damage.next > log_start || is_hole(damage));
         log.damage.sort_by_key(|damage| damage.first);
         if !self.report.damage.is_empty() || self.was_restored {
             unless_full(damage::save(self.disk, dir, &log.damage))?;

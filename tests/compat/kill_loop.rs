@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
@@ -25,6 +25,7 @@ use duramen_protocol::records::BatchView;
 use duramen_protocol::records::builder::{BatchBuilder, BatchOptions, Producer};
 
 use crate::runner::{Case, Context, Need};
+use crate::support::chance::Chance;
 use crate::support::eventually;
 use crate::support::node::Node;
 use crate::support::wire::Wire;
@@ -109,7 +110,7 @@ fn create_topic(node: &Node) {
 
 /// Value of record `n`: every one differs, in length too, and can be made again.
 fn value(partition: i32, n: i64) -> Vec<u8> {
-    let mut chance = Chance { seed: 0, state: (n as u64) << 8 | partition as u64 };
+    let mut chance = Chance::of((n as u64) << 8 | partition as u64);
     let length = chance.below(400);
     let mut value = format!("{partition}/{n}:").into_bytes();
     value.extend((0..length).map(|_| chance.below(256) as u8));
@@ -286,26 +287,4 @@ fn fetch(wire: &mut Wire, partition: i32, offset: i64) -> (Bytes, i64) {
     let data = &answer.responses[0].partitions[0];
     assert_eq!(data.error_code, 0, "partition {partition}, offset {offset}");
     (data.records.clone().unwrap_or_default(), data.high_watermark)
-}
-
-/// Small random numbers (SplitMix64); the seed is printed.
-struct Chance {
-    seed: u64,
-    state: u64,
-}
-
-impl Chance {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seed = now.as_nanos() as u64;
-        Self { seed, state: seed }
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

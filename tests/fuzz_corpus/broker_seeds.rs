@@ -22,13 +22,18 @@ use duramen_protocol::records::{BatchOptions, Producer};
 use uuid::Uuid;
 
 use super::seeds::{Seeds, built};
-use super::targets::storage::FILES;
+use super::targets::storage::{FILES, indexed_files};
 
 const DIR: &str = "/data";
 
 /// The seeds of each target.
 pub fn all() -> Vec<(&'static str, Seeds)> {
-    vec![("recovery", directories()), ("checkpoint", checkpoints()), ("metadata", metadata())]
+    vec![
+        ("recovery", directories()),
+        ("index", indexes()),
+        ("checkpoint", checkpoints()),
+        ("metadata", metadata()),
+    ]
 }
 
 /// The files of a directory, in the order of [`FILES`].
@@ -75,6 +80,32 @@ fn packed(files: &Files) -> Vec<u8> {
         [&length[..], file].concat()
     };
     files.iter().flat_map(behind_length).collect()
+}
+
+/// Indexes as they were written, cut, emptied, exchanged, and with entries that lead elsewhere.
+fn indexes() -> Seeds {
+    let [offsets, times] = indexed_files();
+    let input = |offsets: &[u8], times: &[u8]| {
+        packed(&vec![offsets.to_vec()])
+            .into_iter()
+            .chain(times.iter().copied())
+            .collect::<Vec<u8>>()
+    };
+    let mut seeds = vec![
+        ("whole".to_owned(), input(&offsets, &times)),
+        ("exchanged".to_owned(), input(&times, &offsets)),
+        ("none".to_owned(), input(&[], &[])),
+        ("zeros".to_owned(), input(&[0; 80], &[0; 120])),
+        ("ones".to_owned(), input(&[0xff; 80], &[0xff; 120])),
+        ("twice".to_owned(), input(&offsets.repeat(2), &times.repeat(2))),
+    ];
+    for cut in [1, 4, 7, 8, 9, 16, 40] {
+        let short = |file: &[u8]| file[..file.len().saturating_sub(cut)].to_vec();
+        seeds.push((format!("cut_{cut}"), input(&short(&offsets), &short(&times))));
+        let late = |file: &[u8]| file[cut.min(file.len())..].to_vec();
+        seeds.push((format!("late_{cut}"), input(&late(&offsets), &late(&times))));
+    }
+    seeds
 }
 
 fn directories() -> Seeds {

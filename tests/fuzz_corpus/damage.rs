@@ -26,7 +26,12 @@ pub struct Damage<'a> {
 impl<'a> Damage<'a> {
     /// Damages `whole`, to inputs of up to `len_max` bytes.
     pub fn new(whole: &'a [Vec<u8>], len_max: usize) -> Self {
-        Self { whole, len_max, state: 0x853c_49e6_748f_ea9b }
+        Self::seeded(whole, len_max, 0x853c_49e6_748f_ea9b)
+    }
+
+    /// The same with a seed of its own.
+    pub fn seeded(whole: &'a [Vec<u8>], len_max: usize, seed: u64) -> Self {
+        Self { whole, len_max, state: seed }
     }
 
     /// The next input: a whole one with one to four damages.

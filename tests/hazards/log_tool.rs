@@ -1,13 +1,10 @@
 //! `duramen log dump` and `duramen log verify` as commands, on the directory of a real node.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use support::node::Node;
+use crate::support::node::Node;
 
 fn duramen(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));

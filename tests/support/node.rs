@@ -23,7 +23,9 @@ pub struct Node {
     kind: Kind,
     settings: Vec<String>,
     port: u16,
+    /// Keeps what the node prints, and its data unless that lies elsewhere.
     folder: TempDir,
+    data: PathBuf,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,17 @@ enum Kind {
 impl Node {
     /// Starts a node with Kafka-style `name=value` settings and waits until it answers.
     pub fn start(settings: &[&str]) -> Self {
+        Self::begin(settings, None)
+    }
+
+    /// The same, with its logs in `data`.
+    pub fn start_at(data: &Path, settings: &[&str]) -> Self {
+        Self::begin(settings, Some(data.to_owned()))
+    }
+
+    fn begin(settings: &[&str], data: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
+        let data = data.unwrap_or_else(|| folder.path().join("data"));
         let kind = match Reference::wanted() {
             Some(jars) => Kind::Reference(Reference::new(jars, folder.path())),
             None => Kind::Duramen { http: free_port() },
@@ -45,7 +57,7 @@ impl Node {
             Kind::Duramen { .. } => free_port(),
         };
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut node = Self { child: None, kind, settings, port, folder };
+        let mut node = Self { child: None, kind, settings, port, folder, data };
         node.restart();
         node
     }
@@ -75,7 +87,7 @@ impl Node {
 
     /// Where the node keeps its logs.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// What the node has printed so far.
@@ -123,6 +135,11 @@ impl Node {
         eventually("the node stops after SIGTERM", Duration::from_secs(30), || {
             child.try_wait().expect("the process can be asked")
         })
+    }
+
+    /// Whether the process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// The process id; the node runs.

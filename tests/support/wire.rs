@@ -6,13 +6,19 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
+use duramen_protocol::error::ErrorCode;
 use duramen_protocol::frame;
 use duramen_protocol::header::ResponseHeader;
+use duramen_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use duramen_protocol::messages::{Message, Request};
 use duramen_protocol::primitives::Decoder;
+use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The last version that names topics by name.
+const PRODUCE: i16 = 12;
 
 /// A connection to a broker on this machine.
 #[derive(Debug)]
@@ -63,5 +69,26 @@ impl Wire {
         let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", R::Response::NAME));
         assert_eq!(decoder.remaining(), 0, "{}: bytes are left over", R::Response::NAME);
         Ok(answer)
+    }
+
+    /// Sends a batch of one record with `acks=all`, without any retry; the outcome.
+    pub fn produce(&mut self, topic: &str, partition: i32, value: &[u8]) -> io::Result<ErrorCode> {
+        let mut builder = BatchBuilder::new(1 << 20);
+        assert!(builder.append(1, None, Some(value), &[]).expect("a record"), "it has room");
+        let records = Some(builder.build(&BatchOptions::default()).expect("a batch"));
+        let topic = TopicProduceData {
+            name: topic.into(),
+            partition_data: vec![PartitionProduceData { index: partition, records }],
+            ..TopicProduceData::default()
+        };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 5_000,
+            topic_data: vec![topic],
+            ..ProduceRequest::default()
+        };
+        let answer = self.ask(PRODUCE, &request)?;
+        let outcome = answer.responses.first().and_then(|topic| topic.partition_responses.first());
+        Ok(ErrorCode::from_code(outcome.expect("the partition's outcome").error_code))
     }
 }

@@ -44,6 +44,17 @@ impl SimDisk {
         world.faults.insert(number, fault);
     }
 
+    /// Lets the `nth` operation from now on that only looks (an open, a read, a listing) fail.
+    pub fn fail_nth_look(&self, nth: u64) {
+        let mut world = self.world();
+        world.blind_at = Some(world.looks + nth);
+    }
+
+    /// How many operations have only looked at the disk, or tried to.
+    pub fn looks(&self) -> u64 {
+        self.world().looks
+    }
+
     /// Lets all operations from the `nth` from now on fail, as if the power were off. Follow it by
     /// [`SimDisk::power_loss`].
     pub fn power_off_at(&self, nth: u64) {
@@ -93,6 +104,7 @@ fn not_found() -> io::Error {
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
+        world.look()?;
         let found = world.names.get(path).copied();
         let id = match (found, mode) {
             (Some(Entry::Dir), _) => return Err(io::ErrorKind::IsADirectory.into()),
@@ -122,7 +134,8 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        let world = self.world();
+        let mut world = self.world();
+        world.look()?;
         if !world.is_dir(dir) {
             return Err(not_found());
         }
@@ -139,7 +152,8 @@ impl Disk for SimDisk {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        let world = self.world();
+        let mut world = self.world();
+        world.look()?;
         Ok(world.is_dir(path) || world.names.contains_key(path))
     }
 
@@ -195,6 +209,13 @@ impl Disk for SimDisk {
         }
         world.operate().map_err(Fault::error)?;
         world.sync_names(dir);
+        Ok(())
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.operate().map_err(Fault::error)?;
+        world.sync_all(dir);
         Ok(())
     }
 

@@ -41,11 +41,13 @@ fn narrow(position: u64) -> io::Result<usize> {
 impl DiskFile for SimFile {
     fn len(&self) -> io::Result<u64> {
         let mut world = self.world()?;
+        world.look()?;
         Ok(self.content(&mut world)?.bytes.len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut world = self.world()?;
+        world.look()?;
         let bytes = self.content(&mut world)?.bytes.get(narrow(position)?..).unwrap_or_default();
         let count = bytes.len().min(buffer.len());
         if let Some((from, to)) = bytes.get(..count).zip(buffer.get_mut(..count)) {

@@ -209,6 +209,10 @@ pub(super) struct World {
     pub(super) operations: u64,
     /// Operation that fails, and how.
     pub(super) faults: BTreeMap<u64, Fault>,
+    /// Operations that only look: opens, reads, listings.
+    pub(super) looks: u64,
+    /// Look that fails.
+    pub(super) blind_at: Option<u64>,
     /// From this operation on the power is off.
     pub(super) power_off_at: Option<u64>,
     /// Room in bytes.
@@ -230,6 +234,13 @@ impl World {
             return Err(Fault::Io);
         }
         self.faults.remove(&number).map_or(Ok(()), Err)
+    }
+
+    /// Counts an operation that only looks at the disk, and lets it fail if it shall.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        let number = self.looks;
+        self.looks += 1;
+        if self.blind_at == Some(number) { Err(Fault::Io.error()) } else { Ok(()) }
     }
 
     /// The root is a directory, and always there.
@@ -254,6 +265,28 @@ impl World {
                 change.apply(&mut self.durable_names);
             } else {
                 self.pending_names.push(change);
+            }
+        }
+    }
+
+    /// Everything in `dir` and below lasts.
+    pub(super) fn sync_all(&mut self, dir: &Path) {
+        let below = |path: &&PathBuf| path.starts_with(dir);
+        let dirs: BTreeSet<PathBuf> = self
+            .pending_names
+            .iter()
+            .map(|change| change.dir().to_owned())
+            .filter(|path| below(&path))
+            .collect();
+        dirs.iter().for_each(|dir| self.sync_names(dir));
+        let inside = self.names.iter().filter(|(path, _)| below(path));
+        let ids = inside.filter_map(|(_, entry)| match entry {
+            Entry::File(id) => Some(*id),
+            Entry::Dir => None,
+        });
+        for id in ids.collect::<Vec<_>>() {
+            if let Some(file) = self.files.get_mut(&id) {
+                file.sync();
             }
         }
     }
@@ -285,6 +318,7 @@ impl World {
         self.boot += 1;
         self.locks.clear();
         self.faults.clear();
+        self.blind_at = None;
         self.power_off_at = None;
     }
 

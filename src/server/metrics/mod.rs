@@ -68,7 +68,7 @@ impl Drop for Waiting {
 }
 
 /// Why connections ended, as `reason` tells it.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
     "by_peer",
     "cut_off",
     "stopped",
@@ -79,6 +79,7 @@ const REASONS: [&str; 10] = [
     "io",
     "max_connections",
     "accept_failed",
+    "not_taken",
 ];
 
 /// A place in [`REASONS`].
@@ -92,6 +93,7 @@ fn reason_of(ended: &Ended) -> usize {
         Ended::Framing(_) => 5,
         Ended::Refused(_) => 6,
         Ended::Io(_) => 7,
+        Ended::NotTaken => 10,
     }
 }
 

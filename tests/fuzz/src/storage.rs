@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use duramen::env::OpenMode;
 use duramen::env::sim::SimEnv;
@@ -13,6 +14,7 @@ use duramen::storage::{
     AppendInfo, Log, LogConfig, LogDir, LogDirOptions, ReadRequest, UnrecoveredLog,
     partition_metadata, producer_snapshot,
 };
+use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::records::BatchView;
 use duramen_protocol::records::control::EndTxnMarker;
 use uuid::Uuid;
@@ -83,7 +85,10 @@ fn read_all(log: &Log) -> Vec<Vec<u8>> {
         let before = offset;
         for batch in BatchView::iter(&read.bytes).map_while(Result::ok) {
             offset = batch.next_offset();
-            all.push(batch.bytes().to_vec());
+            // damage that a clean shutdown vouches for is found when its indexes are made anew
+            if batch.crc_is_valid() {
+                all.push(batch.bytes().to_vec());
+            }
         }
         if offset <= before {
             break;
@@ -121,6 +126,64 @@ impl Place {
         let log = only.recover(TOPIC_ID, config).unwrap().log;
         (dir, log)
     }
+}
+
+/// Batches of the log that [`index`] looks up, one record each.
+const INDEXED: i64 = 60;
+const INDEXED_FROM_MS: i64 = 1_700_000_000_000;
+
+/// The offset index, behind its length (u16), and the time index of a log that was closed properly.
+/// Whatever they say, what is looked up by offset and by time is found where it is.
+pub fn index(data: &[u8]) {
+    let Some((offsets, times)) = section(data) else { return };
+    let base = indexed();
+    let place = Place(SimEnv { disk: base.disk.fork(), ..base.clone() });
+    for (file, content) in [(FILES[1], offsets), (FILES[2], times)] {
+        let path = Path::new(DIR).join(file);
+        let written = place.0.env().disk.open(&path, OpenMode::Truncate).unwrap();
+        written.write_at(&[IoSlice::new(content)], 0).unwrap();
+    }
+    let (dir, log) = place.open();
+    assert_eq!(log.log_end_offset(), INDEXED);
+    // not in order, and not each: one that is right would hide the next that is wrong
+    for offset in (0..INDEXED).rev().step_by(7).chain([0, 1, INDEXED / 2]) {
+        let request = ReadRequest { offset, max_bytes: 1, min_one: true, up_to: INDEXED };
+        assert_eq!(log.read(&request).unwrap().first_batch_offset, offset);
+        let found = log.offset_for_timestamp(INDEXED_FROM_MS + offset * 10).unwrap().unwrap();
+        assert_eq!(found.offset, offset);
+    }
+    assert_eq!(log.max_timestamp_offset().unwrap().map(|found| found.offset), Some(INDEXED - 1));
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+}
+
+/// A log with indexes, closed properly; made once.
+fn indexed() -> &'static SimEnv {
+    static MADE: OnceLock<SimEnv> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let place = Place(SimEnv::new(1, INDEXED_FROM_MS));
+        let dir = place.open_dir();
+        let config = LogConfig { index_interval_bytes: 100, ..LogConfig::default() };
+        let mut log = dir.create_log(&TopicPartition::new("orders", 0), TOPIC_ID, config).unwrap();
+        for number in 0..INDEXED {
+            let marker = EndTxnMarker { commit: true, coordinator_epoch: 1 };
+            let now_ms = INDEXED_FROM_MS + number * 10;
+            let batch = marker.to_batch(now_ms, 4000, 3).unwrap();
+            let batch = ValidatedBatch::own(&batch).unwrap();
+            let info = AppendInfo { leader_epoch: 1, now_ms, origin: Origin::Coordinator };
+            log.append(&batch, info).unwrap();
+        }
+        log.close().unwrap();
+        dir.close(-1).unwrap();
+        place.0
+    })
+}
+
+/// What [`index`] takes when the indexes are as they were written.
+#[allow(dead_code, reason = "the fuzzer's binaries make no seeds")]
+pub fn indexed_files() -> [Vec<u8>; 2] {
+    let env = indexed().env();
+    [FILES[1], FILES[2]].map(|file| env.disk.read(&Path::new(DIR).join(file), 1 << 20).unwrap())
 }
 
 /// The small files that stand beside a log. The first byte picks one.

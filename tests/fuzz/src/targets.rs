@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lz4", run: records::lz4 },
     Target { name: "zstd", run: records::zstd },
     Target { name: "recovery", run: storage::recovery },
+    Target { name: "index", run: storage::index },
     Target { name: "checkpoint", run: storage::checkpoint },
     Target { name: "metadata", run: metadata::metadata },
 ];
