@@ -24,8 +24,8 @@ use crate::cli::progress::Progress;
   duramen bench consume load
   duramen bench consume load -n 1000000 --fetch-size 1m --format json
 
-Every record is looked at and the checksum of every batch is checked. Bytes are those of keys and values;
-wire_bytes are the batches as they came.")]
+Every record is looked at and the checksum of every batch is checked. Bytes are those of keys and
+values; wire_bytes are the batches as they came.")]
 pub(super) struct ConsumeArgs {
     /// The topic
     #[arg(default_value = "bench")]

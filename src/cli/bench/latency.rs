@@ -32,8 +32,9 @@ use crate::env::Env;
   duramen bench latency probe -p 12 --rate 20k --duration 30s -c durability=page-cache
   duramen bench latency probe --rate 50k --size 100 --format json
 
-One process sends and receives, so that there is one clock. Each record is due at its place in an even
-timetable; its latency is counted from then, also when a stall kept it from being sent in time.")]
+One process sends and receives, so that there is one clock. Each record is due at its place in an
+even timetable; its latency is counted from then, also when a stall kept it from being sent in
+time.")]
 pub(super) struct LatencyArgs {
     #[command(flatten)]
     topic: TopicArgs,

@@ -33,9 +33,9 @@ use super::exit::Failure;
   duramen bench latency probe --rate 20k --duration 30s         end-to-end percentiles
   duramen bench latency probe --rate 1k --format json | jq .end_to_end_ms.p99
 
-Any broker that speaks the Kafka protocol will do. At a fixed rate each latency is counted from the time
-at which the record was due, whether or not it could be sent then: a stall shows in every record that
-it held up (no coordinated omission).")]
+Any broker that speaks the Kafka protocol will do. At a fixed rate each latency is counted from the
+time at which the record was due, whether or not it could be sent then: a stall shows in every
+record that it held up (no coordinated omission).")]
 pub struct BenchArgs {
     #[command(flatten)]
     cluster: ClusterArgs,

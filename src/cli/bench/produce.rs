@@ -24,9 +24,9 @@ use crate::cli::progress::Progress;
   duramen bench produce load -p 12 -z zstd -c durability=page-cache --duration 30s
   duramen bench produce paid --rate 5k/s --linger 0s --acks all --format json
 
-At a fixed rate the latency of a record is counted from when it was due to its acknowledgement; without
-one, from when the first record of its batch was handed over. The exit code is 5 when a record was not
-delivered.")]
+At a fixed rate the latency of a record is counted from when it was due to its acknowledgement;
+without one, from when the first record of its batch was handed over. The exit code is 5 when a
+record was not delivered.")]
 pub(super) struct ProduceArgs {
     #[command(flatten)]
     topic: TopicArgs,
