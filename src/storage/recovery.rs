@@ -21,6 +21,10 @@ use super::partition_metadata;
 use super::recovery_load::Loader;
 use super::walk::Fault;
 
+/// From so many logs on one sync of the file system comes before recovery: two for each log would be
+/// the most of a start. For a few it would only wait for what else is dirty there.
+const SYNC_ALL_FROM: usize = if cfg!(test) { 2 } else { 64 };
+
 /// A log found on the disk. What is in it is not known before [`UnrecoveredLog::recover`].
 #[derive(Debug)]
 pub struct UnrecoveredLog {
@@ -78,13 +82,6 @@ impl LogDir {
         self.home.check()?;
         let home = &self.home;
         let judge = |error: io::Error| home.judge("list", &home.path, &error);
-        // One sync for all logs: with thousands of them, two for each would be the most of a start.
-        let is_synced = self.was_clean()
-            || match home.env.disk.sync_all(&home.path) {
-                Ok(()) => true,
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
-                Err(error) => return Err(home.fail("sync", &home.path, &error)),
-            };
         let mut logs = Vec::new();
         for entry in home.env.disk.list(&home.path).map_err(judge)? {
             if entry.is_dir && entry.name.ends_with(super::lifecycle::DELETED) {
@@ -97,13 +94,25 @@ impl LogDir {
                 topic_id: read_topic_id(home, &dir).map_err(judge)?,
                 home: Arc::clone(home),
                 was_clean: self.was_clean(),
-                is_synced,
+                is_synced: self.was_clean(),
                 topic_partition,
                 dir,
             });
         }
+        if !self.was_clean() && logs.len() >= SYNC_ALL_FROM && self.sync_all()? {
+            logs.iter_mut().for_each(|log| log.is_synced = true);
+        }
         self.home.checkpoints.found(logs.len());
         Ok(logs)
+    }
+
+    /// Makes all that lies in the directory last; false where the disk can't do that at once.
+    fn sync_all(&self) -> Result<bool, StorageError> {
+        match self.home.env.disk.sync_all(&self.home.path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+            Err(error) => Err(self.home.fail("sync", &self.home.path, &error)),
+        }
     }
 
     /// Recovers all of `logs`, on `threads` threads, with the topic id and settings that `decide`

@@ -104,12 +104,13 @@ impl<'a> Loader<'a> {
         self.load_epochs(files.segments.iter().any(|segment| segment.len > 0))?;
         self.load_producers(&mut files, first_base)?;
         let gone = self.load_segments(&files.segments)?;
+        // Before a segment is made: one of these may have its name.
+        files.remove_segments(self.disk, &dir, &gone)?;
         if self.at.log_start > self.gathered.next {
             self.start_over()?;
         } else {
             self.mend_end()?;
         }
-        files.remove_segments(self.disk, &dir, &gone)?;
         self.finish(&files)
     }
 

@@ -73,7 +73,11 @@ pub(super) fn walk(
     let window = if plan.check_from < plan.end { WINDOW } else { HEADERS_WINDOW };
     let mut walk = Walk::new(&**file, start, len, window).over(&holes);
     let mut damage = Vec::new();
-    let mut expected = if start == 0 { segment.base } else { 0 };
+    let mut expected = match walk.peek()? {
+        // The index led here, and agrees with the batch.
+        Step::Batch(first) if start > 0 => first.header.base_offset,
+        _ => segment.base,
+    };
     loop {
         let fault = match walk.step()? {
             Step::End => return Ok((Walked::Whole, damage)),
@@ -138,8 +142,9 @@ pub(super) fn is_sound_again(file: &dyn DiskFile, lost: &Damage) -> io::Result<b
 /// power loss leaves sectors of zeros there, a disk that damages what it holds does not.
 pub(super) fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
     const SECTOR: u64 = 512;
-    // A sound batch may begin or end with a few zeros in a sector that it shares.
-    const LEAST: usize = 16;
+    // A sound batch may begin with a few zeros in a sector that it shares, but not with an offset of
+    // nothing else.
+    const LEAST: usize = 8;
     let mut sector = [0; SECTOR as usize];
     let mut at = from - from % SECTOR;
     while at < to {

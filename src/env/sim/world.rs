@@ -107,6 +107,20 @@ impl Change {
             Self::Len(len) => content.resize(*len, 0),
         }
     }
+
+    /// What is written, cut at the sectors of the file: number of the sector, position, bytes.
+    fn pieces(&self) -> impl Iterator<Item = (usize, usize, &[u8])> {
+        let (position, bytes) = match self {
+            Self::Write { position, bytes } => (*position, bytes.as_slice()),
+            Self::Len(len) => (*len, &[][..]),
+        };
+        let mut at = position;
+        sectors(position, bytes).filter(|piece| !piece.is_empty()).map(move |piece| {
+            let here = at;
+            at += piece.len();
+            (here / SECTOR, here, piece)
+        })
+    }
 }
 
 fn put(content: &mut Vec<u8>, position: usize, bytes: &[u8]) {
@@ -157,29 +171,34 @@ impl Content {
         self.poisoned = true;
     }
 
-    /// What a power loss leaves: any of the unsynced changes, whole or sector by sector.
+    /// What a power loss leaves: each sector as it was after any number of the unsynced changes to
+    /// it, for memory is written back a sector as it is then; none, all, or each its own number.
     fn lose_power(&mut self, random: &Random) {
         let mut left = std::mem::take(&mut self.durable);
+        let pending = std::mem::take(&mut self.pending);
         let mood = random.below(4);
-        for change in std::mem::take(&mut self.pending) {
-            let survives = |random: &Random| match mood {
-                0 => false,
-                1 => true,
-                _ => random.below(2) == 0,
-            };
-            match change {
-                Change::Len(_) if !survives(random) => {}
-                Change::Write { position, bytes } => {
-                    // Sectors of the file, not of the write.
-                    let mut at = position;
-                    for piece in sectors(position, &bytes) {
-                        if survives(random) {
-                            put(&mut left, at, piece);
-                        }
-                        at += piece.len();
-                    }
-                }
-                Change::Len(len) => left.resize(len, 0),
+        let reached = |changes: u64| match mood {
+            0 => 0,
+            1 => changes,
+            _ => random.below(changes + 1),
+        };
+        let mut changes_left: BTreeMap<usize, u64> = BTreeMap::new();
+        for (sector, ..) in pending.iter().flat_map(Change::pieces) {
+            *changes_left.entry(sector).or_default() += 1;
+        }
+        changes_left.values_mut().for_each(|changes| *changes = reached(*changes));
+        for change in &pending {
+            for (sector, at, piece) in change.pieces() {
+                let Some(changes) = changes_left.get_mut(&sector).filter(|left| **left > 0) else {
+                    continue;
+                };
+                *changes -= 1;
+                put(&mut left, at, piece);
+            }
+            if let Change::Len(len) = change
+                && reached(1) == 1
+            {
+                left.resize(*len, 0);
             }
         }
         self.durable.clone_from(&left);

@@ -272,14 +272,46 @@ impl Model {
     }
 }
 
+fn run(ops: impl IntoIterator<Item = Op>) {
+    let mut model = Model::new();
+    for op in ops {
+        model.run(op);
+        model.check();
+    }
+}
+
+fn appended(sizes: &[usize]) -> Vec<Op> {
+    sizes.iter().map(|size| Op::Append { records: 1, size: *size, age: 0 }).collect()
+}
+
+/// A torn header behind a durable batch, read as offset 0, got the durable one blamed.
+#[test]
+fn a_torn_batch_is_not_blamed_on_the_one_before() {
+    for seed in 0..200 {
+        let unsynced = appended(&[0, 366]);
+        let ops = appended(&[479, 412]).into_iter().chain([Op::Reopen]).chain(unsynced);
+        run(ops.chain([Op::PowerLoss { seed }]));
+    }
+}
+
+/// The checkpointed log start lay beyond what was left, where a segment to be removed had its base.
+#[test]
+fn a_log_starts_over_where_a_lost_segment_stood() {
+    for seed in 0..200 {
+        let unsynced = appended(&[47, 409, 55, 307, 0, 0]);
+        let deleted = [Op::DeleteRecords { at: 160 }, Op::Checkpoint, Op::PowerLoss { seed }];
+        run(appended(&[66, 251]).into_iter().chain([Op::Reopen]).chain(unsynced).chain(deleted));
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig {
+        cases: 128,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn a_log_serves_what_the_model_holds(ops in proptest::collection::vec(op(), 1..80)) {
-        let mut model = Model::new();
-        for op in ops {
-            model.run(op);
-            model.check();
-        }
+        run(ops);
     }
 }
