@@ -414,10 +414,10 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
 
 /// What the HTTP listener shows of the server.
 fn probe(services: &Arc<Services>) -> http::Probe {
-    let (metrics, health) = (Arc::clone(services), Arc::clone(services));
+    let health = Arc::clone(services);
     let runtime = tokio::runtime::Handle::current().metrics();
     http::Probe {
-        metrics: Arc::new(move || server::scrape(&metrics, &runtime)),
+        metrics: server::registry(Arc::clone(services), runtime),
         ready: Box::new(move || health.health()),
     }
 }

@@ -138,7 +138,8 @@ pub(super) fn sync(home: &Home, log: &LogState) {
         return;
     }
     let before = log.durable();
-    let (began, batches) = (home.env.clock.now(), log.unsynced_batches.take());
+    let batches = log.unsynced_batches.swap(0, Ordering::Relaxed);
+    let began = home.env.clock.now();
     let synced = log.sync(&*home.env.disk);
     let took = home.env.clock.now().saturating_sub(began);
     home.syncs.synced(home, log, took, batches);

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use crate::env::{Disk, DiskFile};
-use crate::measure::Counter;
 
 use super::atomic_file;
 use super::damage::Damage;
@@ -37,7 +36,7 @@ pub(super) struct LogState {
     /// `flush.ms`.
     pub(super) flush_ms: AtomicI64,
     /// Batches appended since the last sync began.
-    pub(super) unsynced_batches: Counter,
+    pub(super) unsynced_batches: AtomicU64,
     dirty: Mutex<Dirty>,
     derived: Mutex<Derived>,
     /// What the background found out about closed segments.
@@ -104,7 +103,7 @@ impl LogState {
             closed: AtomicBool::new(false),
             unflushed_since_ms: AtomicI64::new(i64::MAX),
             flush_ms: AtomicI64::new(i64::MAX),
-            unsynced_batches: Counter::default(),
+            unsynced_batches: AtomicU64::new(0),
             dirty: Mutex::default(),
             derived: Mutex::new(Derived {
                 unfinished: Vec::new(),
