@@ -310,7 +310,11 @@ fn open(env: &Env, config: &BrokerConfig, listening: &Listening) -> Result<Opene
         }
         None => {
             let home = opened.iter().find(|dir| dir.path() == config.metadata.dir);
-            home.ok_or(StorageError::Closed)?.create_log(&metadata_partition(), id, log_config)?
+            let home = home.ok_or(StorageError::Closed)?;
+            let log = home.create_log(&metadata_partition(), id, log_config)?;
+            // What Raft keeps beside it must last before its first record does.
+            home.sync_names()?;
+            log
         }
     };
     Ok(Opened { dirs: opened, found, metadata_log, cluster_id })

@@ -1,6 +1,6 @@
 //! The table of partitions on this broker, kept as the metadata says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -173,7 +173,7 @@ impl Replicas {
     ) -> Result<Log, StorageError> {
         let dirs = self.dirs();
         let working = dirs.iter().filter(|dir| !dir.is_offline());
-        let roomiest = working.min_by_key(|dir| dir.logs().len()).or(dirs.first());
+        let roomiest = working.min_by_key(|dir| dir.log_count()).or(dirs.first());
         roomiest.ok_or(StorageError::Closed)?.create_log(name, id, config)
     }
 
@@ -286,7 +286,7 @@ impl Replicas {
     pub(crate) fn directories(&self) -> Vec<Directory> {
         let partitions = self.all();
         let in_dir = |dir: &LogDir| {
-            let here: Vec<TopicPartition> =
+            let here: HashSet<TopicPartition> =
                 dir.logs().iter().map(|log| log.topic_partition().clone()).collect();
             partitions.iter().filter(|partition| here.contains(partition.name())).cloned().collect()
         };

@@ -101,8 +101,10 @@ impl LogDir {
         let mark = atomic_file::read(disk, &marker).map_err(unusable)?;
         let was_clean = mark.as_deref().and_then(decode_clean_shutdown).is_some();
         if mark.is_some() {
-            disk.remove_file(&marker).and_then(|()| disk.sync_dir(path)).map_err(unusable)?;
+            disk.remove_file(&marker).map_err(unusable)?;
         }
+        // The names of logs, too, that the last process made and did not sync.
+        disk.sync_dir(path).map_err(unusable)?;
         // A third of the handles that the process may have, at most, and one a segment.
         let handles = usize::try_from(disk.max_open_files() / 3).unwrap_or(usize::MAX);
         let limits = Limits {
@@ -188,6 +190,20 @@ impl LogDir {
     /// [`StorageError`].
     pub fn checkpoint(&self) -> Result<(), StorageError> {
         self.home.checkpoints.write(&self.home)
+    }
+
+    /// Makes the directories of new logs last, as the first sync of one does too.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn sync_names(&self) -> Result<(), StorageError> {
+        let synced = self.home.sync_names();
+        synced.map_err(|error| self.home.fail("sync", &self.home.path, &error))
+    }
+
+    /// How many logs are in the directory.
+    pub fn log_count(&self) -> usize {
+        self.home.logs().len()
     }
 
     /// Asks for a sync of the logs whose `flush.ms` has run out. Call it every now and then.

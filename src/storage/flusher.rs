@@ -140,7 +140,7 @@ pub(super) fn sync(home: &Home, log: &LogState) {
     let before = log.durable();
     let batches = log.unsynced_batches.swap(0, Ordering::Relaxed);
     let began = home.env.clock.now();
-    let synced = log.sync(&*home.env.disk);
+    let synced = home.sync_names().and_then(|()| log.sync(&*home.env.disk));
     let took = home.env.clock.now().saturating_sub(began);
     home.syncs.synced(home, log, took, batches);
     match synced {

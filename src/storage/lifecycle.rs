@@ -1,14 +1,15 @@
 //! How a log comes to be and how it ends.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
-use super::atomic_file;
+use crate::env::OpenMode;
+
 use super::background::Job;
 use super::dir::partition_dir;
 use super::epochs::EpochHistory;
@@ -29,7 +30,8 @@ pub(super) const DELETED: &str = "-delete";
 const STRAY: &str = "-stray";
 
 impl Log {
-    /// Makes the directory and the first segment of a new log.
+    /// Makes the directory and the first segment of a new log. They last from its first sync on:
+    /// a crash before loses nothing but an empty log.
     pub(super) fn create(
         home: &Arc<Home>,
         topic_partition: TopicPartition,
@@ -43,13 +45,12 @@ impl Log {
         if disk.exists(&dir).map_err(judge)? && !disk.list(&dir).map_err(judge)?.is_empty() {
             return Err(StorageError::Exists { path: dir });
         }
-        let made = disk
-            .create_dir_all(&dir)
-            .and_then(|()| {
-                atomic_file::write(disk, &metadata, &partition_metadata::encode(topic_id))
-            })
-            .and_then(|()| disk.sync_dir(&home.path));
+        let made = disk.create_dir_all(&dir).and_then(|()| {
+            let file = disk.open(&metadata, OpenMode::Truncate)?;
+            file.write_at(&[IoSlice::new(&partition_metadata::encode(topic_id))], 0)
+        });
         made.map_err(judge)?;
+        home.name_made();
         let at = StartAt { log_start: 0, log_end: 0, durable: 0, high_watermark: 0 };
         let state = Arc::new(LogState::new(topic_partition, topic_id, dir, at));
         let mut log = Self::new(home, state, config);
@@ -109,6 +110,10 @@ impl Log {
     }
 
     fn complete(&mut self) -> io::Result<()> {
+        if self.log_end_offset() == 0 && self.state.generation() == 0 {
+            // Nothing was ever in it: nothing need last.
+            return Ok(());
+        }
         let home = Arc::clone(&self.home);
         let disk = &*home.env.disk;
         for segment in &mut self.segments {
@@ -126,6 +131,7 @@ impl Log {
             let path = self.state.dir.join(EPOCHS_FILE);
             self.state.write_epochs(disk, &path, (version, &self.epochs.encode()))?;
         }
+        home.sync_names()?;
         self.state.sync(disk)?;
         disk.sync_dir(&self.state.dir)
     }

@@ -13,6 +13,7 @@ use super::atomic_file;
 use super::damage::Damage;
 use super::flusher::FlushTicket;
 use super::inspect::Finding;
+use super::partition_metadata;
 
 /// The shared part of a log.
 #[derive(Debug)]
@@ -159,6 +160,11 @@ impl LogState {
             return Ok(self.durable());
         }
         if names != names_synced {
+            if names_synced == 0 {
+                // Maybe a new log, whose first sync this is: its making did not wait for the disk.
+                let metadata = self.dir.join(partition_metadata::FILE_NAME);
+                atomic_file::sync_if_there(disk, &metadata)?;
+            }
             disk.sync_dir(&self.dir)?;
         }
         for (_, file) in &files {
