@@ -10,7 +10,6 @@ use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use crate::env::OpenMode;
 
-use super::background::Job;
 use super::dir::partition_dir;
 use super::epochs::EpochHistory;
 use super::error::StorageError;
@@ -136,14 +135,13 @@ impl Log {
         disk.sync_dir(&self.state.dir)
     }
 
-    /// Takes the log's directory out of sight; the background removes it.
-    pub(super) fn delete(self) -> Result<(), StorageError> {
+    /// Takes the log's directory out of sight, which lasts from the next sync of names on. Returns
+    /// what is to be removed then.
+    pub(super) fn delete(self) -> Result<PathBuf, StorageError> {
         self.state.closed.store(true, Ordering::Release);
         self.home.logs().remove(self.topic_partition());
         self.home.check()?;
-        let gone = rename_dir(&self.home, &self.state.dir, self.topic_partition(), DELETED)?;
-        self.home.jobs.push(Job::RemoveTree(gone));
-        Ok(())
+        rename_dir(&self.home, &self.state.dir, self.topic_partition(), DELETED)
     }
 }
 
@@ -155,13 +153,15 @@ impl UnrecoveredLog {
     /// [`StorageError`].
     pub fn set_aside(self) -> Result<PathBuf, StorageError> {
         let aside = rename_dir(&self.home, &self.dir, &self.topic_partition, STRAY)?;
+        let synced = self.home.env.disk.sync_dir(&self.home.path);
+        synced.map_err(|error| self.home.judge("sync", &self.home.path, &error))?;
         self.home.checkpoints.loaded();
-        self.home.checkpoints.forget(&self.home, &self.topic_partition)?;
+        self.home.checkpoints.forget(&self.home, &[self.topic_partition])?;
         Ok(aside)
     }
 }
 
-/// Renames the directory of a log, for good, to a name that is no partition's.
+/// Renames the directory of a log to a name that is no partition's.
 fn rename_dir(
     home: &Home,
     dir: &Path,
@@ -174,8 +174,7 @@ fn rename_dir(
     let topic: String = topic_partition.topic.chars().take(255 - suffix.len()).collect();
     let renamed = home.path.join(format!("{topic}{suffix}"));
     let disk = &*home.env.disk;
-    let done = disk.rename(dir, &renamed).and_then(|()| disk.sync_dir(&home.path));
-    done.map_err(|error| home.judge("rename", dir, &error))?;
+    disk.rename(dir, &renamed).map_err(|error| home.judge("rename", dir, &error))?;
     Ok(renamed)
 }
 
