@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 1 | [`mod@env`] | the three doors: clock, randomness, disk (real and simulated) |
 //! | 1 | [`config`] | from what was typed to what the code needs, from one table |
-//! | 1 | [`measure`] | counters, histograms, log gates: what every floor counts with |
+//! | 1 | [`measure`] | what the floors share to be watched: buckets of times, log gates |
 //! | 2 | [`storage`] | one replica's log on disk: bytes and offsets, no leaders |
 //! | 3 | [`raft`] | the metadata log and who may write to it |
 //! | 4 | [`metadata`] | metadata records → delta → the immutable image of the cluster |

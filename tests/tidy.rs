@@ -63,6 +63,7 @@ const IMPURE: &[&str] = &[
     "tokio::",
     "tracing::",
     "crate::measure",
+    "prometheus_client::",
     "std::fs",
     "std::net",
     "std::thread",

@@ -52,7 +52,7 @@ impl Place {
     /// The log, made anew when it has grown beyond `size_max` bytes.
     pub(crate) fn log(&mut self, size_max: u64) -> &mut Log {
         if let Some(full) = self.log.take_if(|log| log.size_bytes() > size_max) {
-            self.dir.delete_log(full).unwrap();
+            self.dir.delete_logs(vec![full]).unwrap();
             self.dir.run_once();
         }
         self.log.get_or_insert_with(|| {

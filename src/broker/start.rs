@@ -335,7 +335,11 @@ fn open(env: &Env, config: &BrokerConfig, listening: &Listening) -> Result<Opene
         }
         None => {
             let home = opened.iter().find(|dir| dir.path() == config.metadata.dir);
-            home.ok_or(StorageError::Closed)?.create_log(&metadata_partition(), id, log_config)?
+            let home = home.ok_or(StorageError::Closed)?;
+            let log = home.create_log(&metadata_partition(), id, log_config)?;
+            // What Raft keeps beside it must last before its first record does.
+            home.sync_names()?;
+            log
         }
     };
     Ok(Opened { dirs: opened, found, metadata_log, cluster_id })
@@ -441,10 +445,10 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
 
 /// What the HTTP listener shows of the server.
 fn probe(services: &Arc<Services>) -> http::Probe {
-    let (metrics, health) = (Arc::clone(services), Arc::clone(services));
+    let health = Arc::clone(services);
     let runtime = tokio::runtime::Handle::current().metrics();
     http::Probe {
-        metrics: Arc::new(move || server::scrape(&metrics, &runtime)),
+        metrics: server::registry(Arc::clone(services), runtime),
         ready: Box::new(move || health.health()),
     }
 }

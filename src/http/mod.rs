@@ -10,13 +10,15 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 /// What the HTTP listener shows, asked for at each request.
 pub(crate) struct Probe {
-    /// The metrics in the OpenMetrics text format. May wait for a disk.
-    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The metrics. Reading them may wait for a disk.
+    pub(crate) metrics: Registry,
     /// `Ok` when clients can be served, else why not, in one line.
     pub(crate) ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -52,14 +54,23 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
     let Ok(_turn) = shown.scrapes.acquire().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let gather = Arc::clone(&shown.probe.metrics);
-    match tokio::task::spawn_blocking(move || gather()).await {
-        Ok(text) => {
+    let gathering = Arc::clone(&shown);
+    let gather = move || {
+        let mut text = String::new();
+        text::encode(&mut text, &gathering.probe.metrics).map(|()| text)
+    };
+    match tokio::task::spawn_blocking(gather).await {
+        Ok(Ok(text)) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
 }
 
 async fn ready(State(shown): State<Arc<Shown>>) -> Response {

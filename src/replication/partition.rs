@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{NO_TIMESTAMP, TopicId, TopicPartition};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, oneshot};
 
 use super::Offset;
@@ -16,7 +17,6 @@ use super::partition_types::{
     Acks, Append, AppendOutcome, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
 };
 use super::waiters::{OffsetWaiters, WaiterId};
-use crate::measure::Counter;
 use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
 use crate::storage::validate::{self, BatchRules, Refusal};

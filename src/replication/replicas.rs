@@ -1,6 +1,6 @@
 //! The table of partitions on this broker, kept as the metadata says.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -90,17 +90,18 @@ impl Replicas {
     /// Makes this broker what `delta` says: logs opened or made, deleted, reconfigured. Blocks on
     /// the disk. What fails is logged and stays missing; the rest is done.
     pub(crate) fn apply(&self, delta: &MetadataDelta, config_of: ConfigOf<'_>) {
-        let mut wanted = Vec::new();
+        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
         for change in delta.partitions() {
             let name = TopicPartition::new(change.topic.name().clone(), change.index);
             match change.after.filter(|partition| partition.has_replica(self.node_id)) {
-                None => self.remove(&name, change.topic.id()),
+                None => unwanted.extend(self.remove(&name, change.topic.id())),
                 Some(after) if change.before.is_none_or(|it| !it.has_replica(self.node_id)) => {
                     wanted.push((name, change.topic.id(), after.leader_epoch));
                 }
                 Some(after) => self.follow_term(&name, change.topic.id(), after.leader_epoch),
             }
         }
+        self.delete(unwanted);
         self.open_all(wanted, config_of);
     }
 
@@ -173,7 +174,7 @@ impl Replicas {
     ) -> Result<Log, StorageError> {
         let dirs = self.dirs();
         let working = dirs.iter().filter(|dir| !dir.is_offline());
-        let roomiest = working.min_by_key(|dir| dir.logs().len()).or(dirs.first());
+        let roomiest = working.min_by_key(|dir| dir.log_count()).or(dirs.first());
         roomiest.ok_or(StorageError::Closed)?.create_log(name, id, config)
     }
 
@@ -202,10 +203,11 @@ impl Replicas {
         hosted.partitions.insert(name.partition, partition);
     }
 
-    fn remove(&self, name: &TopicPartition, id: TopicId) {
+    /// Takes a partition out of the table. Returns its log.
+    fn remove(&self, name: &TopicPartition, id: TopicId) -> Option<Log> {
         let removed = {
             let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-            let Some(hosted) = table.by_id.get_mut(&id) else { return };
+            let hosted = table.by_id.get_mut(&id)?;
             let removed = hosted.partitions.remove(&name.partition);
             if hosted.partitions.is_empty() {
                 table.by_id.remove(&id);
@@ -215,16 +217,17 @@ impl Replicas {
             }
             removed
         };
-        let Some(log) = removed.and_then(|partition| partition.take_log()) else { return };
-        if let Err(error) = self.delete(log) {
-            error!(partition = %name, %error, "cannot delete a log");
-        }
+        removed?.take_log()
     }
 
-    fn delete(&self, log: Log) -> Result<(), StorageError> {
-        let dirs = self.dirs();
-        let home = dirs.iter().find(|dir| dir.holds(&log));
-        home.ok_or(StorageError::Closed)?.delete_log(log)
+    fn delete(&self, mut logs: Vec<Log>) {
+        for dir in self.dirs().iter() {
+            let (here, others) = logs.into_iter().partition(|log| dir.holds(log));
+            logs = others;
+            if let Err(error) = dir.delete_logs(here) {
+                error!(dir = %dir.path().display(), %error, "cannot delete logs");
+            }
+        }
     }
 
     /// Sets aside the logs that were found at start and that no metadata has asked for: their topics
@@ -295,7 +298,7 @@ impl Replicas {
     pub(crate) fn directories(&self) -> Vec<Directory> {
         let partitions = self.all();
         let in_dir = |dir: &LogDir| {
-            let here: BTreeSet<TopicPartition> =
+            let here: HashSet<TopicPartition> =
                 dir.logs().iter().map(|log| log.topic_partition().clone()).collect();
             partitions.iter().filter(|partition| here.contains(partition.name())).cloned().collect()
         };

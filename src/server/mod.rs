@@ -24,4 +24,4 @@ mod reply;
 mod vigil;
 
 pub(crate) use context::{Handles, Services};
-pub(crate) use metrics::scrape;
+pub(crate) use metrics::registry;

@@ -210,7 +210,7 @@ impl Log {
         }
         self.note_producer(is_control, facts, now_ms);
         self.state.size_bytes.fetch_add(note.size, Ordering::Relaxed);
-        self.state.unsynced_batches.inc();
+        self.state.unsynced_batches.fetch_add(1, Ordering::Relaxed);
         self.state.log_end.store(facts.last_offset + 1, Ordering::Release);
         self.snapshot_if_due();
     }

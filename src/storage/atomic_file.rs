@@ -33,6 +33,15 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> 
     }
 }
 
+/// Syncs a file that need not exist: an index file is made when it has entries.
+pub(super) fn sync_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.open(path, OpenMode::Write) {
+        Ok(file) => file.sync_data(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes a file; no error when there is none.
 pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove_file(path) {

@@ -6,8 +6,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::env::{Disk, OpenMode};
-
 use super::atomic_file;
 use super::flusher::{self, vanished};
 use super::home::Home;
@@ -101,7 +99,7 @@ fn perform(home: &Home, job: Job) {
     match job {
         Job::FinishSegment { log, base, indexes } => {
             flusher::sync(home, &log);
-            let synced = indexes.iter().try_for_each(|path| sync_file(disk, path));
+            let synced = indexes.iter().try_for_each(|path| atomic_file::sync_if_there(disk, path));
             if settle(home, Some(&log), "sync the indexes of", synced) {
                 log.finished(base);
             }
@@ -142,13 +140,4 @@ fn settle(home: &Home, log: Option<&LogState>, doing: &str, result: io::Result<(
         home.judge(doing, log.map_or(&home.path, |log| &log.dir), &error);
     }
     false
-}
-
-/// Syncs a file that need not exist: an index file is made when it has entries.
-fn sync_file(disk: &dyn Disk, path: &std::path::Path) -> io::Result<()> {
-    match disk.open(path, OpenMode::Write) {
-        Ok(file) => file.sync_data(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }

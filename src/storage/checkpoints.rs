@@ -90,15 +90,13 @@ impl Checkpoints {
         was_clean || self.lock().unloaded == 0
     }
 
-    /// Forgets a log, on the disk too: one of the same name that is made later must not inherit
-    /// its offsets.
-    pub(super) fn forget(
-        &self,
-        home: &Home,
-        topic_partition: &TopicPartition,
-    ) -> Result<(), StorageError> {
-        let known = self.lock().known.remove(topic_partition).is_some();
-        if known { self.write(home) } else { Ok(()) }
+    /// Forgets logs, on the disk too: one of the same name that is made later must not inherit
+    /// the offsets.
+    pub(super) fn forget(&self, home: &Home, logs: &[TopicPartition]) -> Result<(), StorageError> {
+        let mut state = self.lock();
+        let known = logs.iter().filter(|log| state.known.remove(log).is_some()).count();
+        drop(state);
+        if known > 0 { self.write(home) } else { Ok(()) }
     }
 
     /// Writes the files that would change.

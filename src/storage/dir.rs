@@ -11,6 +11,7 @@ use duramen_protocol::ids::{TopicId, TopicPartition, topic_id_to_base64};
 use crate::env::{DirEntry, Disk, Env};
 
 use super::atomic_file;
+use super::background::Job;
 use super::checkpoints::Checkpoints;
 use super::error::{OpenError, StorageError};
 use super::home::{Home, Hooks, Limits};
@@ -101,8 +102,10 @@ impl LogDir {
         let mark = atomic_file::read(disk, &marker).map_err(unusable)?;
         let was_clean = mark.as_deref().and_then(decode_clean_shutdown).is_some();
         if mark.is_some() {
-            disk.remove_file(&marker).and_then(|()| disk.sync_dir(path)).map_err(unusable)?;
+            disk.remove_file(&marker).map_err(unusable)?;
         }
+        // The names of logs, too, that the last process made and did not sync.
+        disk.sync_dir(path).map_err(unusable)?;
         // A third of the handles that the process may have, at most, and one a segment.
         let handles = usize::try_from(disk.max_open_files() / 3).unwrap_or(usize::MAX);
         let limits = Limits {
@@ -154,7 +157,7 @@ impl LogDir {
         config: LogConfig,
     ) -> Result<Log, StorageError> {
         self.home.check()?;
-        self.home.checkpoints.forget(&self.home, topic_partition)?;
+        self.home.checkpoints.forget(&self.home, std::slice::from_ref(topic_partition))?;
         Log::create(&self.home, topic_partition.clone(), topic_id, config)
     }
 
@@ -163,15 +166,28 @@ impl LogDir {
         Arc::ptr_eq(&self.home, &log.home)
     }
 
-    /// Deletes a log: its name is gone when this returns, its files soon after. Slices that were
-    /// read from it stay valid.
+    /// Deletes logs: their names are gone when this returns, their files soon after. Slices that
+    /// were read from them stay valid.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub fn delete_log(&self, log: Log) -> Result<(), StorageError> {
-        let topic_partition = log.topic_partition().clone();
-        log.delete()?;
-        self.home.checkpoints.forget(&self.home, &topic_partition)
+    /// [`StorageError`]: the first; what can be deleted is.
+    pub fn delete_logs(&self, logs: Vec<Log>) -> Result<(), StorageError> {
+        if logs.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = logs.iter().map(|log| log.topic_partition().clone()).collect();
+        let (mut gone, mut failed) = (Vec::new(), Ok(()));
+        for log in logs {
+            match log.delete() {
+                Ok(renamed) => gone.push(renamed),
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        self.home.name_made();
+        self.sync_names()?;
+        gone.into_iter().for_each(|tree| self.home.jobs.push(Job::RemoveTree(tree)));
+        self.home.checkpoints.forget(&self.home, &names)?;
+        failed
     }
 
     /// The logs that are open.
@@ -188,6 +204,20 @@ impl LogDir {
     /// [`StorageError`].
     pub fn checkpoint(&self) -> Result<(), StorageError> {
         self.home.checkpoints.write(&self.home)
+    }
+
+    /// Makes the directories of new logs last, as the first sync of one does too.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn sync_names(&self) -> Result<(), StorageError> {
+        let synced = self.home.sync_names();
+        synced.map_err(|error| self.home.fail("sync", &self.home.path, &error))
+    }
+
+    /// How many logs are in the directory.
+    pub fn log_count(&self) -> usize {
+        self.home.logs().len()
     }
 
     /// Asks for a sync of the logs whose `flush.ms` has run out. Call it every now and then.

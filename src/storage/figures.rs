@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
+
 use super::dir::LogDir;
 use super::home::Home;
 use super::log_state::LogState;
 use crate::env::Space;
-use crate::measure::{Histogram, LogGate, Reading};
+use crate::measure::{self, LogGate};
 
 /// Upper bounds of how many batches one sync covers.
-const SYNC_BATCHES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096];
+const SYNC_BATCHES: [f64; 11] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 4096.0];
 /// A sync that takes longer is worth a line in the log.
 const SLOW_SYNC: Duration = Duration::from_secs(1);
 
@@ -25,7 +28,7 @@ pub(super) struct SyncMeter {
 impl Default for SyncMeter {
     fn default() -> Self {
         Self {
-            seconds: Histogram::of_times(),
+            seconds: measure::times(),
             batches: Histogram::new(SYNC_BATCHES),
             slow: LogGate::new(1, Duration::from_secs(10)),
         }
@@ -35,9 +38,9 @@ impl Default for SyncMeter {
 impl SyncMeter {
     /// A log was synced in `took`; `batches` were appended to it since its last sync.
     pub(super) fn synced(&self, home: &Home, log: &LogState, took: Duration, batches: u64) {
-        self.seconds.observe_time(took);
+        self.seconds.observe(took.as_secs_f64());
         if batches > 0 {
-            self.batches.observe(batches);
+            self.batches.observe(batches as f64);
         }
         if took < SLOW_SYNC {
             return;
@@ -71,10 +74,10 @@ pub struct DirFigures {
     pub open_segments: (usize, usize),
     /// Logs that wait for a sync.
     pub waiting_syncs: usize,
-    /// How long syncs took, in ns.
-    pub sync_ns: Reading,
+    /// How long syncs took.
+    pub sync_seconds: Histogram,
     /// How many batches each sync covered.
-    pub sync_batches: Reading,
+    pub sync_batches: Histogram,
 }
 
 impl LogDir {
@@ -93,8 +96,8 @@ impl LogDir {
             logs: home.logs().len(),
             open_segments: home.files.open_count(),
             waiting_syncs: home.flush_queue.len(),
-            sync_ns: home.syncs.seconds.read(),
-            sync_batches: home.syncs.batches.read(),
+            sync_seconds: home.syncs.seconds.clone(),
+            sync_batches: home.syncs.batches.clone(),
         }
     }
 }

@@ -138,8 +138,9 @@ pub(super) fn sync(home: &Home, log: &LogState) {
         return;
     }
     let before = log.durable();
-    let (began, batches) = (home.env.clock.now(), log.unsynced_batches.take());
-    let synced = log.sync(&*home.env.disk);
+    let batches = log.unsynced_batches.swap(0, Ordering::Relaxed);
+    let began = home.env.clock.now();
+    let synced = home.sync_names().and_then(|()| log.sync(&*home.env.disk));
     let took = home.env.clock.now().saturating_sub(began);
     home.syncs.synced(home, log, took, batches);
     match synced {

@@ -72,6 +72,9 @@ pub(super) struct Home {
     pub(super) written: AtomicU64,
     /// How many of the last written bytes count as being in memory.
     pub(super) hot_bytes: u64,
+    /// Directories of logs that were made here, and how many of them will outlast a crash.
+    names_made: AtomicU64,
+    names_synced: AtomicU64,
     /// The first error.
     failed: OnceLock<Arc<str>>,
     logs: Mutex<BTreeMap<TopicPartition, Arc<LogState>>>,
@@ -99,9 +102,26 @@ impl Home {
             jobs: JobQueue::default(),
             written: AtomicU64::new(0),
             hot_bytes: limits.hot_bytes,
+            names_made: AtomicU64::new(0),
+            names_synced: AtomicU64::new(0),
             failed: OnceLock::new(),
             logs: Mutex::default(),
         }
+    }
+
+    /// The directory of a log was made; nothing in it lasts before [`Home::sync_names`].
+    pub(super) fn name_made(&self) {
+        self.names_made.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Makes the directories of all logs last: one sync for however many were made since the last.
+    pub(super) fn sync_names(&self) -> io::Result<()> {
+        let made = self.names_made.load(Ordering::Acquire);
+        if self.names_synced.load(Ordering::Acquire) < made {
+            self.env.disk.sync_dir(&self.path)?;
+            self.names_synced.fetch_max(made, Ordering::AcqRel);
+        }
+        Ok(())
     }
 
     /// Refuses when the directory is offline.

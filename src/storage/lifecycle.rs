@@ -1,15 +1,15 @@
 //! How a log comes to be and how it ends.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
-use super::atomic_file;
-use super::background::Job;
+use crate::env::OpenMode;
+
 use super::dir::partition_dir;
 use super::epochs::EpochHistory;
 use super::error::StorageError;
@@ -29,7 +29,8 @@ pub(super) const DELETED: &str = "-delete";
 const STRAY: &str = "-stray";
 
 impl Log {
-    /// Makes the directory and the first segment of a new log.
+    /// Makes the directory and the first segment of a new log. They last from its first sync on:
+    /// a crash before loses nothing but an empty log.
     pub(super) fn create(
         home: &Arc<Home>,
         topic_partition: TopicPartition,
@@ -43,13 +44,12 @@ impl Log {
         if disk.exists(&dir).map_err(judge)? && !disk.list(&dir).map_err(judge)?.is_empty() {
             return Err(StorageError::Exists { path: dir });
         }
-        let made = disk
-            .create_dir_all(&dir)
-            .and_then(|()| {
-                atomic_file::write(disk, &metadata, &partition_metadata::encode(topic_id))
-            })
-            .and_then(|()| disk.sync_dir(&home.path));
+        let made = disk.create_dir_all(&dir).and_then(|()| {
+            let file = disk.open(&metadata, OpenMode::Truncate)?;
+            file.write_at(&[IoSlice::new(&partition_metadata::encode(topic_id))], 0)
+        });
         made.map_err(judge)?;
+        home.name_made();
         let at = StartAt { log_start: 0, log_end: 0, durable: 0, high_watermark: 0 };
         let state = Arc::new(LogState::new(topic_partition, topic_id, dir, at));
         let mut log = Self::new(home, state, config);
@@ -109,6 +109,10 @@ impl Log {
     }
 
     fn complete(&mut self) -> io::Result<()> {
+        if self.log_end_offset() == 0 && self.state.generation() == 0 {
+            // Nothing was ever in it: nothing need last.
+            return Ok(());
+        }
         let home = Arc::clone(&self.home);
         let disk = &*home.env.disk;
         for segment in &mut self.segments {
@@ -126,18 +130,18 @@ impl Log {
             let path = self.state.dir.join(EPOCHS_FILE);
             self.state.write_epochs(disk, &path, (version, &self.epochs.encode()))?;
         }
+        home.sync_names()?;
         self.state.sync(disk)?;
         disk.sync_dir(&self.state.dir)
     }
 
-    /// Takes the log's directory out of sight; the background removes it.
-    pub(super) fn delete(self) -> Result<(), StorageError> {
+    /// Takes the log's directory out of sight, which lasts from the next sync of names on. Returns
+    /// what is to be removed then.
+    pub(super) fn delete(self) -> Result<PathBuf, StorageError> {
         self.state.closed.store(true, Ordering::Release);
         self.home.logs().remove(self.topic_partition());
         self.home.check()?;
-        let gone = rename_dir(&self.home, &self.state.dir, self.topic_partition(), DELETED)?;
-        self.home.jobs.push(Job::RemoveTree(gone));
-        Ok(())
+        rename_dir(&self.home, &self.state.dir, self.topic_partition(), DELETED)
     }
 }
 
@@ -149,13 +153,15 @@ impl UnrecoveredLog {
     /// [`StorageError`].
     pub fn set_aside(self) -> Result<PathBuf, StorageError> {
         let aside = rename_dir(&self.home, &self.dir, &self.topic_partition, STRAY)?;
+        let synced = self.home.env.disk.sync_dir(&self.home.path);
+        synced.map_err(|error| self.home.judge("sync", &self.home.path, &error))?;
         self.home.checkpoints.loaded();
-        self.home.checkpoints.forget(&self.home, &self.topic_partition)?;
+        self.home.checkpoints.forget(&self.home, &[self.topic_partition])?;
         Ok(aside)
     }
 }
 
-/// Renames the directory of a log, for good, to a name that is no partition's.
+/// Renames the directory of a log to a name that is no partition's.
 fn rename_dir(
     home: &Home,
     dir: &Path,
@@ -168,8 +174,7 @@ fn rename_dir(
     let topic: String = topic_partition.topic.chars().take(255 - suffix.len()).collect();
     let renamed = home.path.join(format!("{topic}{suffix}"));
     let disk = &*home.env.disk;
-    let done = disk.rename(dir, &renamed).and_then(|()| disk.sync_dir(&home.path));
-    done.map_err(|error| home.judge("rename", dir, &error))?;
+    disk.rename(dir, &renamed).map_err(|error| home.judge("rename", dir, &error))?;
     Ok(renamed)
 }
 

@@ -134,14 +134,18 @@ impl Log {
     /// [`StorageError`] when the directory is offline.
     pub fn assign_epoch(&mut self, epoch: i32) -> Result<(), StorageError> {
         self.check()?;
-        self.note_epoch(epoch, self.log_end_offset());
+        match self.log_end_offset() {
+            // There is no batch yet that the file could tell it of; the first one has it written.
+            0 => _ = self.epochs.assign(epoch, 0),
+            end => self.note_epoch(epoch, end),
+        }
         Ok(())
     }
 
     /// Notes the epoch of a batch; the file is written in the background, and until then recovery
     /// begins early enough to find the batch again.
     pub(super) fn note_epoch(&mut self, epoch: i32, offset: i64) {
-        if self.epochs.assign(epoch, offset) {
+        if self.epochs.assign(epoch, offset) || offset == 0 {
             self.save_epochs(offset);
         }
     }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use duramen_protocol::ids::{TopicId, TopicPartition};
 
 use crate::env::{Disk, DiskFile};
-use crate::measure::Counter;
 
 use super::atomic_file;
 use super::damage::Damage;
 use super::flusher::FlushTicket;
 use super::inspect::Finding;
+use super::partition_metadata;
 
 /// The shared part of a log.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct LogState {
     /// `flush.ms`.
     pub(super) flush_ms: AtomicI64,
     /// Batches appended since the last sync began.
-    pub(super) unsynced_batches: Counter,
+    pub(super) unsynced_batches: AtomicU64,
     dirty: Mutex<Dirty>,
     derived: Mutex<Derived>,
     /// What the background found out about closed segments.
@@ -104,7 +104,7 @@ impl LogState {
             closed: AtomicBool::new(false),
             unflushed_since_ms: AtomicI64::new(i64::MAX),
             flush_ms: AtomicI64::new(i64::MAX),
-            unsynced_batches: Counter::default(),
+            unsynced_batches: AtomicU64::new(0),
             dirty: Mutex::default(),
             derived: Mutex::new(Derived {
                 unfinished: Vec::new(),
@@ -160,6 +160,11 @@ impl LogState {
             return Ok(self.durable());
         }
         if names != names_synced {
+            if names_synced == 0 {
+                // Maybe a new log, whose first sync this is: its making did not wait for the disk.
+                let metadata = self.dir.join(partition_metadata::FILE_NAME);
+                atomic_file::sync_if_there(disk, &metadata)?;
+            }
             disk.sync_dir(&self.dir)?;
         }
         for (_, file) in &files {

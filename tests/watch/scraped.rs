@@ -27,7 +27,7 @@ pub async fn get(address: &str, path: &str) -> (u16, String) {
 /// The families of a scrape. Every sample must belong to the family above it.
 pub fn families(text: &str) -> BTreeMap<String, Exported> {
     let mut families = BTreeMap::new();
-    let (mut family, mut name) = (String::new(), String::new());
+    let (mut family, mut name, mut helped) = (String::new(), String::new(), None);
     assert!(text.ends_with("# EOF\n"), "the text is whole");
     for line in text.lines().filter(|line| *line != "# EOF") {
         let words: Vec<&str> = line.splitn(4, ' ').collect();
@@ -35,14 +35,15 @@ pub fn families(text: &str) -> BTreeMap<String, Exported> {
             ["#", "TYPE", told, kind] => {
                 family = told.to_owned();
                 name = told.to_owned() + if kind == "counter" { "_total" } else { "" };
-                let one = Exported { kind: kind.to_owned(), ..Exported::default() };
+                let (of, help) = helped.take().expect("help before the type");
+                assert_eq!(told, of);
+                let one = Exported { kind: kind.to_owned(), help, ..Exported::default() };
                 assert_eq!(families.insert(name.clone(), one), None, "{told} is there twice");
             }
             ["#", "UNIT", told, unit] => assert!(told == family && told.ends_with(unit), "{line}"),
             ["#", "HELP", told, _] => {
-                assert_eq!(told, family);
                 let help = line.splitn(4, ' ').nth(3).unwrap();
-                families.get_mut(&name).unwrap().help = help.to_owned();
+                helped = Some((told.to_owned(), help.to_owned()));
             }
             _ => {
                 assert!(line.starts_with(&family), "{line} stands below {family}");

@@ -6,9 +6,11 @@ use std::time::Duration;
 use duramen_protocol::api::{ApiKey, ApiSpec};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::Message;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
 use tracing::warn;
 
-use crate::measure::{Counter, Histogram};
+use crate::measure;
 use crate::server::context::RequestContext;
 
 /// An answer that took longer is worth a line in the log. A fetch takes as long as its client asked
@@ -22,8 +24,6 @@ pub(crate) struct ApiMetrics {
     pub(super) name: &'static str,
     pub(super) requests: Counter,
     pub(super) latency: Histogram,
-    /// By error code, in the order of [`ErrorCode::ALL`].
-    errors: Box<[Counter]>,
 }
 
 impl ApiMetrics {
@@ -32,36 +32,13 @@ impl ApiMetrics {
             key: spec.key,
             name: spec.name,
             requests: Counter::default(),
-            latency: Histogram::of_times(),
-            errors: ErrorCode::ALL.iter().map(|_| Counter::default()).collect(),
+            latency: measure::times(),
         }
     }
 
     pub(super) fn key(&self) -> ApiKey {
         self.key
     }
-
-    /// Counts every error in an answer: each partition has its own.
-    fn count_errors(&self, response: &impl Message) {
-        response.error_codes(&mut |code| {
-            if code != ErrorCode::None.code()
-                && let Some(counter) = place(code).and_then(|at| self.errors.get(at))
-            {
-                counter.inc();
-            }
-        });
-    }
-
-    /// The errors met so far.
-    pub(super) fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counted = ErrorCode::ALL.iter().zip(&self.errors);
-        counted.map(|(code, count)| (code.name(), count.get())).filter(|(_, count)| *count > 0)
-    }
-}
-
-/// Where a code stands in [`ErrorCode::ALL`]: Kafka numbers them from -1 without gaps.
-fn place(code: i16) -> Option<usize> {
-    usize::try_from(i32::from(code) + 1).ok()
 }
 
 /// A request without an answer yet; counted until dropped.
@@ -90,8 +67,15 @@ impl InFlight {
         let services = &self.context.services;
         let now = services.env.clock.now();
         let took = now.saturating_sub(self.began);
-        api.latency.observe_time(took);
-        api.count_errors(response);
+        api.latency.observe(took.as_secs_f64());
+        let errors = &services.metrics.errors;
+        // Each partition has its own.
+        response.error_codes(&mut |code| {
+            if code != ErrorCode::None.code() {
+                let error = ErrorCode::from_code(code).name();
+                errors.get_or_create(&[("api", api.name), ("error", error)]).inc();
+            }
+        });
         if took < SLOW || api.key == ApiKey::Fetch {
             return;
         }
@@ -106,17 +90,5 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.context.services.metrics.in_flight.dec();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_error_code_has_its_place() {
-        for (at, code) in ErrorCode::ALL.iter().enumerate() {
-            assert_eq!(place(code.code()), Some(at), "{}", code.name());
-        }
     }
 }

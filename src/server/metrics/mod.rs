@@ -1,12 +1,12 @@
 //! What the broker counts while serving. Everything here is resolved once at start; on the way of a
-//! request counting is an atomic addition. [`scrape`] shows it, with what is read only when asked for.
+//! request counting is an atomic addition. [`registry`] shows it, with what is read only when asked for.
 //!
 //! | file | what lives there |
 //! |---|---|
 //! | this one | the counters |
 //! | `api.rs` | requests, latency and errors of one API |
 //! | `families.rs` | names and help texts |
-//! | `scrape.rs` | all of it as text |
+//! | `scrape.rs` | all of it, for the exposition |
 
 mod api;
 mod families;
@@ -16,13 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duramen_protocol::api::{ApiKey, TABLE};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 
 pub(crate) use api::{ApiMetrics, InFlight};
-pub(crate) use scrape::scrape;
+pub(crate) use scrape::registry;
 
 use super::connection::Ended;
 use super::context::Services;
-use crate::measure::{Counter, Gauge, Histogram, LogGate};
+use crate::measure::{self, LogGate};
 
 /// Lines that one kind of provoked event may write to the log in each window.
 const LINES: u64 = 10;
@@ -38,7 +42,7 @@ pub(crate) struct WaitMeter {
 
 impl WaitMeter {
     fn new() -> Self {
-        Self { waiting: Gauge::default(), time: Histogram::of_times() }
+        Self { waiting: Gauge::default(), time: measure::times() }
     }
 }
 
@@ -63,7 +67,8 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let meter = (self.meter)(&self.services.metrics);
         meter.waiting.dec();
-        meter.time.observe_time(self.services.env.clock.now().saturating_sub(self.began));
+        let waited = self.services.env.clock.now().saturating_sub(self.began);
+        meter.time.observe(waited.as_secs_f64());
     }
 }
 
@@ -114,6 +119,8 @@ pub(crate) struct LogGates {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     by_api: Vec<Arc<ApiMetrics>>,
+    /// Error codes in answers, by API and name.
+    errors: Family<[(&'static str, &'static str); 2], Counter>,
     /// Requests that have no answer yet.
     in_flight: Gauge,
     /// Open client connections.
@@ -156,6 +163,7 @@ impl Metrics {
         let gate = || LogGate::new(LINES, WINDOW);
         Self {
             by_api: TABLE.iter().map(|spec| Arc::new(ApiMetrics::new(spec))).collect(),
+            errors: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),

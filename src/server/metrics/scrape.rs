@@ -1,13 +1,19 @@
-//! All that is exported, as text. What needs a system call or a walk over the partitions is read here,
-//! when someone asks, and not while requests are served. Blocks.
+//! All that is exported. What needs a system call or a walk over the partitions is read here, when
+//! someone asks, and not while requests are served. Blocks.
 
+use std::fmt;
 use std::sync::Arc;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 use tokio::runtime::RuntimeMetrics;
 
-use super::{Metrics, REASONS, WaitMeter, families as f};
+use super::families::{self as f, Family};
+use super::{Metrics, REASONS, WaitMeter};
 use crate::env::process_figures;
-use crate::measure::{Exposition, Family};
 use crate::replication::Partition;
 use crate::server::context::Services;
 use crate::storage::{DirFigures, FORMAT};
@@ -19,98 +25,93 @@ const LISTED: usize = 1000;
 const OTHERS: &str = "(others)";
 /// A family, and what of `T` it tells.
 type Column<T, V> = (&'static Family, fn(&T) -> V);
-/// Nanoseconds of a second.
-const NS: f64 = 1e9;
 
-/// The metrics in the OpenMetrics text format.
-pub(crate) fn scrape(services: &Services, runtime: &RuntimeMetrics) -> String {
-    let mut out = Exposition::default();
-    identity(&mut out, services);
-    services.metrics.requests(&mut out, services);
-    services.metrics.traffic(&mut out, services);
-    partitions(&mut out, services);
-    directories(&mut out, &services.replicas.figures());
-    out.count(&f::METADATA_OFFSET, natural(services.image().offset()));
-    tasks(&mut out, runtime);
-    process(&mut out);
-    out.finish()
+/// All metrics of a server. A collector tells them, because most are read only when asked for.
+pub(crate) fn registry(services: Arc<Services>, runtime: RuntimeMetrics) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape { services, runtime }));
+    registry
+}
+
+#[derive(Debug)]
+struct Scrape {
+    services: Arc<Services>,
+    runtime: RuntimeMetrics,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (services, out) = (&*self.services, &mut encoder);
+        identity(out, services)?;
+        services.metrics.requests(out, services)?;
+        services.metrics.traffic(out, services)?;
+        partitions(out, services)?;
+        directories(out, &services.replicas.figures())?;
+        f::METADATA_OFFSET.one(out, &ConstGauge::new(natural(services.image().offset())))?;
+        tasks(out, &self.runtime)?;
+        process(out)
+    }
 }
 
 fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-fn identity(out: &mut Exposition, services: &Services) {
-    let format = FORMAT.to_string();
-    let build = [("version", env!("CARGO_PKG_VERSION")), ("format", &format)];
-    out.family(&f::BUILD).count(&build, 1);
+fn identity(out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
+    let build = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("format", FORMAT.to_string())];
+    f::BUILD.each(out, [(build, ConstGauge::new(1))])?;
     let (image, node) = (services.image(), services.node_id().to_string());
-    out.family(&f::BROKER).count(&[("cluster_id", image.cluster_id()), ("node_id", &node)], 1);
-    out.count(&f::READY, services.health().is_ok().into());
+    let broker = [("cluster_id", image.cluster_id().as_str()), ("node_id", &node)];
+    f::BROKER.each(out, [(broker, ConstGauge::new(1))])?;
+    f::READY.one(out, &ConstGauge::new(u32::from(services.health().is_ok())))
 }
 
 impl Metrics {
-    fn requests(&self, out: &mut Exposition, services: &Services) {
-        let mut requests = out.family(&f::REQUESTS);
-        for api in &self.by_api {
-            requests.count(&[("api", api.name)], api.requests.get());
-        }
-        let mut latency = out.family(&f::LATENCY);
-        for api in &self.by_api {
-            latency.histogram(&[("api", api.name)], &api.latency.read(), NS);
-        }
-        let mut errors = out.family(&f::ERRORS);
-        for api in &self.by_api {
-            for (code, count) in api.errors() {
-                errors.count(&[("api", api.name), ("error", code)], count);
-            }
-        }
-        out.count(&f::SLOW, self.slow_requests.get());
-        out.count(&f::IN_FLIGHT, natural(self.in_flight.get()));
+    fn requests(&self, out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
+        let apis = || self.by_api.iter().map(|api| ([("api", api.name)], api));
+        f::REQUESTS.each(out, apis().map(|(labels, api)| (labels, api.requests.clone())))?;
+        f::LATENCY.each(out, apis().map(|(labels, api)| (labels, api.latency.clone())))?;
+        f::ERRORS.one(out, &self.errors)?;
+        f::SLOW.one(out, &self.slow_requests)?;
+        f::IN_FLIGHT.one(out, &self.in_flight)?;
         let (taken, limit) = services.budget.use_bytes();
-        out.count(&f::BUFFER, taken as u64);
+        f::BUFFER.one(out, &ConstGauge::new(taken))?;
         if let Some(limit) = limit {
-            out.count(&f::BUFFER_MAX, limit as u64);
+            f::BUFFER_MAX.one(out, &ConstGauge::new(limit))?;
         }
         let mut waits = |now: &Family, time: &Family, meter: &WaitMeter| {
-            out.count(now, natural(meter.waiting.get()));
-            out.family(time).histogram(&[], &meter.time.read(), NS);
+            now.one(out, &meter.waiting)?;
+            time.one(out, &meter.time)
         };
-        waits(&f::PRODUCE_WAITING, &f::PRODUCE_WAIT, &self.produce_wait);
-        waits(&f::FETCH_WAITING, &f::FETCH_WAIT, &self.fetch_wait);
+        waits(&f::PRODUCE_WAITING, &f::PRODUCE_WAIT, &self.produce_wait)?;
+        waits(&f::FETCH_WAITING, &f::FETCH_WAIT, &self.fetch_wait)
     }
 
-    fn traffic(&self, out: &mut Exposition, services: &Services) {
-        out.count(&f::CONNECTIONS, natural(self.connections.get()));
-        out.count(&f::CONNECTIONS_MAX, services.config.network.connections_max.into());
-        out.count(&f::ACCEPTED, self.connections_accepted.get());
-        let mut ended = out.family(&f::ENDED);
-        for (reason, count) in REASONS.iter().zip(&self.ended) {
-            ended.count(&[("reason", reason)], count.get());
-        }
-        let counters = [
-            (&f::RECEIVED, &self.received_bytes),
-            (&f::SENT, &self.sent_bytes),
-            (&f::PRODUCED_BYTES, &self.produced_bytes),
-            (&f::PRODUCED_BATCHES, &self.produced_batches),
-            (&f::PRODUCED_RECORDS, &self.produced_records),
-            (&f::FETCHED_BYTES, &self.fetched_bytes),
-            (&f::COLD_READS, &self.cold_reads),
-        ];
-        for (family, counter) in counters {
-            out.count(family, counter.get());
-        }
+    fn traffic(&self, out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
+        f::CONNECTIONS.one(out, &self.connections)?;
+        let most = services.config.network.connections_max;
+        f::CONNECTIONS_MAX.one(out, &ConstGauge::new(most))?;
+        f::ACCEPTED.one(out, &self.connections_accepted)?;
+        let ended = REASONS.iter().zip(&self.ended);
+        f::ENDED.each(out, ended.map(|(reason, count)| ([("reason", *reason)], count.clone())))?;
+        f::RECEIVED.one(out, &self.received_bytes)?;
+        f::SENT.one(out, &self.sent_bytes)?;
+        f::PRODUCED_BYTES.one(out, &self.produced_bytes)?;
+        f::PRODUCED_BATCHES.one(out, &self.produced_batches)?;
+        f::PRODUCED_RECORDS.one(out, &self.produced_records)?;
+        f::FETCHED_BYTES.one(out, &self.fetched_bytes)?;
+        f::COLD_READS.one(out, &self.cold_reads)
     }
 }
 
 /// Topics and partitions, in the order of their names.
-fn partitions(out: &mut Exposition, services: &Services) {
+fn partitions(out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
     let mut all = services.replicas.all();
     all.sort_unstable_by(|left, right| left.name().cmp(right.name()));
     let topics: Vec<&[Arc<Partition>]> =
         all.chunk_by(|left, right| left.name().topic == right.name().topic).collect();
-    out.count(&f::TOPICS, topics.len() as u64);
-    out.count(&f::PARTITIONS, all.len() as u64);
+    f::TOPICS.one(out, &ConstGauge::new(topics.len()))?;
+    f::PARTITIONS.one(out, &ConstGauge::new(all.len()))?;
     let (listed, others) = topics.split_at(topics.len().min(LISTED));
     let of_topics: [Column<Partition, u64>; 3] = [
         (&f::TOPIC_IN_BYTES, |partition| partition.traffic().produced_bytes.get()),
@@ -118,29 +119,26 @@ fn partitions(out: &mut Exposition, services: &Services) {
         (&f::TOPIC_OUT_BYTES, |partition| partition.traffic().fetched_bytes.get()),
     ];
     for (family, figure) in of_topics {
-        let mut samples = out.family(family);
         let sum = |topic: &[Arc<Partition>]| topic.iter().map(|it| figure(it)).sum::<u64>();
-        for topic in listed {
-            samples.count(&[("topic", topic_of(topic))], sum(topic));
-        }
-        if !others.is_empty() {
-            samples.count(&[("topic", OTHERS)], others.iter().map(|topic| sum(topic)).sum());
-        }
+        let rest = others.iter().map(|topic| sum(topic)).reduce(|left, right| left + right);
+        let samples = listed.iter().map(|topic| (topic_of(topic), sum(topic)));
+        let samples = samples.chain(rest.map(|sum| (OTHERS, sum)));
+        let samples = samples.map(|(topic, sum)| ([("topic", topic)], ConstCounter::new(sum)));
+        family.each(out, samples)?;
     }
-    let mut durability = out.family(&f::DURABILITY);
-    for topic in listed {
-        if let Some(word) = topic.first().and_then(|partition| partition.durability()) {
-            durability.count(&[("topic", topic_of(topic)), ("durability", word.word())], 1);
-        }
-    }
-    logs(out, &all);
+    let durability = listed.iter().filter_map(|topic| {
+        let word = topic.first()?.durability()?.word();
+        Some(([("topic", topic_of(topic)), ("durability", word)], ConstGauge::new(1)))
+    });
+    f::DURABILITY.each(out, durability)?;
+    logs(out, &all)
 }
 
 fn topic_of(partitions: &[Arc<Partition>]) -> &str {
     partitions.first().map_or("", |partition| partition.name().topic.as_str())
 }
 
-fn logs(out: &mut Exposition, all: &[Arc<Partition>]) {
+fn logs(out: &mut DescriptorEncoder<'_>, all: &[Arc<Partition>]) -> fmt::Result {
     let (listed, others) = all.split_at(all.len().min(LISTED));
     let indexes: Vec<String> = listed.iter().map(|it| it.name().partition.to_string()).collect();
     let figures: [Column<Partition, u64>; 3] = [
@@ -149,21 +147,23 @@ fn logs(out: &mut Exposition, all: &[Arc<Partition>]) {
         (&f::LOG_END, |partition| natural(partition.log().log_end_offset())),
     ];
     for (family, figure) in figures {
-        let mut samples = out.family(family);
-        for (partition, index) in listed.iter().zip(&indexes) {
-            let labels = [("topic", partition.name().topic.as_str()), ("partition", index)];
-            samples.count(&labels, figure(partition));
-        }
+        let samples = listed.iter().zip(&indexes).map(|(partition, index)| {
+            let topic = partition.name().topic.as_str();
+            ([("topic", topic), ("partition", index)], ConstGauge::new(figure(partition)))
+        });
         // Offsets of several partitions have no sum that says anything.
-        if !others.is_empty() && family.name == f::LOG_SIZE.name {
-            let sum = others.iter().map(|partition| figure(partition)).sum();
-            samples.count(&[("topic", OTHERS), ("partition", OTHERS)], sum);
-        }
+        let summed = if family.name == f::LOG_SIZE.name { others } else { &[] };
+        let rest = summed.iter().map(|it| figure(it)).reduce(|left, right| left + right);
+        let rest =
+            rest.map(|sum| ([("topic", OTHERS), ("partition", OTHERS)], ConstGauge::new(sum)));
+        family.each(out, samples.chain(rest))?;
     }
+    Ok(())
 }
 
-fn directories(out: &mut Exposition, dirs: &[DirFigures]) {
+fn directories(out: &mut DescriptorEncoder<'_>, dirs: &[DirFigures]) -> fmt::Result {
     let paths: Vec<String> = dirs.iter().map(|dir| dir.path.display().to_string()).collect();
+    let dirs = || dirs.iter().zip(&paths).map(|(dir, path)| ([("dir", path)], dir));
     let figures: [Column<DirFigures, Option<u64>>; 10] = [
         (&f::DISK_FREE, |dir| Some(dir.space?.free)),
         (&f::DISK_SIZE, |dir| Some(dir.space?.total)),
@@ -177,36 +177,26 @@ fn directories(out: &mut Exposition, dirs: &[DirFigures]) {
         (&f::FLUSH_WAITING, |dir| Some(dir.waiting_syncs as u64)),
     ];
     for (family, figure) in figures {
-        let mut samples = out.family(family);
-        for (dir, path) in dirs.iter().zip(&paths) {
-            if let Some(value) = figure(dir) {
-                samples.count(&[("dir", path)], value);
-            }
-        }
+        let known = dirs().filter_map(|(labels, dir)| Some((labels, figure(dir)?)));
+        family.each(out, known.map(|(labels, value)| (labels, ConstGauge::new(value))))?;
     }
-    let mut flushes = out.family(&f::FLUSH);
-    for (dir, path) in dirs.iter().zip(&paths) {
-        flushes.histogram(&[("dir", path)], &dir.sync_ns, NS);
-    }
-    let mut batches = out.family(&f::FLUSH_BATCHES);
-    for (dir, path) in dirs.iter().zip(&paths) {
-        batches.histogram(&[("dir", path)], &dir.sync_batches, 1.0);
-    }
+    f::FLUSH.each(out, dirs().map(|(labels, dir)| (labels, dir.sync_seconds.clone())))?;
+    f::FLUSH_BATCHES.each(out, dirs().map(|(labels, dir)| (labels, dir.sync_batches.clone())))
 }
 
-fn tasks(out: &mut Exposition, runtime: &RuntimeMetrics) {
-    out.count(&f::TASKS, runtime.num_alive_tasks() as u64);
-    out.count(&f::WORKERS, runtime.num_workers() as u64);
-    out.count(&f::RUN_QUEUE, runtime.global_queue_depth() as u64);
+fn tasks(out: &mut DescriptorEncoder<'_>, runtime: &RuntimeMetrics) -> fmt::Result {
+    f::TASKS.one(out, &ConstGauge::new(runtime.num_alive_tasks()))?;
+    f::WORKERS.one(out, &ConstGauge::new(runtime.num_workers()))?;
+    f::RUN_QUEUE.one(out, &ConstGauge::new(runtime.global_queue_depth()))?;
     let workers = 0..runtime.num_workers();
     let busy = workers.map(|worker| runtime.worker_total_busy_duration(worker).as_secs_f64());
-    out.one(&f::BUSY, busy.sum::<f64>());
+    f::BUSY.one(out, &ConstCounter::new(busy.sum::<f64>()))
 }
 
-fn process(out: &mut Exposition) {
-    let Some(figures) = process_figures(None) else { return };
-    out.one(&f::CPU, figures.cpu_seconds);
-    out.one(&f::STARTED, figures.started_at);
+fn process(out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Some(figures) = process_figures(None) else { return Ok(()) };
+    f::CPU.one(out, &ConstCounter::new(figures.cpu_seconds))?;
+    f::STARTED.one(out, &ConstGauge::new(figures.started_at))?;
     let counts = [
         (&f::RESIDENT, figures.resident_bytes),
         (&f::ANONYMOUS, figures.anonymous_bytes),
@@ -216,7 +206,5 @@ fn process(out: &mut Exposition) {
         (&f::MAPS, figures.maps),
         (&f::MAPS_MAX, figures.max_maps),
     ];
-    for (family, count) in counts {
-        out.count(family, count);
-    }
+    counts.into_iter().try_for_each(|(family, count)| family.one(out, &ConstGauge::new(count)))
 }

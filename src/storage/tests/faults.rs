@@ -73,7 +73,10 @@ fn after_an_io_error_anywhere_nothing_is_acknowledged_any_more() {
         // What was acknowledged is on the disk.
         world.disk.power_loss(nth);
         let dir = open(&world.env(), Path::new(PATH));
-        let found = dir.unrecovered().unwrap().remove(0);
+        let Some(found) = dir.unrecovered().unwrap().pop() else {
+            assert_eq!(before, 0, "a log that was never synced may be gone");
+            continue;
+        };
         let Recovered { log, report } = found.recover(TOPIC_ID, small()).unwrap();
         assert!(log.log_end_offset() >= before && report.damage.is_empty());
     }

@@ -277,7 +277,7 @@ fn a_deleted_log_is_gone_and_a_new_one_starts_at_zero() {
     let copy = held.to_vec();
     let handle = log.handle();
     log.request_flush();
-    dir.delete_log(log).unwrap();
+    dir.delete_logs(vec![log]).unwrap();
     assert!(handle.check().is_err());
     dir.run_once();
     assert!(!dir.is_offline());

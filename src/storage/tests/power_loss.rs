@@ -147,7 +147,7 @@ fn work(world: &SimEnv, story: &mut Story) -> Result<(), String> {
             }
             22 | 56 => {
                 if let Some(other) = other.take() {
-                    dir.delete_log(other).map_err(|e| text(&e))?;
+                    dir.delete_logs(vec![other]).map_err(|e| text(&e))?;
                     story.other_is_gone = true;
                 }
             }
