@@ -132,6 +132,7 @@ impl Log {
 
     /// Takes the log's directory out of sight; the background removes it.
     pub(super) fn delete(self) -> Result<(), StorageError> {
+        self.state.before_files_go();
         self.state.closed.store(true, Ordering::Release);
         self.home.logs().remove(self.topic_partition());
         self.home.check()?;

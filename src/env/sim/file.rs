@@ -45,6 +45,8 @@ impl DiskFile for SimFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let reads = Arc::clone(&self.world()?.reads);
+        reads.pass();
         let mut world = self.world()?;
         let bytes = self.content(&mut world)?.bytes.get(narrow(position)?..).unwrap_or_default();
         let count = bytes.len().min(buffer.len());

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::path::Path;
 
 use duramen::env::OpenMode;
+use duramen::env::Patience;
 use duramen::env::sim::SimEnv;
 use duramen::storage::checkpoint::{decode_offsets, encode_offsets};
 use duramen::storage::epochs::EpochHistory;
@@ -78,7 +79,13 @@ fn read_all(log: &Log) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     let (mut offset, end) = (log.log_start_offset(), log.log_end_offset());
     while offset < end {
-        let request = ReadRequest { offset, max_bytes: 1000, min_one: true, up_to: end };
+        let request = ReadRequest {
+            offset,
+            max_bytes: 1000,
+            min_one: true,
+            up_to: end,
+            patience: Patience::Wait,
+        };
         let Ok(read) = log.read(&request) else { break };
         let before = offset;
         for batch in BatchView::iter(&read.bytes).map_while(Result::ok) {
