@@ -22,8 +22,9 @@ const RESERVE: std::ops::Range<u64> = 256 << 10..64 << 20;
 /// What a reader reads at once to find a batch.
 pub(super) const LOOK_AROUND: usize = 4096;
 
-/// How far apart samples are of what is in memory, in bytes: less than the kernel reads ahead.
-const SAMPLE_EVERY: usize = 16 << 10;
+/// How far apart samples are of what is in memory, in bytes: what the kernel reads at once. Each
+/// costs a system call.
+const SAMPLE_EVERY: usize = 128 << 10;
 
 /// `00000000000000000042.log` and its like.
 pub(super) fn file_name(base: i64, extension: &str) -> String {
