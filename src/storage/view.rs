@@ -42,7 +42,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// Some segments of a log as they were at one moment, to be read without the log's lock. When files
-/// of the log have gone since, reads may fail with [`ReadError::Changed`].
+/// of the log have gone since, reads fail with [`ReadError::Changed`].
 #[derive(Debug)]
 pub struct LogView {
     home: Arc<Home>,
@@ -133,6 +133,11 @@ impl LogView {
         }
     }
 
+    /// What was found holds only if no file has gone or been cut under the reader.
+    fn unless_outdated<T>(&self, found: Result<T, ReadError>) -> Result<T, ReadError> {
+        if self.reader().is_outdated() { Err(ReadError::Changed) } else { found }
+    }
+
     /// First offset behind what is in view.
     pub fn end_offset(&self) -> i64 {
         self.bounds.end
@@ -148,7 +153,7 @@ impl LogView {
     /// # Errors
     /// [`ReadError`].
     pub fn read(&self, request: &ReadRequest) -> Result<Option<LogRead>, ReadError> {
-        self.reader().read_if_any(request)
+        self.unless_outdated(self.reader().read_if_any(request))
     }
 
     /// As [`Log::offset_for_timestamp`].
@@ -159,7 +164,7 @@ impl LogView {
         &self,
         timestamp: i64,
     ) -> Result<Option<TimestampedOffset>, ReadError> {
-        self.reader().offset_for_timestamp(timestamp)
+        self.unless_outdated(self.reader().offset_for_timestamp(timestamp))
     }
 
     /// As [`Log::max_timestamp_offset`].
@@ -167,7 +172,7 @@ impl LogView {
     /// # Errors
     /// [`ReadError`].
     pub fn max_timestamp_offset(&self) -> Result<Option<TimestampedOffset>, ReadError> {
-        self.reader().max_timestamp_offset()
+        self.unless_outdated(self.reader().max_timestamp_offset())
     }
 }
 
