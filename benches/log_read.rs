@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use duramen::env::Patience;
 use duramen::storage::validate::check_client_batch;
 use duramen::storage::{Durability, LogConfig, ReadRequest};
 
@@ -39,13 +40,25 @@ fn read(criterion: &mut Criterion) {
             bencher.iter(|| {
                 // Steps of a golden section visit the whole log without order.
                 offset = (offset + end * 618 / 1000) % end;
-                let request = ReadRequest { offset, max_bytes, min_one: true, up_to: end };
+                let request = ReadRequest {
+                    offset,
+                    max_bytes,
+                    min_one: true,
+                    up_to: end,
+                    patience: Patience::Wait,
+                };
                 log.read(black_box(&request)).unwrap()
             });
         });
     }
     group.bench_function("at the end", |bencher| {
-        let request = ReadRequest { offset: end, max_bytes: 1 << 20, min_one: true, up_to: end };
+        let request = ReadRequest {
+            offset: end,
+            max_bytes: 1 << 20,
+            min_one: true,
+            up_to: end,
+            patience: Patience::Wait,
+        };
         bencher.iter(|| log.read(black_box(&request)).unwrap());
     });
     group.bench_function("offset of a timestamp", |bencher| {

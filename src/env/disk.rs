@@ -24,6 +24,28 @@ pub enum OpenMode {
     Truncate,
 }
 
+/// Whether a reader may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it takes.
+    Wait,
+    /// Not at all: what is not in memory is an error of kind [`io::ErrorKind::WouldBlock`].
+    Now,
+}
+
+impl Patience {
+    /// [`DiskFile::read_at`] or [`DiskFile::read_now`].
+    ///
+    /// # Errors
+    /// As those.
+    pub fn read(self, file: &dyn DiskFile, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        match self {
+            Self::Wait => file.read_at(buffer, position),
+            Self::Now => file.read_now(buffer, position),
+        }
+    }
+}
+
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirEntry {
@@ -176,6 +198,15 @@ pub trait DiskFile: Debug + Send + Sync {
     /// # Errors
     /// As the operating system says.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// As [`DiskFile::read_at`], but only of what is in memory: it never waits for the disk.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when the bytes are not in memory, or nobody can tell; others
+    /// as the operating system says.
+    fn read_now(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 
     /// Writes all slices, one after another, from `position` on: one system call as a rule.
     ///

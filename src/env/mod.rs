@@ -12,7 +12,7 @@ pub mod sim;
 use std::sync::Arc;
 
 pub use clock::Clock;
-pub use disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
+pub use disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Patience, Space};
 pub use map::{Map, MapWatch, Populate};
 pub use process::{
     ProcessFigures, listens_on_loopback_only, lock_holder, max_maps, process_figures,

@@ -180,6 +180,23 @@ impl DiskFile for RealFile {
         Ok(filled)
     }
 
+    #[cfg(target_os = "linux")]
+    fn read_now(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let wanted = buffer.len();
+        let mut slices = [io::IoSliceMut::new(buffer)];
+        match preadv2(&self.file, &mut slices, position, ReadWriteFlags::NOWAIT) {
+            // Fewer bytes: the end of the file, or the end of what is in memory.
+            Ok(count) if count < wanted => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(count) => Ok(count),
+            // Before Linux 4.14, and on file systems that can't tell.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut written = 0;
@@ -273,6 +290,23 @@ mod tests {
         let mut bytes = [9; 16];
         assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 8);
         assert_eq!(&bytes[..8], b"\0\0\0abcde");
+    }
+
+    #[test]
+    fn what_was_just_written_is_read_without_waiting_and_never_in_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+        file.write_at(&[IoSlice::new(&[7; 10_000])], 0).unwrap();
+        let mut bytes = [0; 5000];
+        let would_block = |outcome: io::Result<usize>| {
+            outcome.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        };
+        match file.read_now(&mut bytes, 5000) {
+            Ok(count) => assert_eq!((count, bytes), (5000, [7; 5000])),
+            // A file system that can't tell.
+            error => assert!(would_block(error)),
+        }
+        assert!(would_block(file.read_now(&mut bytes, 5001)), "the file ends before");
     }
 
     #[test]

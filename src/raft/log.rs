@@ -12,6 +12,7 @@ use super::batch;
 use super::committed::CommittedBatch;
 use super::error::{ProposeError, RaftError};
 use super::{METADATA_TOPIC, PROPOSAL_MAX_BYTES};
+use crate::env::Patience;
 use crate::storage::{Durability, Log, LogConfig, LogHandle, ReadError, ReadRequest};
 
 /// Bytes that one read takes, unless a batch is larger.
@@ -83,8 +84,13 @@ pub(super) fn read_from(
 ) -> Result<(), RaftError> {
     let mut next = from;
     while next < log.log_end_offset() {
-        let request =
-            ReadRequest { offset: next, max_bytes: READ_BYTES, min_one: true, up_to: i64::MAX };
+        let request = ReadRequest {
+            offset: next,
+            max_bytes: READ_BYTES,
+            min_one: true,
+            up_to: i64::MAX,
+            patience: Patience::Wait,
+        };
         let read = log.read(&request).map_err(|error| read_error(next, &error))?;
         if let Some(populate) = &read.populate {
             populate.run()?;

@@ -86,6 +86,8 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Damaged { .. } => ErrorCode::CorruptMessage,
+        // A client asks again.
+        ReadError::NotInMemory | ReadError::Changed => ErrorCode::OffsetNotAvailable,
         ReadError::Storage(error) => of_storage(error),
     }
 }

@@ -17,12 +17,13 @@ use super::partition_types::{
     Acks, Append, AppendOutcome, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
 };
 use super::waiters::{OffsetWaiters, WaiterId};
+use crate::env::Patience;
 use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
 use crate::storage::validate::{self, BatchRules, Refusal};
 use crate::storage::{
-    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, ReadError, ReadRequest,
-    RetentionOutcome, StorageError,
+    AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, LogView, ReadError,
+    RetentionOutcome, StorageError, TimestampedOffset,
 };
 
 /// A partition that this broker leads.
@@ -215,9 +216,62 @@ impl Partition {
         })
     }
 
-    /// Reads from an offset on.
+    /// Reads from an offset on. What may wait for the disk waits without the lock.
     pub(crate) fn fetch(&self, query: &FetchQuery) -> Result<Fetched, ErrorCode> {
-        self.with(|state| state.fetch(query))
+        let mut fetched = self.with(|state| state.fetch(query))?;
+        if fetched.needs_disk && query.patience == Patience::Wait {
+            fetched.needs_disk = false;
+            self.fetch_from_disk(query, &mut fetched)?;
+        }
+        if fetched.cold.is_none() {
+            fetched.keep_trusted();
+        }
+        Ok(fetched)
+    }
+
+    fn fetch_from_disk(&self, query: &FetchQuery, fetched: &mut Fetched) -> Result<(), ErrorCode> {
+        let mut request = fetched.request(query, Patience::Wait);
+        loop {
+            let view = self.with(|state| state.view(request.offset, 1))?;
+            match view.read(&request) {
+                Ok(Some(read)) => fetched.take(read),
+                Err(ReadError::Changed) => continue,
+                Err(ReadError::Damaged { next, .. }) => fetched.damaged_up_to = Some(next),
+                Err(error) => return Err(of_read(&error)),
+                // Compaction may have taken all of a segment that this offset wants.
+                Ok(None) if request.offset < view.end_offset().min(request.up_to) => {
+                    request.offset = view.end_offset();
+                    continue;
+                }
+                Ok(None) => {}
+            }
+            return Ok(());
+        }
+    }
+
+    /// Looks for a record below the visible end, without the lock.
+    fn look(
+        &self,
+        isolation: Isolation,
+        search: impl Fn(&LogView) -> Result<Option<TimestampedOffset>, ReadError>,
+    ) -> Result<OffsetFound, ErrorCode> {
+        loop {
+            let (view, end) = self.with(|state| {
+                let view = state.view(state.log.log_start_offset(), usize::MAX)?;
+                Ok::<_, ErrorCode>((view, state.visible_end(isolation)))
+            })?;
+            let found = match search(&view) {
+                Err(ReadError::Changed) => continue,
+                found => found.map_err(|error| of_read(&error))?.filter(|at| at.offset < end),
+            };
+            return Ok(found.map_or(
+                OffsetFound::NONE,
+                |TimestampedOffset { offset, timestamp }| {
+                    let leader_epoch = view.epochs().epoch_at(offset).unwrap_or(-1);
+                    OffsetFound { offset, timestamp, leader_epoch }
+                },
+            ));
+        }
     }
 
     /// Wakes `news` once there is something to read at `offset`; until the watch is dropped.
@@ -275,12 +329,7 @@ impl Partition {
         timestamp: i64,
         isolation: Isolation,
     ) -> Result<OffsetFound, ErrorCode> {
-        self.with(|state| {
-            let end = state.visible_end(isolation);
-            let found = state.log.offset_for_timestamp(timestamp);
-            let found = found.map_err(|error| of_read(&error))?.filter(|at| at.offset < end);
-            Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
-        })
+        self.look(isolation, |view| view.offset_for_timestamp(timestamp))
     }
 
     /// The record with the largest timestamp, the first of them if there are several; nothing while
@@ -289,12 +338,7 @@ impl Partition {
         &self,
         isolation: Isolation,
     ) -> Result<OffsetFound, ErrorCode> {
-        self.with(|state| {
-            let end = state.visible_end(isolation);
-            let found = state.log.max_timestamp_offset().map_err(|error| of_read(&error))?;
-            let found = found.filter(|at| at.offset < end);
-            Ok(found.map_or(OffsetFound::NONE, |at| state.found_at(at.offset, at.timestamp)))
-        })
+        self.look(isolation, LogView::max_timestamp_offset)
     }
 
     /// Moves the log start forward (KIP-107); -1 is the high watermark. Returns the new log start.
@@ -379,6 +423,7 @@ impl State {
         let mut fetched = Fetched {
             records: Bytes::new(),
             needs_disk: false,
+            hot: true,
             cold: None,
             high_watermark: self.leader.high_watermark(),
             last_stable_offset: self.visible_end(Isolation::ReadCommitted),
@@ -389,24 +434,19 @@ impl State {
         if query.last_fetched_epoch >= 0 {
             fetched.diverging = self.divergence(query)?;
         }
-        let visible_end = self.visible_end(query.isolation);
-        let readable = fetched.log_start_offset..visible_end;
-        fetched.needs_disk =
-            !query.may_block && readable.contains(&query.offset) && !self.log.is_hot(query.offset);
-        if fetched.diverging.is_none() && !fetched.needs_disk {
-            let request = ReadRequest {
-                offset: query.offset,
-                max_bytes: query.max_bytes,
-                min_one: query.at_least_one,
-                up_to: visible_end,
-            };
-            match self.log.read(&request) {
-                Ok(read) => (fetched.records, fetched.cold) = (read.bytes, read.populate),
+        if fetched.diverging.is_none() {
+            match self.log.read(&fetched.request(query, Patience::Now)) {
+                Ok(read) => fetched.take(read),
+                Err(ReadError::NotInMemory) => fetched.needs_disk = true,
                 Err(ReadError::Damaged { next, .. }) => fetched.damaged_up_to = Some(next),
                 Err(error) => return Err(of_read(&error)),
             }
         }
         Ok(fetched)
+    }
+
+    fn view(&self, offset: Offset, segments: usize) -> Result<LogView, ErrorCode> {
+        self.log.view(offset, segments).map_err(|error| of_storage(&error))
     }
 
     /// How far this replica has come for good: with `durability=disk`, as far as its disk has.
@@ -498,3 +538,7 @@ impl State {
         OffsetFound { offset, timestamp, leader_epoch }
     }
 }
+
+#[cfg(test)]
+#[path = "partition_tests.rs"]
+mod tests;

@@ -6,9 +6,9 @@ use duramen_protocol::ids::{NO_EPOCH, NO_OFFSET, NO_TIMESTAMP};
 use tokio::sync::oneshot;
 
 use super::Offset;
-use crate::env::Populate;
+use crate::env::{Patience, Populate};
 use crate::storage::epochs::EpochEnd;
-use crate::storage::trusted_prefix;
+use crate::storage::{LogRead, ReadRequest, trusted_prefix};
 
 /// When a producer wants its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,8 @@ pub(crate) struct FetchQuery {
     pub(crate) max_bytes: usize,
     /// The first batch comes even when it is larger than `max_bytes`.
     pub(crate) at_least_one: bool,
-    /// The caller's thread may wait for the disk.
-    pub(crate) may_block: bool,
+    /// Whether the caller's thread may wait for the disk.
+    pub(crate) patience: Patience,
     /// How much may be seen.
     pub(crate) isolation: Isolation,
     /// Leader epoch that the client knows, -1 for none.
@@ -101,6 +101,8 @@ pub(crate) struct Fetched {
     pub(crate) records: Bytes,
     /// There is something to read, but the disk must be waited for: ask again where that is allowed.
     pub(crate) needs_disk: bool,
+    /// The records were written lately. Others are as the disk gave them back.
+    pub(crate) hot: bool,
     /// Set when the slice may have to come from the disk: run it where blocking is allowed, before
     /// the slice is touched.
     pub(crate) cold: Option<Populate>,
@@ -117,10 +119,28 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
-    /// Drops what was read from the disk and does not fit together: the next fetch looks closer.
+    /// What to read of the log for `query`.
+    pub(super) fn request(&self, query: &FetchQuery, patience: Patience) -> ReadRequest {
+        ReadRequest {
+            offset: query.offset,
+            max_bytes: query.max_bytes,
+            min_one: query.at_least_one,
+            up_to: match query.isolation {
+                Isolation::ReadUncommitted => self.high_watermark,
+                Isolation::ReadCommitted => self.last_stable_offset,
+            },
+            patience,
+        }
+    }
+
+    pub(super) fn take(&mut self, read: LogRead) {
+        (self.records, self.cold, self.hot) = (read.bytes, read.populate, read.hot);
+    }
+
+    /// Drops what once came from the disk and does not fit together: the next fetch looks closer.
     /// Touches the bytes.
     pub(crate) fn keep_trusted(&mut self) {
-        if self.cold.is_some() {
+        if !self.hot {
             self.records.truncate(trusted_prefix(&self.records));
         }
     }

@@ -126,6 +126,7 @@ impl Log {
         }
         let first = self.segments.front().map_or(i64::MAX, |segment| segment.base);
         self.state.forget_below(first);
+        self.state.before_files_go();
         self.publish_size();
         let (disk, dir) = (&*self.home.env.disk, &self.state.dir);
         let mut paths = Vec::new();

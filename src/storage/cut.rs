@@ -17,7 +17,7 @@ use super::recovery_files::Files;
 use super::recovery_walk::{Gathered, WalkPlan, walk};
 use super::segment::{LOOK_AROUND, Segment, file_name};
 use super::walk::{Step, Walk};
-use crate::env::{Disk, DiskFile, OpenMode};
+use crate::env::{Disk, DiskFile, OpenMode, Patience};
 
 impl Log {
     /// Cuts the log so that it ends at `offset`, or before, where that would split a batch; a log
@@ -62,10 +62,12 @@ impl Log {
     /// The end of the last batch that ends at or below `offset`.
     fn whole_batches_below(&self, offset: i64) -> Result<i64, StorageError> {
         let Some(segment) = self.segments.get(self.segment_at(offset)) else { return Ok(offset) };
-        match self.find(segment, offset) {
+        match self.reader().find(segment, offset, Patience::Wait) {
             Ok(found) => Ok(found.map_or(offset, |found| found.header.base_offset.min(offset))),
             Err(ReadError::Damaged { first, .. }) => Ok(first.min(offset)),
-            Err(ReadError::OutOfRange { .. }) => Ok(offset),
+            Err(ReadError::OutOfRange { .. } | ReadError::NotInMemory | ReadError::Changed) => {
+                Ok(offset)
+            }
             Err(ReadError::Storage(error)) => Err(error),
         }
     }

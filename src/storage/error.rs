@@ -92,6 +92,12 @@ pub enum ReadError {
         /// First offset after it that can be read.
         next: i64,
     },
+    /// The request has no patience, and what it wants must come from the disk.
+    #[error("what is read is not in memory")]
+    NotInMemory,
+    /// Files of the log went while a copy of it was read: read again from a new one.
+    #[error("the log was cut while it was read")]
+    Changed,
     /// The disk.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -18,10 +18,10 @@ pub(super) struct HotMarks {
 }
 
 impl Log {
-    /// Whether all from `offset` on was written so lately that reading it waits for no disk.
-    pub fn is_hot(&self, offset: i64) -> bool {
+    /// All from this offset on was written so lately that reading it waits for no disk.
+    pub(super) fn hot_from(&self) -> i64 {
         let written = self.home.written.load(Ordering::Relaxed);
-        self.hot.is_hot(offset, written, self.home.hot_bytes)
+        self.hot.hot_from(written, self.home.hot_bytes)
     }
 }
 
@@ -37,10 +37,10 @@ impl HotMarks {
         }
     }
 
-    /// Whether all from `offset` on is in memory, now that the directory has written `written`.
-    fn is_hot(&self, offset: i64, written: u64, hot_bytes: u64) -> bool {
+    /// All from this offset on is in memory, now that the directory has written `written`.
+    fn hot_from(&self, written: u64, hot_bytes: u64) -> i64 {
         let young = self.marks.iter().find(|(at, _)| written.saturating_sub(*at) <= hot_bytes);
-        young.is_some_and(|(_, mark)| *mark <= offset)
+        young.map_or(i64::MAX, |(_, mark)| *mark)
     }
 
     /// Forgets everything: the log was cut.
@@ -61,15 +61,14 @@ mod tests {
             written += 100_000;
             hot.note(offset, written, 1_000_000);
         }
-        assert!(hot.is_hot(99, written, 1_000_000));
-        assert!(hot.is_hot(94, written, 1_000_000));
-        assert!(!hot.is_hot(50, written, 1_000_000));
-        assert!(!hot.is_hot(99, written + 2_000_000, 1_000_000), "others wrote since");
+        let from = hot.hot_from(written, 1_000_000);
+        assert!((51..=94).contains(&from), "{from}");
+        assert_eq!(hot.hot_from(written + 2_000_000, 1_000_000), i64::MAX, "others wrote since");
         assert!(hot.marks.len() < 10);
     }
 
     #[test]
     fn nothing_is_hot_after_a_restart() {
-        assert!(!HotMarks::default().is_hot(0, 0, 1_000_000));
+        assert_eq!(HotMarks::default().hot_from(0, 1_000_000), i64::MAX);
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
-use crate::env::{Disk, DiskFile, OpenMode};
+use crate::env::{Disk, DiskFile, OpenMode, Patience};
 
 /// How many unwritten entries there are before they are worth a write.
 const WRITE_EVERY: usize = 512;
@@ -14,7 +14,7 @@ const WRITE_EVERY: usize = 512;
 const KEEP: usize = 512;
 
 /// Fixed-width entries in rising order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct IndexFile {
     path: PathBuf,
     width: usize,
@@ -128,18 +128,25 @@ impl IndexFile {
     }
 
     /// Copies entry `n` into `out`, which is one entry wide.
-    pub(super) fn get(&self, disk: &dyn Disk, n: usize, out: &mut [u8]) -> io::Result<()> {
+    pub(super) fn get(
+        &self,
+        disk: &dyn Disk,
+        patience: Patience,
+        n: usize,
+        out: &mut [u8],
+    ) -> io::Result<()> {
         if n >= self.recent_from {
             return copy(self.recent.get((n - self.recent_from) * self.width..), out);
         }
         let file = disk.open(&self.path, OpenMode::Read)?;
-        self.read(&*file, n, out)
+        self.read(&*file, patience, n, out)
     }
 
     /// How many entries from the front satisfy `is_before`, which holds for a prefix of them.
     pub(super) fn partition_point(
         &self,
         disk: &dyn Disk,
+        patience: Patience,
         is_before: impl Fn(&[u8]) -> bool,
     ) -> io::Result<usize> {
         let first_recent = self.recent.get(..self.width);
@@ -151,11 +158,11 @@ impl IndexFile {
         let (mut low, mut high) = (0, self.recent_from);
         while high - low > KEEP {
             let middle = low + (high - low) / 2;
-            self.read(&*file, middle, &mut entry)?;
+            self.read(&*file, patience, middle, &mut entry)?;
             if is_before(&entry) { low = middle + 1 } else { high = middle }
         }
         let mut block = vec![0; (high - low) * self.width];
-        self.read(&*file, low, &mut block)?;
+        self.read(&*file, patience, low, &mut block)?;
         Ok(low + count_before(&block, self.width, is_before))
     }
 
@@ -163,14 +170,21 @@ impl IndexFile {
     pub(super) fn read_all(&self, disk: &dyn Disk) -> io::Result<Vec<u8>> {
         let mut all = vec![0; self.recent_from * self.width];
         if self.recent_from > 0 {
-            self.read(&*disk.open(&self.path, OpenMode::Read)?, 0, &mut all)?;
+            let file = disk.open(&self.path, OpenMode::Read)?;
+            self.read(&*file, Patience::Wait, 0, &mut all)?;
         }
         all.extend_from_slice(&self.recent);
         Ok(all)
     }
 
-    fn read(&self, file: &dyn DiskFile, n: usize, out: &mut [u8]) -> io::Result<()> {
-        let read = file.read_at(out, (n * self.width) as u64)?;
+    fn read(
+        &self,
+        file: &dyn DiskFile,
+        patience: Patience,
+        n: usize,
+        out: &mut [u8],
+    ) -> io::Result<()> {
+        let read = patience.read(file, out, (n * self.width) as u64)?;
         if read == out.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
@@ -218,7 +232,7 @@ mod tests {
         }
         assert!(index.recent.len() <= 8 * (KEEP + WRITE_EVERY) + 8);
         let find = |index: &IndexFile, target: u64| {
-            index.partition_point(&*disk, |entry| key(entry) <= target).unwrap()
+            index.partition_point(&*disk, Patience::Wait, |entry| key(entry) <= target).unwrap()
         };
         for target in (0..15_100).step_by(7) {
             let expected = (target / 3 + 1).min(5000) as usize;
@@ -231,7 +245,7 @@ mod tests {
         let opened = IndexFile::open(&*disk, path, 8).unwrap().unwrap();
         assert_eq!(opened.len(), 5000);
         let mut entry = [0; 8];
-        opened.get(&*disk, 4999, &mut entry).unwrap();
+        opened.get(&*disk, Patience::Wait, 4999, &mut entry).unwrap();
         assert_eq!(key(&entry), 4999 * 3);
     }
 

@@ -138,6 +138,7 @@ impl Log {
     /// Takes the log's directory out of sight, which lasts from the next sync of names on. Returns
     /// what is to be removed then.
     pub(super) fn delete(self) -> Result<PathBuf, StorageError> {
+        self.state.before_files_go();
         self.state.closed.store(true, Ordering::Release);
         self.home.logs().remove(self.topic_partition());
         self.home.check()?;

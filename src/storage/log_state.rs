@@ -30,6 +30,8 @@ pub(super) struct LogState {
     durable: AtomicI64,
     /// Its place on the way to the disk.
     pub(super) flush_ticket: FlushTicket,
+    /// Grows before files of the log go or are cut.
+    files_gone: AtomicU64,
     /// Deleted or closed: its files may vanish under the flusher.
     pub(super) closed: AtomicBool,
     /// Wall time in ms of the first append that no flush has begun to cover; `i64::MAX` for none.
@@ -99,6 +101,7 @@ impl LogState {
             log_start: AtomicI64::new(at.log_start),
             high_watermark: AtomicI64::new(at.high_watermark),
             size_bytes: AtomicU64::new(0),
+            files_gone: AtomicU64::new(0),
             durable: AtomicI64::new(at.durable),
             flush_ticket: FlushTicket::default(),
             closed: AtomicBool::new(false),
@@ -183,6 +186,7 @@ impl LogState {
     /// The log is about to be cut to `end`: what a running sync covers no longer counts, and what
     /// is derived from the part to be cut off is void.
     pub(super) fn begin_cut(&self, end: i64) {
+        self.before_files_go();
         // A snapshot that is being written comes before the cut, which then deletes it.
         let _writing = self.writing();
         let mut dirty = self.dirty();
@@ -283,6 +287,16 @@ impl LogState {
     /// What the background has found since the last call.
     pub(super) fn take_findings(&self) -> Vec<Finding> {
         std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Files of the log are about to go or to be cut.
+    pub(super) fn before_files_go(&self) {
+        self.files_gone.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Grows before files of the log go or are cut.
+    pub(super) fn files_gone(&self) -> u64 {
+        self.files_gone.load(Ordering::Acquire)
     }
 
     /// A reader has met damage.

@@ -49,6 +49,7 @@ mod survey;
 mod time_index;
 mod timestamps;
 pub mod validate;
+mod view;
 mod walk;
 
 pub use aging::RetentionOutcome;
@@ -67,6 +68,7 @@ pub use recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
 pub use space::SpaceMarks;
 pub use survey::{Holder, Survey, survey};
 pub use timestamps::TimestampedOffset;
+pub use view::LogView;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::env::Disk;
+use crate::env::{Disk, Patience};
 
 use super::index_file::IndexFile;
 
@@ -21,7 +21,7 @@ pub(super) struct OffsetEntry {
 }
 
 /// The entries of one segment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct OffsetIndex {
     base: i64,
     pub(super) file: IndexFile,
@@ -53,10 +53,15 @@ impl OffsetIndex {
     }
 
     /// The last entry whose offset is at most `offset`.
-    pub(super) fn floor(&self, disk: &dyn Disk, offset: i64) -> io::Result<Option<OffsetEntry>> {
-        let count =
-            self.file.partition_point(disk, |raw| self.decode(raw).last_offset <= offset)?;
-        count.checked_sub(1).map(|n| self.get(disk, n)).transpose()
+    pub(super) fn floor(
+        &self,
+        disk: &dyn Disk,
+        patience: Patience,
+        offset: i64,
+    ) -> io::Result<Option<OffsetEntry>> {
+        let is_before = |raw: &[u8]| self.decode(raw).last_offset <= offset;
+        let count = self.file.partition_point(disk, patience, is_before)?;
+        count.checked_sub(1).map(|n| self.read(disk, patience, n)).transpose()
     }
 
     /// The last entry.
@@ -65,8 +70,12 @@ impl OffsetIndex {
     }
 
     pub(super) fn get(&self, disk: &dyn Disk, n: usize) -> io::Result<OffsetEntry> {
+        self.read(disk, Patience::Wait, n)
+    }
+
+    fn read(&self, disk: &dyn Disk, patience: Patience, n: usize) -> io::Result<OffsetEntry> {
         let mut raw = [0; WIDTH];
-        self.file.get(disk, n, &mut raw)?;
+        self.file.get(disk, patience, n, &mut raw)?;
         Ok(self.decode(&raw))
     }
 

@@ -4,13 +4,13 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::env::Populate;
+use crate::env::{Patience, Populate};
 
 use super::chain::{Chain, Witness};
 use super::damage::Damage;
 use super::error::{ReadError, StorageError};
-use super::log::Log;
 use super::segment::Segment;
+use super::view::Reader;
 use super::walk::{Found, Step, Walk};
 
 /// What is read at once to find the bounds of damage.
@@ -27,6 +27,8 @@ pub struct ReadRequest {
     pub min_one: bool,
     /// Return nothing at or above this offset.
     pub up_to: i64,
+    /// Whether to wait for the disk, or to fail with [`ReadError::NotInMemory`].
+    pub patience: Patience,
 }
 
 /// What a reader gets: whole batches, but for the last one, which may be cut at the size bound.
@@ -36,49 +38,57 @@ pub struct LogRead {
     pub bytes: Bytes,
     /// Base offset of the first batch, or the offset asked for.
     pub first_batch_offset: i64,
-    /// The bytes are in memory, because they were written lately.
+    /// The bytes were written lately, so they are in memory and as they were written.
     pub hot: bool,
     /// Brings the bytes into memory. When there is one, run it where blocking is allowed before
     /// the bytes are touched or sent.
     pub populate: Option<Populate>,
 }
 
-impl Log {
-    /// Reads from one segment. The bytes stay valid however the log changes afterwards.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn read(&self, request: &ReadRequest) -> Result<LogRead, ReadError> {
+impl Reader<'_> {
+    /// See [`Log::read`](super::log::Log::read).
+    pub(super) fn read(&self, request: &ReadRequest) -> Result<LogRead, ReadError> {
+        let nothing = LogRead { first_batch_offset: request.offset, hot: true, ..<_>::default() };
+        Ok(self.read_if_any(request)?.unwrap_or(nothing))
+    }
+
+    /// The same; `None` when no batch ends at or after the offset.
+    pub(super) fn read_if_any(&self, request: &ReadRequest) -> Result<Option<LogRead>, ReadError> {
         self.check()?;
-        let offset = request.offset;
-        let (log_start, log_end) = (self.log_start_offset(), self.log_end_offset());
+        let (offset, patience) = (request.offset, request.patience);
+        let (log_start, log_end) = (self.bounds.log_start, self.bounds.end);
         if offset < log_start || offset > log_end {
             return Err(ReadError::OutOfRange { offset, log_start, log_end });
         }
-        let nothing = LogRead { first_batch_offset: offset, hot: true, ..LogRead::default() };
         let limit = request.up_to.min(log_end);
         if offset >= limit {
-            return Ok(nothing);
+            return Ok(None);
         }
         // A segment may end before the offset where compaction took records: the next one then.
         for (index, segment) in self.segments.iter().enumerate().skip(self.segment_at(offset)) {
             if segment.base >= limit {
                 break;
             }
-            if let Some(found) = self.find(segment, offset)? {
-                let end = self.end_position(index, segment, limit)?;
-                return self.take(segment, &found, end, request);
+            if let Some(found) = self.find(segment, offset, patience)? {
+                let end = self.end_position(index, segment, limit, patience)?;
+                return self.take(segment, &found, end, request).map(Some);
             }
         }
-        Ok(nothing)
+        Ok(None)
     }
 
     /// Where in `segment` the batches below `limit` end.
-    fn end_position(&self, index: usize, segment: &Segment, limit: i64) -> Result<u64, ReadError> {
+    fn end_position(
+        &self,
+        index: usize,
+        segment: &Segment,
+        limit: i64,
+        patience: Patience,
+    ) -> Result<u64, ReadError> {
         if limit >= self.segment_end(index) {
             return Ok(segment.len);
         }
-        Ok(self.find(segment, limit)?.map_or(segment.len, |found| found.position))
+        Ok(self.find(segment, limit, patience)?.map_or(segment.len, |found| found.position))
     }
 
     fn take(
@@ -100,29 +110,47 @@ impl Log {
             _ => start,
         };
         let hot = self.is_hot(first.header.base_offset);
-        let (files, window) = (&self.home.files, u64::from(self.config.segment_bytes));
-        let window = if self.is_active(segment) { window } else { segment.len };
-        let bytes = segment.slice(files, start, end, window);
-        let bytes = bytes.map_err(|error| self.unreadable(segment, &error))?;
-        let populate = if hot || bytes.is_empty() {
-            None
-        } else {
-            let populate = segment.populate(files, start, end, window);
-            Some(populate.map_err(|error| self.unreadable(segment, &error))?)
+        let unreadable = |error: io::Error| self.unreadable(segment, &error);
+        let files = &self.home.files;
+        let is_active = segment.base == self.bounds.active;
+        let window = if is_active { self.bounds.window } else { segment.len };
+        let populate = match request.patience {
+            _ if hot || start == end => None,
+            Patience::Wait => {
+                Some(segment.populate(files, start, end, window).map_err(unreadable)?)
+            }
+            Patience::Now => match segment.is_in_memory(files, start, end).map_err(unreadable)? {
+                true => None,
+                false => return Err(ReadError::NotInMemory),
+            },
         };
+        let bytes = segment.slice(files, start, end, window).map_err(unreadable)?;
         Ok(LogRead { bytes, first_batch_offset: first.header.base_offset, hot, populate })
     }
 
-    fn is_active(&self, segment: &Segment) -> bool {
-        self.active().is_some_and(|active| active.base == segment.base)
-    }
-
     /// The first batch of `segment` that ends at or after `offset`.
-    pub(super) fn find(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
+    pub(super) fn find(
+        &self,
+        segment: &Segment,
+        offset: i64,
+        patience: Patience,
+    ) -> Result<Option<Found>, ReadError> {
         // What was written lately comes from memory; what comes from the disk is looked at closer.
-        let care = Some(&self.epochs).filter(|_| !self.is_hot(offset));
-        let found = segment.find(&*self.home.env.disk, &self.home.files, offset, care);
-        let found = match found {
+        let hot = self.is_hot(offset);
+        let care = Some(self.epochs).filter(|_| !hot);
+        let patience = if hot { Patience::Wait } else { patience };
+        let at = (&*self.home.env.disk, &self.home.files);
+        let found = match segment.find(at, patience, offset, care) {
+            // Also of damage the bounds are found where waiting is allowed.
+            Err(error)
+                if patience == Patience::Now
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::InvalidData
+                    ) =>
+            {
+                return Err(ReadError::NotInMemory);
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 self.look_closely(segment, offset)?
             }
@@ -144,7 +172,7 @@ impl Log {
     fn look_closely(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
         let unreadable = |error: io::Error| self.unreadable(segment, &error);
         let end = self.segments.iter().find(|later| later.base > segment.base);
-        let end = end.map_or(self.log_end_offset(), |later| later.base);
+        let end = end.map_or(self.bounds.end, |later| later.base);
         let file = self.home.files.file(&segment.file).map_err(unreadable)?;
         let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
@@ -174,6 +202,9 @@ impl Log {
             let found = walk.resync(fits).map_err(unreadable)?;
             let next = found.map_or(end, |found| found.header.base_offset);
             let to = found.map_or(segment.len, |found| found.position);
+            if self.is_outdated() {
+                return Err(ReadError::Changed);
+            }
             self.state.add_damage(Damage { first, next, segment: segment.base, from, to });
             if next > offset {
                 return Err(ReadError::Damaged { first, next });
@@ -192,6 +223,9 @@ impl Log {
     }
 
     pub(super) fn unreadable(&self, segment: &Segment, error: &io::Error) -> ReadError {
+        if self.is_outdated() {
+            return ReadError::Changed;
+        }
         let error: StorageError = self.home.judge("read", segment.file.path(), error);
         error.into()
     }

@@ -1,6 +1,8 @@
 //! Holds the epoch history against the batches: its file carries no checksum, so a changed digit
 //! would tell a follower to cut its log at the wrong place.
 
+use crate::env::Patience;
+
 use super::epochs::EpochEntry;
 use super::log::Log;
 
@@ -41,7 +43,7 @@ impl Log {
     fn epoch_written_at(&self, offset: i64) -> Option<(i32, i64)> {
         let segment = self.segments.get(self.segment_at(offset))?;
         // What can't be read proves nothing.
-        let found = self.find(segment, offset).ok().flatten()?;
+        let found = self.reader().find(segment, offset, Patience::Wait).ok().flatten()?;
         (found.header.partition_leader_epoch >= 0)
             .then_some((found.header.partition_leader_epoch, found.header.base_offset))
     }

@@ -33,6 +33,7 @@ impl Log {
         segment.jitter_ms = self.draw_jitter();
         self.state.add_active(base, file);
         if let Some(empty) = replaced {
+            self.state.before_files_go();
             let removed = Segment::file_names(dir, empty)
                 .iter()
                 .try_for_each(|path| atomic_file::remove(disk, path));

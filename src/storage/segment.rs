@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
-use crate::env::{Disk, DiskFile, OpenMode, Populate};
+use crate::env::{Disk, DiskFile, OpenMode, Patience, Populate};
 
 use super::chain::{Chain, Witness};
 use super::epochs::EpochHistory;
@@ -21,6 +21,10 @@ use super::walk::{Found, Step, Walk};
 const RESERVE: std::ops::Range<u64> = 256 << 10..64 << 20;
 /// What a reader reads at once to find a batch.
 pub(super) const LOOK_AROUND: usize = 4096;
+
+/// How far apart samples are of what is in memory, in bytes: what the kernel reads at once. Each
+/// costs a system call.
+const SAMPLE_EVERY: usize = 128 << 10;
 
 /// `00000000000000000042.log` and its like.
 pub(super) fn file_name(base: i64, extension: &str) -> String {
@@ -43,8 +47,8 @@ pub(super) struct BatchNote {
     pub(super) max_timestamp: i64,
 }
 
-/// One segment.
-#[derive(Debug)]
+/// One segment. A copy reads what was published when it was made.
+#[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) base: i64,
     pub(super) file: Arc<SegmentFile>,
@@ -70,9 +74,10 @@ pub(super) struct Segment {
     /// Whether `latest` comes from batch headers and not from the time index.
     pub(super) latest_is_proven: bool,
     /// Whether the last entry of the time index was held against the log, and agreed.
-    pub(super) latest_is_checked: AtomicBool,
-    /// An index entry contradicted the log.
-    pub(super) index_is_suspect: AtomicBool,
+    /// All copies share it.
+    pub(super) latest_is_checked: Arc<AtomicBool>,
+    /// An index entry contradicted the log. All copies share it.
+    pub(super) index_is_suspect: Arc<AtomicBool>,
 }
 
 impl Segment {
@@ -93,8 +98,8 @@ impl Segment {
             jitter_ms: 0,
             holes: Vec::new(),
             latest_is_proven: true,
-            latest_is_checked: AtomicBool::new(false),
-            index_is_suspect: AtomicBool::new(false),
+            latest_is_checked: Arc::default(),
+            index_is_suspect: Arc::default(),
         }
     }
 
@@ -334,15 +339,16 @@ impl Segment {
     /// Errors of kind `InvalidData` mean that the bytes at that place are no sound batch.
     pub(super) fn find(
         &self,
-        disk: &dyn Disk,
-        files: &FileCache,
+        (disk, files): (&dyn Disk, &FileCache),
+        patience: Patience,
         offset: i64,
         care: Option<&EpochHistory>,
     ) -> io::Result<Option<Found>> {
         let file = files.file(&self.file)?;
-        let hint = self.hint(self.offsets.floor(disk, offset))?;
+        let hint = self.hint(self.offsets.floor(disk, patience, offset))?;
         let start = hint.map_or(0, |entry| entry.position);
-        let mut walk = Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes);
+        let mut walk =
+            Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes).with(patience);
         let mut chain = Chain { next: self.base, epoch: -1, end: i64::MAX };
         if let Some(entry) = hint {
             // The index carries no checksum: believed only if the log says the same.
@@ -394,6 +400,15 @@ impl Segment {
             }
             other => other,
         }
+    }
+
+    /// Whether published bytes `[start, end)` are all in memory, as far as samples tell: the kernel
+    /// brings and drops pages many at a time.
+    pub(super) fn is_in_memory(&self, files: &FileCache, start: u64, end: u64) -> io::Result<bool> {
+        let file = files.file(&self.file)?;
+        let last = end.saturating_sub(1);
+        let samples = (start..last).step_by(SAMPLE_EVERY).chain([last]);
+        Ok(samples.into_iter().all(|at| file.read_now(&mut [0], at).is_ok()))
     }
 
     /// Published bytes `[start, end)`, without copying them.

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::env::Disk;
+use crate::env::{Disk, Patience};
 
 use super::index_file::IndexFile;
 
@@ -22,7 +22,7 @@ pub(super) struct TimeEntry {
 }
 
 /// The entries of one segment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TimeIndex {
     base: i64,
     pub(super) file: IndexFile,
@@ -68,7 +68,7 @@ impl TimeIndex {
     /// The last entry whose timestamp is below `timestamp`: what reaches it lies behind.
     pub(super) fn below(&self, disk: &dyn Disk, timestamp: i64) -> io::Result<Option<TimeEntry>> {
         let is_below = |raw: &[u8]| self.decode(raw).timestamp < timestamp;
-        let count = self.file.partition_point(disk, is_below)?;
+        let count = self.file.partition_point(disk, Patience::Wait, is_below)?;
         count.checked_sub(1).map(|n| self.get(disk, n)).transpose()
     }
 
@@ -85,7 +85,7 @@ impl TimeIndex {
 
     fn get(&self, disk: &dyn Disk, n: usize) -> io::Result<TimeEntry> {
         let mut raw = [0; WIDTH];
-        self.file.get(disk, n, &mut raw)?;
+        self.file.get(disk, Patience::Wait, n, &mut raw)?;
         Ok(self.decode(&raw))
     }
 

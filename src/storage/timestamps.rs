@@ -6,11 +6,11 @@ use duramen_protocol::records::batch::BatchView;
 use duramen_protocol::records::record::RecordView;
 
 use super::error::ReadError;
-use super::log::Log;
 use super::segment::{LOOK_AROUND, Segment};
 use super::validate::UNFOLDED_MAX;
+use super::view::Reader;
 use super::walk::{Found, Step, Walk};
-use crate::env::DiskFile;
+use crate::env::{DiskFile, Patience};
 
 /// A record found by its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +21,15 @@ pub struct TimestampedOffset {
     pub timestamp: i64,
 }
 
-impl Log {
-    /// The first record whose timestamp is at least `timestamp` (ms since 1970).
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn offset_for_timestamp(
+impl Reader<'_> {
+    /// See [`Log::offset_for_timestamp`](super::log::Log::offset_for_timestamp).
+    pub(super) fn offset_for_timestamp(
         &self,
         timestamp: i64,
     ) -> Result<Option<TimestampedOffset>, ReadError> {
         self.check()?;
         let reaches = |found: &Found| found.header.max_timestamp >= timestamp;
-        for segment in self.segments.iter().skip(self.segment_at(self.log_start_offset())) {
+        for segment in self.segments.iter().skip(self.segment_at(self.bounds.log_start)) {
             if !self.may_reach(segment, timestamp)? {
                 continue;
             }
@@ -50,14 +47,11 @@ impl Log {
         Ok(None)
     }
 
-    /// The record with the largest timestamp, the first of them if there are several (KIP-734).
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn max_timestamp_offset(&self) -> Result<Option<TimestampedOffset>, ReadError> {
+    /// See [`Log::max_timestamp_offset`](super::log::Log::max_timestamp_offset).
+    pub(super) fn max_timestamp_offset(&self) -> Result<Option<TimestampedOffset>, ReadError> {
         self.check()?;
         let mut claims: Vec<(i64, &Segment)> = Vec::new();
-        for segment in self.segments.iter().skip(self.segment_at(self.log_start_offset())) {
+        for segment in self.segments.iter().skip(self.segment_at(self.bounds.log_start)) {
             let unknown = if segment.len > 0 && !segment.latest_is_proven { i64::MAX } else { -1 };
             claims.push((segment.latest.map_or(unknown, |latest| latest.timestamp), segment));
         }
@@ -83,9 +77,9 @@ impl Log {
     /// The first batch of `segment` with its latest timestamp, if that is later than `known`.
     fn latest_batch(&self, segment: &Segment, known: i64) -> Result<Option<Found>, ReadError> {
         if let Some(latest) = segment.latest {
-            let found = self.find(segment, latest.last_offset)?;
+            let found = self.find(segment, latest.last_offset, Patience::Wait)?;
             let found = found.filter(|found| found.header.max_timestamp == latest.timestamp);
-            if found.is_some() && latest.last_offset >= self.log_start_offset() {
+            if found.is_some() && latest.last_offset >= self.bounds.log_start {
                 return Ok(found);
             }
         }
@@ -114,7 +108,7 @@ impl Log {
         }
         // The time index says no; it carries no checksum, so its last entry is held against the
         // log, once.
-        let found = self.find(segment, latest.last_offset)?;
+        let found = self.find(segment, latest.last_offset, Patience::Wait)?;
         let agrees = found.is_some_and(|found| found.header.max_timestamp == latest.timestamp);
         segment.latest_is_checked.store(agrees, Ordering::Relaxed);
         segment.index_is_suspect.fetch_or(!agrees, Ordering::Relaxed);
@@ -126,7 +120,7 @@ impl Log {
         let entry = segment.hint(segment.times.below(&*self.home.env.disk, timestamp));
         let entry = entry.map_err(|error| self.unreadable(segment, &error))?;
         let Some(entry) = entry else { return Ok(0) };
-        let found = self.find(segment, entry.last_offset)?;
+        let found = self.find(segment, entry.last_offset, Patience::Wait)?;
         let agrees = |found: &Found| {
             found.header.last_offset() == entry.last_offset
                 && found.header.max_timestamp == entry.timestamp
@@ -143,7 +137,7 @@ impl Log {
         start: u64,
         mut is_wanted: impl FnMut(&Found) -> bool,
     ) -> Result<Option<Found>, ReadError> {
-        let log_start = self.log_start_offset();
+        let log_start = self.bounds.log_start;
         let unreadable = |error: std::io::Error| self.unreadable(segment, &error);
         let file = self.home.files.file(&segment.file).map_err(unreadable)?;
         let mut walk = Walk::new(&*file, start, segment.len, LOOK_AROUND).over(&segment.holes);
@@ -182,7 +176,7 @@ impl Log {
         let Ok(records) = batch.records(&mut scratch, UNFOLDED_MAX) else {
             return Ok(Some(unopened));
         };
-        let log_start = self.log_start_offset();
+        let log_start = self.bounds.log_start;
         for record in records {
             let Ok(record) = record else { return Ok(Some(unopened)) };
             if record.offset >= log_start && is_wanted(&record) {

@@ -6,7 +6,7 @@ use std::io;
 
 use duramen_protocol::records::batch::{BatchHeader, HEADER_LEN};
 
-use crate::env::DiskFile;
+use crate::env::{DiskFile, Patience};
 
 /// A batch found by its header.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ pub enum Fault {
 /// The batches of a file between two positions.
 pub(super) struct Walk<'a> {
     file: &'a dyn DiskFile,
+    patience: Patience,
     position: u64,
     end: u64,
     /// Damaged stretches, known and passed over: from and to.
@@ -80,12 +81,19 @@ impl<'a> Walk<'a> {
     /// at a time: a page to look around, more to read everything.
     pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64, window: usize) -> Self {
         let window = vec![0; window.max(HEADER_LEN)];
-        Self { file, position, end, holes: &[], window, at: 0, filled: 0 }
+        let patience = Patience::Wait;
+        Self { file, patience, position, end, holes: &[], window, at: 0, filled: 0 }
     }
 
     /// Passes over these stretches of the file.
     pub(super) fn over(mut self, holes: &'a [(u64, u64)]) -> Self {
         self.holes = holes;
+        self
+    }
+
+    /// Waits for the disk no longer than this.
+    pub(super) fn with(mut self, patience: Patience) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -198,7 +206,7 @@ impl<'a> Walk<'a> {
             None => {
                 let want = self.window.len().min(left);
                 let room = self.window.get_mut(..want).unwrap_or_default();
-                self.filled = self.file.read_at(room, position)?;
+                self.filled = self.patience.read(self.file, room, position)?;
                 self.at = position;
                 0
             }

@@ -67,6 +67,22 @@ impl SimDisk {
         self.world().operations
     }
 
+    /// Lets every read wait, as on a disk that is stuck, until [`SimDisk::let_reads_go`].
+    pub fn hold_reads(&self) {
+        self.world().reads.hold(true);
+    }
+
+    /// Lets the reads go that were held, and those to come.
+    pub fn let_reads_go(&self) {
+        self.world().reads.hold(false);
+    }
+
+    /// Returns once some read is held.
+    pub fn wait_for_held_read(&self) {
+        let reads = Arc::clone(&self.world().reads);
+        reads.wait_for_one();
+    }
+
     /// Bounds the disk to `bytes`, or lifts the bound.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.world().capacity = bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));

@@ -46,6 +46,8 @@ impl DiskFile for SimFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let reads = Arc::clone(&self.world()?.reads);
+        reads.pass();
         let mut world = self.world()?;
         world.look()?;
         let bytes = self.content(&mut world)?.bytes.get(narrow(position)?..).unwrap_or_default();

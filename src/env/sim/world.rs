@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::env::Random;
 
@@ -214,6 +215,43 @@ fn sectors(position: usize, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::once(head).chain(tail.chunks(SECTOR))
 }
 
+/// Reads that wait until they are let go.
+#[derive(Debug, Default)]
+pub(super) struct HeldReads {
+    held: Mutex<(bool, usize)>,
+    changed: Condvar,
+}
+
+impl HeldReads {
+    fn lock(&self) -> MutexGuard<'_, (bool, usize)> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds all reads from now on, or lets them go.
+    pub(super) fn hold(&self, hold: bool) {
+        self.lock().0 = hold;
+        self.changed.notify_all();
+    }
+
+    /// Waits until some read is held.
+    pub(super) fn wait_for_one(&self) {
+        let none = |(_, waiting): &mut (bool, usize)| *waiting == 0;
+        drop(self.changed.wait_while(self.lock(), none));
+    }
+
+    /// A read comes: it waits for as long as reads are held.
+    pub(super) fn pass(&self) {
+        let mut held = self.lock();
+        if held.0 {
+            held.1 += 1;
+            self.changed.notify_all();
+            let still = |(hold, _): &mut (bool, usize)| *hold;
+            held = self.changed.wait_while(held, still).unwrap_or_else(PoisonError::into_inner);
+            held.1 -= 1;
+        }
+    }
+}
+
 /// The whole disk.
 #[derive(Clone, Default)]
 pub(super) struct World {
@@ -236,6 +274,8 @@ pub(super) struct World {
     pub(super) power_off_at: Option<u64>,
     /// Room in bytes.
     pub(super) capacity: Option<usize>,
+    /// Where reads wait while they are held. Forks share it.
+    pub(super) reads: Arc<HeldReads>,
 }
 
 impl fmt::Debug for World {

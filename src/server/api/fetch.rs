@@ -14,6 +14,7 @@ use duramen_protocol::messages::fetch::{
 };
 use tokio::sync::Notify;
 
+use crate::env::Patience;
 use crate::replication::{FetchQuery, Fetched, Isolation, Partition, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::fetch_session::{FetchTarget, Found, Plan, SessionRequest, Wanted};
@@ -59,7 +60,7 @@ pub(crate) fn handle(context: &RequestContext, request: FetchRequest) -> Reply<F
         Ok(fetching) => fetching,
         Err(error) => return Reply::Now(failed(error)),
     };
-    let pass = fetching.read(false);
+    let pass = fetching.read(Patience::Now);
     if pass.needs_disk {
         return Reply::overlapping(fetching.read_from_disk());
     }
@@ -110,7 +111,7 @@ impl Fetching {
 
     /// Reads every partition in order until `max_bytes` are found; the first batch comes whatever
     /// its size, so that a consumer never stands still before a large one (KIP-74).
-    fn read(&self, may_block: bool) -> Pass {
+    fn read(&self, patience: Patience) -> Pass {
         let mut pass = Pass {
             partitions: Vec::with_capacity(self.plan.targets.len()),
             bytes: 0,
@@ -124,7 +125,7 @@ impl Fetching {
                     .unwrap_or(0)
                     .min(self.max_bytes.saturating_sub(pass.bytes)),
                 at_least_one: pass.bytes == 0,
-                may_block,
+                patience,
                 isolation: self.isolation,
                 current_leader_epoch: target.wanted.current_leader_epoch,
                 last_fetched_epoch: target.wanted.last_fetched_epoch,
@@ -177,7 +178,7 @@ impl Fetching {
                 })
                 .collect();
             // What came between the last pass and these watches must not be missed.
-            let pass = self.read(false);
+            let pass = self.read(Patience::Now);
             if pass.needs_disk {
                 drop(watches);
                 return self.read_from_disk().await;
@@ -200,7 +201,7 @@ impl Fetching {
     async fn read_from_disk(self) -> FetchResponse {
         let cold_reads = self.context.services.cold_reads.clone();
         let read = cold_reads.run(move || {
-            let mut pass = self.read(true);
+            let mut pass = self.read(Patience::Wait);
             let cold = pass
                 .partitions
                 .iter()
@@ -210,6 +211,7 @@ impl Fetching {
             pass.partitions
                 .iter_mut()
                 .filter_map(|looked| looked.found.as_mut().ok())
+                .filter(|found| found.cold.is_some())
                 .for_each(Fetched::keep_trusted);
             (self, pass)
         });

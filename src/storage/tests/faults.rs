@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::support::*;
-use crate::env::Disk;
 use crate::env::sim::{Fault, SimEnv};
+use crate::env::{Disk, Patience};
 use crate::storage::{
     AppendError, Hooks, Log, LogConfig, LogDir, LogDirOptions, ReadRequest, Recovered, StorageError,
 };
@@ -177,7 +177,13 @@ fn check_derived(world: &SimEnv, all: &[u8], what: &str) {
     assert_eq!((report.damage, report.cut), (vec![], None), "{what}");
     assert_eq!(read_all(&log, 0), all, "{what}");
     for offset in 0..40 {
-        let request = ReadRequest { offset, max_bytes: 1, min_one: true, up_to: 40 };
+        let request = ReadRequest {
+            offset,
+            max_bytes: 1,
+            min_one: true,
+            up_to: 40,
+            patience: Patience::Wait,
+        };
         let read = log.read(&request).unwrap();
         assert_eq!(read.first_batch_offset, offset, "{what}");
     }

@@ -8,7 +8,7 @@ pub(super) mod support;
 use support::*;
 
 use super::*;
-use crate::env::Env;
+use crate::env::{Env, Patience};
 use duramen_protocol::records::batch::BatchView;
 use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 
@@ -187,7 +187,13 @@ fn cutting_leaves_what_was_read_alone() {
     }
     dir.run_once();
     let before = read_all(&log, 0);
-    let request = ReadRequest { offset: 20, max_bytes: 1 << 20, min_one: true, up_to: 30 };
+    let request = ReadRequest {
+        offset: 20,
+        max_bytes: 1 << 20,
+        min_one: true,
+        up_to: 30,
+        patience: Patience::Wait,
+    };
     let held = log.read(&request).unwrap().bytes;
     let copy = held.to_vec();
     for (cut, base) in [(22, 22), (13, 13), (13, 13), (7, 7)] {
@@ -272,7 +278,13 @@ fn a_deleted_log_is_gone_and_a_new_one_starts_at_zero() {
     }
     dir.run_once();
     dir.checkpoint().unwrap();
-    let request = ReadRequest { offset: 0, max_bytes: 1 << 20, min_one: true, up_to: 20 };
+    let request = ReadRequest {
+        offset: 0,
+        max_bytes: 1 << 20,
+        min_one: true,
+        up_to: 20,
+        patience: Patience::Wait,
+    };
     let held = log.read(&request).unwrap().bytes;
     let copy = held.to_vec();
     let handle = log.handle();
@@ -348,7 +360,13 @@ fn damage_below_the_recovery_point_is_told_and_not_cut() {
             "offsets that were given out are not given out again"
         );
         let read = |offset| {
-            log.read(&ReadRequest { offset, max_bytes: 1 << 20, min_one: true, up_to: 99 })
+            log.read(&ReadRequest {
+                offset,
+                max_bytes: 1 << 20,
+                min_one: true,
+                up_to: 99,
+                patience: Patience::Wait,
+            })
         };
         assert_eq!(read(0).unwrap().bytes, all[..10 * 161], "nothing of the damage is served");
         for offset in 20..24 {

@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::support::*;
+use crate::env::Patience;
 use crate::env::sim::SimEnv;
 use crate::storage::producer_state::Origin;
 use crate::storage::{AppendInfo, Log, LogConfig, LogDir, ReadError, ReadRequest};
@@ -221,7 +222,8 @@ impl Model {
     }
 
     fn read(&mut self, offset: i64, max_bytes: usize, up_to: i64) {
-        let request = ReadRequest { offset, max_bytes, min_one: true, up_to };
+        let request =
+            ReadRequest { offset, max_bytes, min_one: true, up_to, patience: Patience::Wait };
         let read = self.log().read(&request).unwrap();
         let visible =
             self.batches.iter().filter(|batch| batch.next > offset && batch.next <= up_to);

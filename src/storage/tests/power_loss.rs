@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::support::*;
+use crate::env::Patience;
 use crate::env::sim::{Fault, SimEnv};
 use crate::storage::{
     AppendInfo, Log, LogConfig, LogDir, ReadRequest, StorageError, UnrecoveredLog,
@@ -131,8 +132,13 @@ fn work(world: &SimEnv, story: &mut Story) -> Result<(), String> {
         story.note_append(&log, epoch, &batch);
         append(&mut log, &batch, info).map_err(|e| text(&e))?;
         // reading meanwhile sees what is there, or says what it met with
-        let request =
-            ReadRequest { offset: 2 * step, max_bytes: 1, min_one: true, up_to: i64::MAX };
+        let request = ReadRequest {
+            offset: 2 * step,
+            max_bytes: 1,
+            min_one: true,
+            up_to: i64::MAX,
+            patience: Patience::Wait,
+        };
         log.read(&request).map_err(|e| text(&e))?;
         if step % 3 == 0 {
             dir.run_once();

@@ -7,7 +7,7 @@ use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::records::batch::{Attributes, BatchHeader};
 use uuid::Uuid;
 
-use crate::env::Env;
+use crate::env::{Env, Patience};
 use crate::storage::producer_state::Origin;
 use crate::storage::validate::ValidatedBatch;
 use crate::storage::{
@@ -79,7 +79,13 @@ pub(in crate::storage) fn read_all(log: &Log, offset: i64) -> Vec<u8> {
     let mut all = Vec::new();
     let mut next = offset;
     loop {
-        let request = ReadRequest { offset: next, max_bytes: 300, min_one: true, up_to: i64::MAX };
+        let request = ReadRequest {
+            offset: next,
+            max_bytes: 300,
+            min_one: true,
+            up_to: i64::MAX,
+            patience: Patience::Wait,
+        };
         let read = log.read(&request).unwrap();
         let Ok(header) = BatchHeader::parse(&read.bytes) else { return all };
         let whole = whole_batches(&read.bytes);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use duramen::env::OpenMode;
+use duramen::env::Patience;
 use duramen::env::sim::SimEnv;
 use duramen::storage::checkpoint::{decode_offsets, encode_offsets};
 use duramen::storage::epochs::EpochHistory;
@@ -80,7 +81,13 @@ fn read_all(log: &Log) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     let (mut offset, end) = (log.log_start_offset(), log.log_end_offset());
     while offset < end {
-        let request = ReadRequest { offset, max_bytes: 1000, min_one: true, up_to: end };
+        let request = ReadRequest {
+            offset,
+            max_bytes: 1000,
+            min_one: true,
+            up_to: end,
+            patience: Patience::Wait,
+        };
         let Ok(read) = log.read(&request) else { break };
         let before = offset;
         for batch in BatchView::iter(&read.bytes).map_while(Result::ok) {
@@ -147,7 +154,13 @@ pub fn index(data: &[u8]) {
     assert_eq!(log.log_end_offset(), INDEXED);
     // not in order, and not each: one that is right would hide the next that is wrong
     for offset in (0..INDEXED).rev().step_by(7).chain([0, 1, INDEXED / 2]) {
-        let request = ReadRequest { offset, max_bytes: 1, min_one: true, up_to: INDEXED };
+        let request = ReadRequest {
+            offset,
+            max_bytes: 1,
+            min_one: true,
+            up_to: INDEXED,
+            patience: Patience::Wait,
+        };
         assert_eq!(log.read(&request).unwrap().first_batch_offset, offset);
         let found = log.offset_for_timestamp(INDEXED_FROM_MS + offset * 10).unwrap().unwrap();
         assert_eq!(found.offset, offset);
