@@ -102,6 +102,9 @@ fn perform(home: &Home, job: Job) {
             let synced = indexes.iter().try_for_each(|path| atomic_file::sync_if_there(disk, path));
             if settle(home, Some(&log), "sync the indexes of", synced) {
                 log.finished(base);
+                // The next start begins behind this segment. An error takes the directory offline
+                // by itself; a full disk only makes that start longer.
+                let _ = home.checkpoints.write(home);
             }
         }
         Job::Epochs { log, path, version, bytes } => {

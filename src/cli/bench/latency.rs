@@ -90,19 +90,12 @@ pub(super) async fn run(cluster: &ClusterArgs, args: LatencyArgs) -> Result<(), 
     let arrived = arrived.await.map_err(|error| Failure::new(Exit::Failed, error))??;
     let size = u64::try_from(args.load.size).unwrap_or(u64::MAX);
     let rate = Rate { records: arrived.seen, bytes: arrived.seen * size, took: tally.ended };
-    let head = json!({
-        "bench": "latency",
-        "topic": topic,
-        "partitions": partitions,
-        "size": size,
-        "compression": args.load.compression.name(),
-        "acks": args.load.acks.code(),
-        "linger_ms": args.linger.as_secs_f64() * 1e3,
-        "rate": args.rate,
-    });
+    let head =
+        json!({"bench": "latency", "topic": topic, "partitions": partitions, "rate": args.rate});
+    let load = args.load.json(args.linger);
     let ends = &arrived.latencies;
     let tail = json!({"ack_ms": tally.latencies.json(), "end_to_end_ms": ends.json()});
-    let json = merged([head, rate.json(), tail]);
+    let json = merged([head, load, rate.json(), tail]);
     let latencies = latency_table(&[("acknowledged", &tally.latencies), ("end to end", ends)]);
     output::print(args.format, &json, &[rate.table(), latencies])
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use duramen_client::cluster::Cluster;
 use duramen_client::producer::{Acks, Compression, Producer, ProducerOptions, ProducerRecord};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::tally::Tally;
@@ -63,9 +64,20 @@ impl LoadArgs {
         };
         Producer::start(cluster, options)
     }
+
+    /// What was sent and how, as the result tells it.
+    pub(super) fn json(&self, linger: Duration) -> Value {
+        json!({
+            "size": self.size,
+            "compression": self.compression.name(),
+            "acks": self.acks.code(),
+            "linger_ms": linger.as_secs_f64() * 1e3,
+            "batch_bytes": self.batch_size,
+        })
+    }
 }
 
-/// How long `linger` is written on the command line.
+/// When a run ends.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Ends {
     /// Stop after so long

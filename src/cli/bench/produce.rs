@@ -74,18 +74,10 @@ pub(super) async fn run(cluster: &ClusterArgs, args: ProduceArgs) -> Result<(), 
         ));
     }
     let rate = Rate { records: tally.delivered, bytes: tally.delivered * size, took: tally.ended };
-    let head = json!({
-        "bench": "produce",
-        "topic": topic,
-        "partitions": partitions,
-        "size": size,
-        "compression": args.load.compression.name(),
-        "acks": args.load.acks.code(),
-        "linger_ms": args.linger.as_secs_f64() * 1e3,
-        "batch_bytes": args.load.batch_size,
-        "rate": args.rate,
-    });
-    let json = merged([head, rate.json(), json!({"ack_ms": tally.latencies.json()})]);
+    let head =
+        json!({"bench": "produce", "topic": topic, "partitions": partitions, "rate": args.rate});
+    let load = args.load.json(args.linger);
+    let json = merged([head, load, rate.json(), json!({"ack_ms": tally.latencies.json()})]);
     let latencies = latency_table(&[("acknowledged", &tally.latencies)]);
     output::print(args.format, &json, &[rate.table(), latencies])
 }
