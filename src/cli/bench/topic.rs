@@ -4,9 +4,10 @@ use clap::Args;
 use duramen_client::Admin;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, Topics};
+use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
-use crate::cli::exit::{Exit, Failure, exit_of};
+use crate::cli::exit::Failure;
 use crate::cli::topic::assignment;
 
 /// The topic, and how it is made when it is missing.
@@ -29,10 +30,17 @@ impl TopicArgs {
     /// # Errors
     /// When it can't be made, or no broker answers.
     pub(super) async fn ready(&self, cluster: &Cluster) -> Result<usize, Failure> {
-        match partitions(cluster, &self.topic).await {
-            Err(error) if exit_of(&error) == Exit::NotFound => {}
-            found => return Ok(found?),
+        cluster.refresh(Topics::None).await?;
+        // Asked once: a topic that is missing is to be made, not waited for.
+        let answer = cluster.fetch_metadata(Topics::Named(&[Text::from(&self.topic)])).await?;
+        let missing = ErrorCode::UnknownTopicOrPartition.code();
+        if answer.topics.iter().any(|topic| topic.error_code == missing) {
+            self.make(cluster).await?;
         }
+        Ok(partitions(cluster, &self.topic).await?)
+    }
+
+    async fn make(&self, cluster: &Cluster) -> Result<(), Failure> {
         let new = NewTopic {
             name: Text::from(&self.topic),
             partitions: Some(self.partitions),
@@ -42,7 +50,7 @@ impl TopicArgs {
         for outcome in Admin::new(cluster).create_topics(&[new], false).await? {
             outcome.result?;
         }
-        Ok(partitions(cluster, &self.topic).await?)
+        Ok(())
     }
 }
 
