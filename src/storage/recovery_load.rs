@@ -311,6 +311,8 @@ impl<'a> Loader<'a> {
                 let bytes = file.len - segment.len;
                 open.set_len(segment.len)?;
                 open.sync_data()?;
+                let (base, len) = (segment.base, segment.len);
+                self.damage.retain(|lost| lost.segment != base || lost.to <= len);
                 self.report.cut = Some(Cut::new(self.gathered.next, bytes, Some(fault)));
                 true
             }

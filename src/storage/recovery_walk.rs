@@ -107,7 +107,10 @@ pub(super) fn walk(
         let found = match found {
             Some(found) if is_durable || !looks_torn(&**file, from, found.position)? => found,
             None if is_durable => return Ok((Walked::DamagedToEnd { from }, damage)),
-            _ => return Ok((Walked::Torn(fault), damage)),
+            _ => {
+                cut_with_the_tail(segment, &mut damage, plan.durable);
+                return Ok((Walked::Torn(fault), damage));
+            }
         };
         let (next, to) = (found.header.base_offset, found.position);
         damage.push(Damage { first, next, segment: segment.base, from, to });
@@ -116,6 +119,17 @@ pub(super) fn walk(
         expected = next;
         walk.seek(to);
     }
+}
+
+/// Holes behind the last sound batch go with the torn tail: what is appended in their place must not
+/// be taken for them.
+fn cut_with_the_tail(segment: &mut Segment, damage: &mut Vec<Damage>, durable: i64) {
+    let is_tail = |hole: &Damage, len: u64| hole.to == len && hole.first >= durable;
+    while let Some(hole) = damage.pop_if(|hole| is_tail(hole, segment.len)) {
+        segment.len = hole.from;
+    }
+    let len = segment.len;
+    segment.holes.retain(|(from, _)| *from < len);
 }
 
 /// Whether sound batches stand where `lost` was, from its first offset to its last, and of the epoch
