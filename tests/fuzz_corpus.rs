@@ -1,6 +1,6 @@
 //! Replays the fuzz corpus, and then damages it: the same targets as the fuzzer's, the same inputs
 //! every time, a few seconds, no nightly compiler. What the fuzzer finds is put into the corpus
-//! and so stays found. `FUZZ_SECONDS` adds so many seconds of inputs that nobody saw before.
+//! and so stays found. `FUZZ_SECONDS` adds so many seconds of further inputs, `FUZZ_SEED` chooses which.
 //!
 //! `cargo test --test fuzz_corpus -- --ignored write_seeds` writes the seeds anew after a change
 //! of a format; `tests/fuzz/README.md` tells how to run the fuzzer itself.
@@ -30,7 +30,7 @@ mod targets;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use targets::{INPUT_MAX, MEMORY_MAX, TARGETS, Target};
 
@@ -86,15 +86,21 @@ fn replay(name: &str) {
         run(target, &format!("damaged input {number}"), &damage.next());
     }
     let Some(budget) = budget() else { return };
-    // another seed each time: what fails is kept as a file
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let mut damage = damage::Damage::seeded(&whole, INPUT_MAX, now.as_nanos() as u64);
+    let mut damage = damage::Damage::seeded(&whole, INPUT_MAX, seed());
     let (began, mut number) = (Instant::now(), 0_u64);
     while began.elapsed() < budget {
         run(target, &format!("further input {number}"), &damage.next());
         number += 1;
     }
     println!("{name}: {number} further inputs");
+}
+
+/// What the further inputs are made from. The same each time, so that a change is not refused for what
+/// was there before; `FUZZ_SEED` asks for others, and what fails is kept as a file.
+fn seed() -> u64 {
+    std::env::var("FUZZ_SEED")
+        .ok()
+        .map_or(2026, |seed| seed.parse().expect("FUZZ_SEED is a number"))
 }
 
 /// How long a target is given further inputs: its share of `FUZZ_SECONDS`, if that is set.
