@@ -49,15 +49,15 @@ impl Watch {
         };
         let descriptors = fs::read_dir(format!("{process}/fd")).ok()?.count() as u64;
         let maps = fs::read_to_string(format!("{process}/maps")).ok()?.lines().count() as u64;
-        let tasks = tasks(&self.http).unwrap_or(0);
+        let tasks = tasks(&self.http)?;
         Some([field("RssAnon:")?, descriptors, field("Threads:")?, maps, tasks])
     }
 }
 
-/// The number of tasks, where the node exports it.
+/// The number of tasks alive.
 fn tasks(http: &str) -> Option<u64> {
     let text = crate::support::http_get(http, "/metrics").ok()?;
-    let line = text.lines().find(|line| line.starts_with("duramen_tasks "))?;
+    let line = text.lines().find(|line| line.starts_with("duramen_runtime_tasks "))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|count| count as u64)
 }
 
