@@ -73,11 +73,15 @@ pub(super) fn walk(
     let window = if plan.check_from < plan.end { WINDOW } else { HEADERS_WINDOW };
     let mut walk = Walk::new(&**file, start, len, window).over(&holes);
     let mut damage = Vec::new();
-    let mut expected = match walk.peek()? {
-        // The index led here, and agrees with the batch.
-        Step::Batch(first) if start > 0 => first.header.base_offset,
-        _ => segment.base,
-    };
+    let mut expected = segment.base;
+    if start > 0 {
+        match sound_start(&mut walk, plan, gathered)? {
+            // What stands before it is not looked at, and is there.
+            Some(base) => expected = base,
+            // Where the log ends before a faulty batch, only the batches before it can tell.
+            None => walk.seek(segment.keep_sound_indexes(disk, &**file, len, i64::MIN)?),
+        }
+    }
     loop {
         let fault = match walk.step()? {
             Step::End => return Ok((Walked::Whole, damage)),
@@ -172,6 +176,23 @@ pub(super) fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<
         at += SECTOR;
     }
     Ok(false)
+}
+
+/// The base offset of the batch that the index led to, unless that is faulty.
+fn sound_start(
+    walk: &mut Walk<'_>,
+    plan: &WalkPlan,
+    gathered: &mut Gathered,
+) -> io::Result<Option<i64>> {
+    let start = walk.position();
+    let Step::Batch(first) = walk.step()? else {
+        walk.seek(start);
+        return Ok(None);
+    };
+    let base = first.header.base_offset;
+    let fault = check(walk, &first, base, plan, gathered)?;
+    walk.seek(start);
+    Ok(fault.is_none().then_some(base))
 }
 
 fn check(
