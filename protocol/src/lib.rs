@@ -26,7 +26,7 @@
 //!
 //! # To add an API
 //!
-//! A row in `api.rs`, a file in `messages/`, and `UPDATE_DOCS=1 cargo test -p duramen-protocol --test
+//! A row in `api.rs` (of the unserved ones until there is a handler), a file in `messages/`, and `UPDATE_DOCS=1 cargo test -p duramen-protocol --test
 //! protocol_support`. The differential and hostile tests run over the table and need no line.
 //!
 //! # Reading and writing

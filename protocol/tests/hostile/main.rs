@@ -10,9 +10,9 @@ mod shapes;
 use allocation_counter::measure;
 use bytes::Bytes;
 use duramen_protocol::error::DecodeError;
-use duramen_protocol::for_each_api;
 use duramen_protocol::messages::{Message, Request};
 use duramen_protocol::primitives::Decoder;
+use duramen_protocol::{for_each_api, for_each_unserved_api};
 use proptest::strategy::{Strategy, ValueTree};
 
 /// Encoded messages that are damaged, for each message and version.
@@ -115,6 +115,7 @@ macro_rules! tests {
 }
 
 for_each_api!(tests);
+for_each_unserved_api!(tests);
 
 #[test]
 fn versions_that_do_not_exist_are_refused() {
@@ -133,4 +134,5 @@ fn versions_that_do_not_exist_are_refused() {
         )*};
     }
     for_each_api!(each);
+    for_each_unserved_api!(each);
 }
