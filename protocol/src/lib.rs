@@ -22,6 +22,8 @@
 //! - [`records`]: batches v2, their checksum, compression and records.
 //! - [`error`]: Kafka's error codes, and codec errors that name API, version and field.
 //! - [`text`] and [`ids`]: strings, topic ids, and the numbers with a special meaning.
+//! - [`data`]: what is declared like messages but belongs to no API: [`consumer_protocol`], which
+//!   travels inside JoinGroup and SyncGroup, and [`group_records`], of the topic `__consumer_offsets`.
 //! - [`metadata`]: the records of the cluster metadata log; no Kafka client sees them.
 //!
 //! # To add an API
@@ -48,8 +50,11 @@
 
 pub mod api;
 mod codec;
+pub mod consumer_protocol;
+pub mod data;
 pub mod error;
 pub mod frame;
+pub mod group_records;
 pub mod header;
 pub mod ids;
 pub mod messages;
