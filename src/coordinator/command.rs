@@ -168,6 +168,8 @@ pub(crate) struct Decision {
     pub(crate) records: Vec<GroupRecord>,
     /// Who is answered what.
     pub(crate) replies: Vec<(ReplyTo, Outcome)>,
+    /// Generations that began.
+    pub(crate) rebalances: u64,
 }
 
 /// One turn of a coordinator: when it is, within which limits, and what comes of it.

@@ -16,6 +16,8 @@ async fn exported() -> BTreeMap<String, Exported> {
     let client = node.connect().await;
     client.create("orders", 1).await;
     client.send("orders", 0, &Batch::of(["x"])).await;
+    client.find_coordinator().await;
+    client.commit(None, 0, 1).await;
     let missing = MetadataRequestTopic { name: Some("none".into()), ..Default::default() };
     client.ask(&MetadataRequest { topics: Some(vec![missing]), ..Default::default() }).await;
     let (status, text) = get(&http, "/metrics").await;

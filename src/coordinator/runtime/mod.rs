@@ -22,12 +22,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
+use prometheus_client::metrics::counter::Counter;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Command, Limits, ReplyTo};
+use super::group::Label;
 use crate::config::GroupsConfig;
 use crate::env::Env;
 use crate::metadata::{MetadataDelta, MetadataImage, PartitionImage};
@@ -68,11 +70,24 @@ pub(crate) struct Coordinator {
     parts: CoordinatorParts,
     next_token: AtomicU64,
     loading: Arc<Semaphore>,
+    figures: Arc<GroupFigures>,
     /// The cluster as of the last change; grows with each topic that goes.
     image: watch::Sender<Arc<MetadataImage>>,
     /// Where tasks are begun.
     tasks: Handle,
     table: Mutex<Table>,
+}
+
+/// How many groups there are, by type and state.
+pub(crate) type Census = BTreeMap<Label, usize>;
+
+/// What all shards count.
+#[derive(Debug, Default)]
+pub(crate) struct GroupFigures {
+    /// Offsets committed.
+    pub(crate) commits: Counter,
+    /// Generations that began.
+    pub(crate) rebalances: Counter,
 }
 
 /// The shards.
@@ -98,6 +113,7 @@ impl Coordinator {
             parts,
             next_token: AtomicU64::new(0),
             loading: Arc::new(Semaphore::new(LOADING_AT_ONCE)),
+            figures: Arc::default(),
             image: watch::Sender::new(Arc::new(MetadataImage::default())),
             tasks: Handle::current(),
             table: Mutex::default(),
@@ -174,6 +190,7 @@ impl Coordinator {
             env: self.parts.env.clone(),
             image: self.image.subscribe(),
             loading: Arc::clone(&self.loading),
+            figures: Arc::clone(&self.figures),
         });
         let task = self.tasks.spawn(task.run(stop.clone()));
         Running { shard, stop, task }
@@ -206,6 +223,22 @@ impl Coordinator {
             self.table().shards.values().map(|running| Arc::clone(&running.shard)).collect();
         let ask = |shard: &Arc<Shard>| shard.ask(self.token(), &Text::EMPTY, command.clone());
         shards.iter().map(ask).collect()
+    }
+
+    /// What all shards count.
+    pub(crate) fn figures(&self) -> &GroupFigures {
+        &self.figures
+    }
+
+    /// How many groups there are, by type and state.
+    pub(crate) fn census(&self) -> Census {
+        let mut sum = Census::new();
+        for running in self.table().shards.values() {
+            for (label, count) in running.shard.census() {
+                *sum.entry(label).or_default() += count;
+            }
+        }
+        sum
     }
 
     fn token(&self) -> ReplyTo {

@@ -6,11 +6,12 @@
 //! has to be taken back: a shard that can't commit what it appended loads anew.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::text::Text;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tracing::{debug, warn};
 use super::asked::{Abandon, Asked};
 use super::batch::{Batch, NotTaken};
 use super::load::load;
+use super::{Census, GroupFigures};
 use crate::coordinator::command::{Command, Decision, Limits, Now, Outcome, ReplyTo};
 use crate::coordinator::groups::Groups;
 use crate::env::Env;
@@ -50,6 +52,8 @@ pub(super) struct ShardParts {
     pub(super) image: watch::Receiver<Arc<MetadataImage>>,
     /// Permits to load.
     pub(super) loading: Arc<Semaphore>,
+    /// What all shards count.
+    pub(super) figures: Arc<GroupFigures>,
 }
 
 /// A shard as others see it.
@@ -58,6 +62,7 @@ pub(super) struct Shard {
     partition: Arc<Partition>,
     /// Its log was read to its end.
     serves: Arc<AtomicBool>,
+    census: Arc<Mutex<Census>>,
     /// Bounded by what connections may have in flight (`connection.max.inflight.requests`).
     messages: mpsc::UnboundedSender<Message>,
 }
@@ -66,6 +71,11 @@ impl Shard {
     /// Whether it keeps its state in this partition.
     pub(super) fn is_of(&self, partition: &Arc<Partition>) -> bool {
         Arc::ptr_eq(&self.partition, partition)
+    }
+
+    /// How many groups it has, by type and state.
+    pub(super) fn census(&self) -> Census {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Hands it a command. Commands are taken in the order of these calls.
@@ -102,6 +112,7 @@ enum Ended {
 pub(super) struct ShardTask {
     parts: ShardParts,
     serves: Arc<AtomicBool>,
+    census: Arc<Mutex<Census>>,
     messages: mpsc::UnboundedReceiver<Message>,
 }
 
@@ -110,12 +121,14 @@ impl ShardTask {
     pub(super) fn new(parts: ShardParts) -> (Arc<Shard>, Self) {
         let (sender, messages) = mpsc::unbounded_channel();
         let serves = Arc::new(AtomicBool::new(false));
+        let census = Arc::default();
         let shard = Shard {
             partition: Arc::clone(&parts.partition),
             serves: Arc::clone(&serves),
+            census: Arc::clone(&census),
             messages: sender,
         };
-        (Arc::new(shard), Self { parts, serves, messages })
+        (Arc::new(shard), Self { parts, serves, census, messages })
     }
 
     /// Loads and serves until `stop` says so, or the partition is gone.
@@ -148,7 +161,7 @@ impl ShardTask {
     }
 
     async fn serve(&mut self, groups: Groups, stop: &CancellationToken) -> Ended {
-        let Self { parts, serves, messages } = self;
+        let Self { parts, serves, census, messages } = self;
         let batch_bytes_max = match parts.partition.batch_bytes_max() {
             Ok(bytes) => bytes,
             Err(error) => return Ended::Lost(error),
@@ -158,6 +171,8 @@ impl ShardTask {
             env: parts.env.clone(),
             groups,
             batch_bytes_max,
+            census: Arc::clone(census),
+            figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
             pending: VecDeque::new(),
         };
@@ -178,6 +193,9 @@ struct Serving {
     env: Env,
     groups: Groups,
     batch_bytes_max: usize,
+    /// For the metrics.
+    census: Arc<Mutex<Census>>,
+    figures: Arc<GroupFigures>,
     /// Who waits for which answer.
     waiting: HashMap<ReplyTo, oneshot::Sender<Outcome>>,
     /// Batches that are not committed yet, in the order of the log.
@@ -192,6 +210,9 @@ impl Serving {
         stop: &CancellationToken,
     ) -> Ended {
         loop {
+            if let Some(census) = self.groups.new_census() {
+                *self.census.lock().unwrap_or_else(PoisonError::into_inner) = census;
+            }
             let wake_in = self.groups.wake_at().saturating_sub(self.env.clock.now());
             tokio::select! {
                 biased;
@@ -257,7 +278,8 @@ impl Serving {
         }
     }
 
-    fn put(&mut self, now: Now, decision: Decision, mut batch: Batch) -> Batch {
+    fn put(&mut self, now: Now, mut decision: Decision, mut batch: Batch) -> Batch {
+        self.figures.rebalances.inc_by(std::mem::take(&mut decision.rebalances));
         match batch.take(decision, now.wall_ms) {
             Ok(()) => batch,
             Err(NotTaken::Full(decision)) => {
@@ -296,6 +318,7 @@ impl Serving {
             }
         };
         for record in built.records {
+            self.figures.commits.inc_by(u64::from(is_commit(&record)));
             self.groups.replay(record);
         }
         match (commit, self.pending.back_mut()) {
@@ -352,17 +375,19 @@ impl Serving {
 
     /// Writes a decision that nobody asked for. It may be of any size: what it deletes does not
     /// depend on what else it deletes.
-    fn write(&mut self, now: Now, decision: Decision) {
+    fn write(&mut self, now: Now, mut decision: Decision) {
         let mut batch = Batch::new(self.batch_bytes_max);
-        let mut records = decision.records.into_iter();
-        for record in records.by_ref() {
-            let one = Decision { records: vec![record], replies: Vec::new() };
+        for record in std::mem::take(&mut decision.records) {
+            let one = Decision { records: vec![record], ..Decision::default() };
             batch = self.put(now, one, batch);
         }
-        let replies = Decision { records: Vec::new(), replies: decision.replies };
-        batch = self.put(now, replies, batch);
+        batch = self.put(now, decision, batch);
         self.append(now, batch);
     }
+}
+
+fn is_commit(record: &GroupRecord) -> bool {
+    matches!(record, GroupRecord::OffsetCommit(_, Some(_)))
 }
 
 /// A sleep is cut to this: nothing wants to be woken later, and timers have their limits.

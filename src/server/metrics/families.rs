@@ -98,6 +98,10 @@ families! {
     LOG_START = "duramen_log_start_offset" "first offset that still exists, by partition";
     LOG_END = "duramen_log_end_offset" "first offset not yet written, by partition";
 
+    GROUPS = "duramen_groups" "groups that this broker looks after, by type and state";
+    COMMITS = "duramen_offsets_committed" "offsets committed by groups";
+    REBALANCES = "duramen_group_rebalances" "generations of groups that began";
+
     DISK_FREE = "duramen_disk_free_bytes" "bytes that may still be written on the disk of a log directory";
     DISK_SIZE = "duramen_disk_size_bytes" "size of the disk of a log directory";
     DISK_LOW = "duramen_disk_low_mark_bytes" "bytes free below which topics stop growing (log.free.low.bytes)";

@@ -46,6 +46,7 @@ impl Collector for Scrape {
         services.metrics.requests(out, services)?;
         services.metrics.traffic(out, services)?;
         partitions(out, services)?;
+        groups(out, services)?;
         directories(out, &services.replicas.figures())?;
         f::METADATA_OFFSET.one(out, &ConstGauge::new(natural(services.image().offset())))?;
         tasks(out, &self.runtime)?;
@@ -132,6 +133,17 @@ fn partitions(out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Resu
     });
     f::DURABILITY.each(out, durability)?;
     logs(out, &all)
+}
+
+/// Groups, by type and state.
+fn groups(out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
+    let census = services.groups.census().into_iter().map(|((kind, state), count)| {
+        ([("type", kind), ("state", state)], ConstGauge::new(count as u64))
+    });
+    f::GROUPS.each(out, census)?;
+    let figures = services.groups.figures();
+    f::COMMITS.one(out, &figures.commits)?;
+    f::REBALANCES.one(out, &figures.rebalances)
 }
 
 fn topic_of(partitions: &[Arc<Partition>]) -> &str {
