@@ -83,7 +83,8 @@ macro_rules! group_record {
         }
 
         impl GroupRecord {
-            /// Reads a record of the topic.
+            /// Reads a record of the topic. Fields of bytes share memory with the value, so whoever
+            /// keeps them for long copies them, or keeps the whole batch.
             ///
             /// # Errors
             ///

@@ -14,7 +14,9 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
-use super::command::{Command, Commit, Decision, Join, Limits, Now, ReplyTo, TopicExists, Turn};
+use super::command::{
+    Command, Commit, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
+};
 use super::group::classic::{ClassicGroup, State};
 use super::group::{Group, Label};
 use super::offsets::{Aging, Offsets};
@@ -32,36 +34,8 @@ pub(crate) struct Groups {
     groups: BTreeMap<Text, Group>,
     offsets: Offsets,
     alarms: Alarms,
-    census: Census,
     /// When offsets are next looked through for those that have expired.
     expiry_at: Duration,
-}
-
-/// How many groups are of which type and in which state.
-#[derive(Debug, Default)]
-struct Census {
-    of_group: BTreeMap<Text, Label>,
-    counts: BTreeMap<Label, usize>,
-    changed: bool,
-}
-
-impl Census {
-    fn count(&mut self, group: &Text, now: Option<Label>) {
-        let before = match now {
-            Some(label) => self.of_group.insert(group.clone(), label),
-            None => self.of_group.remove(group),
-        };
-        if before == now {
-            return;
-        }
-        self.changed = true;
-        if let Some(count) = before.and_then(|label| self.counts.get_mut(&label)) {
-            *count -= 1;
-        }
-        if let Some(label) = now {
-            *self.counts.entry(label).or_default() += 1;
-        }
-    }
 }
 
 /// Which group wants to be woken when.
@@ -99,14 +73,13 @@ impl Groups {
             groups: BTreeMap::new(),
             offsets: Offsets::default(),
             alarms: Alarms::default(),
-            census: Census::default(),
             expiry_at,
         }
     }
 
     /// Becomes what a record says.
     pub(crate) fn replay(&mut self, record: GroupRecord) {
-        let group = match record {
+        match record {
             GroupRecord::OffsetCommit(key, value) => {
                 let group = key.group.clone();
                 let commits = value.is_some();
@@ -116,13 +89,11 @@ impl Groups {
                 } else {
                     self.drop_if_nothing(&group);
                 }
-                group
             }
             GroupRecord::GroupMetadata(key, Some(value)) => {
                 if let Some(group) = self.classic_or_new(&key.group) {
                     group.replay(value);
                 }
-                key.group
             }
             GroupRecord::GroupMetadata(key, None) => {
                 self.groups.remove(&key.group);
@@ -130,16 +101,10 @@ impl Groups {
                 if self.offsets.has(&key.group) {
                     self.classic_or_new(&key.group);
                 }
-                key.group
             }
             // The groups of KIP-848 have records of their own.
-            _ => return,
-        };
-        self.recount(&group);
-    }
-
-    fn recount(&mut self, id: &Text) {
-        self.census.count(id, self.groups.get(id).map(Group::label));
+            _ => {}
+        }
     }
 
     /// The log was read to its end.
@@ -157,15 +122,18 @@ impl Groups {
         self.alarms.first().map_or(self.expiry_at, |at| at.min(self.expiry_at))
     }
 
-    /// How many groups are of which type and in which state, if that has changed.
-    pub(crate) fn new_census(&mut self) -> Option<BTreeMap<Label, usize>> {
-        std::mem::take(&mut self.census.changed).then(|| self.census.counts.clone())
+    /// How many groups there are, by type and state.
+    fn census(&self) -> BTreeMap<Label, usize> {
+        let mut census = BTreeMap::new();
+        for group in self.groups.values() {
+            *census.entry(group.label()).or_default() += 1;
+        }
+        census
     }
 
     /// How many groups there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        assert_eq!(self.groups.len(), self.census.counts.values().sum::<usize>());
         self.groups.len()
     }
 
@@ -204,6 +172,9 @@ impl Groups {
                 turn.reply(to, self.describe(group, version));
             }
             Command::List(request) => turn.reply(to, self.list(&request)),
+            Command::Survey => {
+                turn.reply(to, Survey { groups: self.census(), offsets: self.offsets.all() });
+            }
             Command::Delete { group } => self.delete(&mut turn, to, group),
         }
         turn.out
@@ -254,7 +225,6 @@ impl Groups {
         let wake_at = self.groups.get_mut(id).and_then(Group::classic).and_then(|it| it.wake_at());
         self.alarms.set(id, wake_at);
         self.drop_if_nothing(id);
-        self.recount(id);
     }
 
     fn drop_if_nothing(&mut self, id: &Text) {

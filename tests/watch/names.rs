@@ -7,6 +7,7 @@ use std::path::Path;
 use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 
 use super::broker::Batch;
+use super::exported::commit;
 use super::scraped::{Exported, families, get};
 use super::with_http;
 
@@ -16,10 +17,9 @@ async fn exported() -> BTreeMap<String, Exported> {
     let client = node.connect().await;
     client.create("orders", 1).await;
     client.send("orders", 0, &Batch::of(["x"])).await;
-    client.find_coordinator().await;
-    client.commit(None, 0, 1).await;
     let missing = MetadataRequestTopic { name: Some("none".into()), ..Default::default() };
     client.ask(&MetadataRequest { topics: Some(vec![missing]), ..Default::default() }).await;
+    commit(&client, "payment-service", 0, 0).await;
     let (status, text) = get(&http, "/metrics").await;
     assert_eq!(status, 200);
     families(&text)

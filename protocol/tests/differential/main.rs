@@ -111,3 +111,47 @@ macro_rules! tests {
 
 for_each_api!(tests);
 for_each_unserved_api!(tests);
+
+/// The consumer protocol's, which belong to no API, in all versions.
+mod consumer_protocol {
+    use duramen_protocol::consumer_protocol as ours;
+    use duramen_protocol::data::Data;
+    use kafka_protocol::messages as theirs;
+
+    use super::*;
+
+    fn agrees<Ours: Data, Theirs: Encodable + Decodable>() {
+        for version in Ours::VERSIONS.iter() {
+            let shapes = shapes::shaped(Ours::SCHEMA, version, Ours::is_flexible(version));
+            let compared = shapes::runner(CASES).run(&shapes, |shape| {
+                let fail = |error: &dyn std::fmt::Display| TestCaseError::fail(error.to_string());
+                let mut decoder = Decoder::new(shape.clone());
+                let value = Ours::decode(&mut decoder, version).map_err(|error| fail(&error))?;
+                decoder.finish().map_err(|error| fail(&error))?;
+                let mut encoder = Encoder::new();
+                value.encode(&mut encoder, version).map_err(|error| fail(&error))?;
+                prop_assert_eq!(&encoder.finish().into_bytes(), &shape);
+                let mut unread = shape.clone();
+                let value = Theirs::decode(&mut unread, version).map_err(|error| fail(&error))?;
+                prop_assert!(unread.is_empty(), "the oracle left {} bytes", unread.len());
+                let mut theirs = BytesMut::new();
+                value.encode(&mut theirs, version).map_err(|error| fail(&error))?;
+                prop_assert_eq!(shape, theirs.freeze());
+                Ok(())
+            });
+            if let Err(difference) = compared {
+                panic!("{} v{version}: {difference}", Ours::NAME);
+            }
+        }
+    }
+
+    #[test]
+    fn subscription() {
+        agrees::<ours::ConsumerProtocolSubscription, theirs::ConsumerProtocolSubscription>();
+    }
+
+    #[test]
+    fn assignment() {
+        agrees::<ours::ConsumerProtocolAssignment, theirs::ConsumerProtocolAssignment>();
+    }
+}

@@ -18,6 +18,7 @@ pub(crate) fn runner(cases: u32) -> TestRunner {
 }
 
 /// Encoded messages of type `M` in this version.
+#[allow(dead_code, reason = "not every test makes messages only")]
 pub(crate) fn encoded<M: Message>(version: i16) -> impl Strategy<Value = Bytes> + use<M> {
     shaped(M::SCHEMA, version, M::KEY.is_flexible(version))
 }
@@ -143,12 +144,13 @@ pub(crate) fn uvarint(mut value: u32) -> Vec<u8> {
 }
 
 /// The least encoding of `M` in which every array has `elements` elements.
-#[allow(dead_code, reason = "not every test that makes shapes needs a crowd")]
+#[allow(dead_code, reason = "not every test makes messages only")]
 pub(crate) fn crowded<M: Message>(version: i16, elements: usize) -> Bytes {
     crowded_shape(M::SCHEMA, version, M::KEY.is_flexible(version), elements)
 }
 
 /// [`crowded`], of what `schema` declares.
+#[allow(dead_code, reason = "not every test that makes shapes needs a crowd")]
 pub(crate) fn crowded_shape(
     schema: &'static Schema,
     version: i16,

@@ -28,8 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, Limits, ReplyTo};
-use super::group::Label;
+use super::command::{Command, Limits, ReplyTo, Survey};
 use crate::config::GroupsConfig;
 use crate::env::Env;
 use crate::metadata::{MetadataDelta, MetadataImage, PartitionImage};
@@ -77,9 +76,6 @@ pub(crate) struct Coordinator {
     tasks: Handle,
     table: Mutex<Table>,
 }
-
-/// How many groups there are, by type and state.
-pub(crate) type Census = BTreeMap<Label, usize>;
 
 /// What all shards count.
 #[derive(Debug, Default)]
@@ -230,15 +226,17 @@ impl Coordinator {
         &self.figures
     }
 
-    /// How many groups there are, by type and state.
-    pub(crate) fn census(&self) -> Census {
-        let mut sum = Census::new();
-        for running in self.table().shards.values() {
-            for (label, count) in running.shard.census() {
-                *sum.entry(label).or_default() += count;
+    /// What all shards of this broker have; those that are loading say nothing yet.
+    pub(crate) async fn survey(&self) -> Survey {
+        let mut whole = Survey::default();
+        for asked in self.ask_all::<Survey>(&Command::Survey) {
+            let Ok(survey) = asked.await else { continue };
+            whole.offsets.extend(survey.offsets);
+            for (label, count) in survey.groups {
+                *whole.groups.entry(label).or_default() += count;
             }
         }
-        sum
+        whole
     }
 
     fn token(&self) -> ReplyTo {

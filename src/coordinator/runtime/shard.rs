@@ -6,8 +6,8 @@
 //! has to be taken back: a shard that can't commit what it appended loads anew.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
@@ -17,10 +17,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::GroupFigures;
 use super::asked::{Abandon, Asked};
 use super::batch::{Batch, NotTaken};
 use super::load::load;
-use super::{Census, GroupFigures};
 use crate::coordinator::command::{Command, Decision, Limits, Now, Outcome, ReplyTo};
 use crate::coordinator::groups::Groups;
 use crate::env::Env;
@@ -62,7 +62,6 @@ pub(super) struct Shard {
     partition: Arc<Partition>,
     /// Its log was read to its end.
     serves: Arc<AtomicBool>,
-    census: Arc<Mutex<Census>>,
     /// Bounded by what connections may have in flight (`connection.max.inflight.requests`).
     messages: mpsc::UnboundedSender<Message>,
 }
@@ -71,11 +70,6 @@ impl Shard {
     /// Whether it keeps its state in this partition.
     pub(super) fn is_of(&self, partition: &Arc<Partition>) -> bool {
         Arc::ptr_eq(&self.partition, partition)
-    }
-
-    /// How many groups it has, by type and state.
-    pub(super) fn census(&self) -> Census {
-        self.census.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Hands it a command. Commands are taken in the order of these calls.
@@ -112,7 +106,6 @@ enum Ended {
 pub(super) struct ShardTask {
     parts: ShardParts,
     serves: Arc<AtomicBool>,
-    census: Arc<Mutex<Census>>,
     messages: mpsc::UnboundedReceiver<Message>,
 }
 
@@ -121,14 +114,12 @@ impl ShardTask {
     pub(super) fn new(parts: ShardParts) -> (Arc<Shard>, Self) {
         let (sender, messages) = mpsc::unbounded_channel();
         let serves = Arc::new(AtomicBool::new(false));
-        let census = Arc::default();
         let shard = Shard {
             partition: Arc::clone(&parts.partition),
             serves: Arc::clone(&serves),
-            census: Arc::clone(&census),
             messages: sender,
         };
-        (Arc::new(shard), Self { parts, serves, census, messages })
+        (Arc::new(shard), Self { parts, serves, messages })
     }
 
     /// Loads and serves until `stop` says so, or the partition is gone.
@@ -161,7 +152,7 @@ impl ShardTask {
     }
 
     async fn serve(&mut self, groups: Groups, stop: &CancellationToken) -> Ended {
-        let Self { parts, serves, census, messages } = self;
+        let Self { parts, serves, messages } = self;
         let batch_bytes_max = match parts.partition.batch_bytes_max() {
             Ok(bytes) => bytes,
             Err(error) => return Ended::Lost(error),
@@ -171,7 +162,6 @@ impl ShardTask {
             env: parts.env.clone(),
             groups,
             batch_bytes_max,
-            census: Arc::clone(census),
             figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
             pending: VecDeque::new(),
@@ -193,8 +183,6 @@ struct Serving {
     env: Env,
     groups: Groups,
     batch_bytes_max: usize,
-    /// For the metrics.
-    census: Arc<Mutex<Census>>,
     figures: Arc<GroupFigures>,
     /// Who waits for which answer.
     waiting: HashMap<ReplyTo, oneshot::Sender<Outcome>>,
@@ -210,9 +198,6 @@ impl Serving {
         stop: &CancellationToken,
     ) -> Ended {
         loop {
-            if let Some(census) = self.groups.new_census() {
-                *self.census.lock().unwrap_or_else(PoisonError::into_inner) = census;
-            }
             let wake_in = self.groups.wake_at().saturating_sub(self.env.clock.now());
             tokio::select! {
                 biased;

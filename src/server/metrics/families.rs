@@ -99,8 +99,11 @@ families! {
     LOG_END = "duramen_log_end_offset" "first offset not yet written, by partition";
 
     GROUPS = "duramen_groups" "groups that this broker looks after, by type and state";
-    COMMITS = "duramen_offsets_committed" "offsets committed by groups";
     REBALANCES = "duramen_group_rebalances" "generations of groups that began";
+    COMMITS = "duramen_offsets_committed" "offsets committed by groups";
+    GROUP_OFFSETS = "duramen_group_committed_offsets" "offsets that those groups have committed";
+    GROUP_LAG = "duramen_group_lag_records" "records from the first that a group has not read to the end, by partition";
+    GROUP_LAG_SECONDS = "duramen_group_lag_seconds" "age of the first record that a group has not read, by partition";
 
     DISK_FREE = "duramen_disk_free_bytes" "bytes that may still be written on the disk of a log directory";
     DISK_SIZE = "duramen_disk_size_bytes" "size of the disk of a log directory";

@@ -13,6 +13,7 @@ use super::super::recovery_walk::Gathered;
 use super::super::segment::file_name;
 use super::super::walk::Fault;
 use super::directory::Look;
+use super::directory::METADATA_DIR;
 use super::finding::{Finding, Severity};
 use super::indexes::IndexCheck;
 use super::inventory::{FileKind, kind_of};
@@ -64,6 +65,7 @@ struct Check<'a, 'w> {
     known: Vec<Damage>,
     epochs: Option<EpochHistory>,
     epochs_fault: Option<String>,
+    epochs_lag: Option<String>,
     snapshots: Snapshots,
     gathered: Gathered,
     /// All that producers did from this offset on is known.
@@ -84,13 +86,7 @@ pub(super) fn check(
     let disk = look.disk;
     let snapshots = Snapshots::read(disk, dir, &files.snapshots, |finding| look.tell(finding))?;
     let base = files.segments.first().copied().unwrap_or(at.log_start);
-    let gathered = Gathered {
-        epochs: EpochHistory::new(),
-        producers: snapshots.begin(base),
-        next: base,
-        last_epoch: -1,
-        scanned: 0,
-    };
+    let gathered = Gathered::new(EpochHistory::new(), snapshots.begin(base), base);
     let (epochs_fault, has_holes) = (None, false);
     let mut check = Check {
         look,
@@ -99,6 +95,7 @@ pub(super) fn check(
         known,
         epochs,
         epochs_fault,
+        epochs_lag: None,
         snapshots,
         gathered,
         told_from: base,
@@ -180,7 +177,9 @@ impl Check<'_, '_> {
         let source = SegmentSource::open(disk, &path)?;
         self.look.summary.segments += 1;
         let epochs = self.epochs.clone();
-        let mut scan = source.scan(end.unwrap_or(i64::MAX), epochs.as_ref());
+        let scan = source.scan(end.unwrap_or(i64::MAX), epochs.as_ref());
+        // Which other logs are compacted is told by the metadata alone.
+        let mut scan = scan.dense(self.files.dir.ends_with(METADATA_DIR));
         let mut holes = false;
         loop {
             match scan.step() {
@@ -240,14 +239,16 @@ impl Check<'_, '_> {
         }
         self.check_snapshots(header.base_offset);
         let epoch = header.partition_leader_epoch;
-        let told = self.epochs.as_ref().and_then(|epochs| epochs.epoch_at(header.base_offset));
+        let told =
+            self.epochs.as_ref().and_then(|epochs| epochs.epoch_for_offset(header.base_offset));
         // The history of a log that was not closed properly may lag behind its end.
         let may_lag = in_active && !self.look.summary.was_clean;
         // It forgets what lies below the log's start.
         let is_told = header.base_offset >= self.at.log_start;
-        if is_told && epoch >= 0 && self.epochs.is_some() && told != Some(epoch) && !may_lag {
+        if is_told && epoch >= 0 && self.epochs.is_some() && told != Some(epoch) {
             let base = header.base_offset;
-            self.epochs_fault.get_or_insert_with(|| {
+            let fault = if may_lag { &mut self.epochs_lag } else { &mut self.epochs_fault };
+            fault.get_or_insert_with(|| {
                 format!(
                     "the batch at offset {base} is of epoch {epoch}; it says {}",
                     told.map_or_else(
@@ -344,6 +345,11 @@ impl Check<'_, '_> {
         };
         if let Some(fault) = fault {
             self.look.tell(Finding::new(&path, Severity::Derived, fault));
+        } else if let Some(lag) = self.epochs_lag.take() {
+            let base = self.files.segments.last().copied().unwrap_or_default();
+            let log = self.files.dir.join(file_name(base, "log"));
+            let reason = format!("{lag} ({EPOCHS_FILE}); the next start believes the batch");
+            self.look.tell(Finding::new(&log, Severity::Note, reason));
         }
     }
 
