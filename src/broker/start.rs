@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::applier::Applier;
-use super::{Broker, Group, Parts, upkeep};
+use super::{Broker, Group, Parts, cleaning, upkeep};
 use crate::config::listeners::HostPort;
 use crate::config::{BrokerConfig, ConfigError, Settings};
 use crate::controller::task::Bootstrap;
@@ -151,6 +151,13 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         plane.followers.stop.clone(),
     );
     plane.followers.spawn(upkeep);
+    let cleaning = cleaning::run(
+        env.clone(),
+        Arc::clone(&shared),
+        Arc::clone(&replicas),
+        plane.followers.stop.clone(),
+    );
+    plane.followers.spawn(cleaning);
     let services = Arc::new(Services::new(Handles {
         env: env.clone(),
         config,

@@ -10,12 +10,14 @@
 //! | [`settings`] | the layers in which settings are given, and which one holds |
 //! | [`topic`] | [`TopicConfig`], the checked settings of a topic |
 //! | [`checked`] | [`BrokerConfig`], the checked settings of a broker |
+//! | [`cleaner`] | the settings of compaction, which can change at run time |
 //! | [`listeners`] | what a node listens on and what it advertises |
 //! | [`describe`] | what `DescribeConfigs` tells |
 //! | [`docs`] | the page made from the table |
 //! | [`error`] | what can be wrong |
 
 pub mod checked;
+pub mod cleaner;
 pub mod describe;
 pub mod docs;
 pub mod error;

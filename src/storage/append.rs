@@ -252,7 +252,7 @@ impl Log {
             return true;
         }
         let config = &self.config;
-        let max_age = config.segment_ms.saturating_sub(active.jitter_ms);
+        let max_age = config.segment_ms_max().saturating_sub(active.jitter_ms);
         active.len > 0
             && (active.len + size as u64 > u64::from(config.segment_bytes)
                 || active.age_ms(now_ms, facts.max_timestamp) > max_age

@@ -10,6 +10,7 @@ use crate::env::{Disk, DiskFile, OpenMode};
 
 use super::atomic_file;
 use super::checkpoints::Checkpointed;
+use super::compaction;
 use super::damage::{self, Damage};
 use super::epochs::EpochHistory;
 use super::file_cache::SegmentFile;
@@ -95,6 +96,7 @@ impl<'a> Loader<'a> {
     fn load_once(mut self) -> io::Result<Recovered> {
         let dir = self.found.dir.clone();
         self.names = self.list_names()?;
+        compaction::swap::complete(self.disk, &dir)?;
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
@@ -411,6 +413,7 @@ impl<'a> Loader<'a> {
                 log_end: end,
                 durable: end,
                 high_watermark: self.at.high_watermark.clamp(log_start, end),
+                cleaned: self.at.cleaned,
             },
         );
         let mut log = Log::new(&self.found.home, Arc::new(state), self.config.clone());

@@ -1,0 +1,251 @@
+//! The story: a compacted log reads as the latest value of each key, before, while and after it is
+//! cleaned, and whenever the power fails.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use duramen_protocol::records::batch::BatchView;
+use duramen_protocol::records::{BatchBuilder, BatchOptions, Compression, Producer};
+
+use super::support::*;
+use crate::env::sim::SimEnv;
+use crate::storage::compaction::{
+    CleanError, CleanLimits, CleanOutcome, CompactionPolicy, SharedLog, clean,
+};
+use crate::storage::{AppendInfo, Log, LogConfig, LogDir, Recovered};
+
+const PATH: &str = "/data/logs";
+
+/// A log under a lock, as a partition has it.
+struct Shared(Mutex<Log>);
+
+impl SharedLog for Shared {
+    fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        Some(work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn limits() -> CleanLimits {
+    CleanLimits { map_bytes: 24 * 100, io_bytes: 700, ..CleanLimits::default() }
+}
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 1500,
+        index_interval_bytes: 200,
+        compact: true,
+        delete: false,
+        compaction: CompactionPolicy { delete_retention_ms: 1000, ..CompactionPolicy::default() },
+        ..LogConfig::default()
+    }
+}
+
+fn go_on(_: Duration) -> bool {
+    true
+}
+
+fn clean_all(shared: &Shared, now_ms: i64) -> Result<CleanOutcome, CleanError> {
+    loop {
+        let outcome = clean(shared, &limits(), &go_on, now_ms)?;
+        if !outcome.is_partial {
+            return Ok(outcome);
+        }
+    }
+}
+
+/// One batch of records of key and value; `None` deletes.
+type Writes = Vec<(u8, Option<u16>)>;
+
+/// A producer's batch, in one of the codecs.
+fn batch_of_writes(writes: &Writes, step: i64, sequence: i32) -> Bytes {
+    let mut builder = BatchBuilder::new(1 << 20);
+    for (n, (key, value)) in writes.iter().enumerate() {
+        let value = value.map(|value| value.to_be_bytes().repeat(12));
+        let timestamp = 1000 + step * 10 + n as i64;
+        assert!(builder.append(timestamp, Some(&[*key]), value.as_deref(), &[]).unwrap());
+    }
+    let compression = Compression::ALL[usize::try_from(step).unwrap() % Compression::ALL.len()];
+    let producer = Some(Producer { id: 9 + step % 3, epoch: 0, base_sequence: sequence });
+    builder.build(&BatchOptions { compression, producer, ..BatchOptions::default() }).unwrap()
+}
+
+/// What a reader from the start has seen of each key, and every record by its offset.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    latest: BTreeMap<u8, u16>,
+    records: BTreeMap<i64, (u8, Option<u16>, i64)>,
+}
+
+fn seen(log: &Log) -> Seen {
+    let mut seen = Seen::default();
+    let mut scratch = Vec::new();
+    let bytes = read_all(log, log.log_start_offset());
+    for batch in BatchView::iter(&bytes) {
+        let batch = batch.unwrap();
+        for record in batch.records(&mut scratch, 1 << 20).unwrap() {
+            let record = record.unwrap();
+            let key = record.key.unwrap()[0];
+            let value = record.value.map(|v| u16::from_be_bytes([v[0], v[1]]));
+            assert!(batch.base_offset() <= record.offset && record.offset <= batch.last_offset());
+            let before = seen.records.insert(record.offset, (key, value, record.timestamp));
+            assert_eq!(before, None, "offset {} twice", record.offset);
+            match value {
+                Some(value) => seen.latest.insert(key, value),
+                None => seen.latest.remove(&key),
+            };
+        }
+    }
+    seen
+}
+
+/// What was written, and how far it is on the disk.
+#[derive(Debug, Default)]
+struct Story {
+    written: BTreeMap<i64, (u8, Option<u16>, i64)>,
+    acked: i64,
+    sequences: [i32; 3],
+}
+
+impl Story {
+    /// Appends the batch of a step, unless the log is past it.
+    fn append(&mut self, log: &mut Log, step: i64, writes: &Writes) -> Result<(), String> {
+        let (base, which) = (log.log_end_offset(), usize::try_from(step % 3).unwrap());
+        for (offset, (n, (key, value))) in (base..).zip(writes.iter().enumerate()) {
+            self.written.insert(offset, (*key, *value, 1000 + step * 10 + n as i64));
+        }
+        let batch = batch_of_writes(writes, step, self.sequences[which]);
+        let info = AppendInfo { leader_epoch: 3, now_ms: 1000, ..info(1000) };
+        append(log, &batch, info).map_err(|error| error.to_string())?;
+        self.sequences[which] += i32::try_from(writes.len()).unwrap();
+        Ok(())
+    }
+
+    fn latest_at(&self, end: i64) -> BTreeMap<u8, u16> {
+        let mut latest = BTreeMap::new();
+        for (key, value, _) in self.written.range(..end).map(|(_, record)| *record) {
+            match value {
+                Some(value) => latest.insert(key, value),
+                None => latest.remove(&key),
+            };
+        }
+        latest
+    }
+
+    /// The log reads as the latest values; nothing in it was never written, or elsewhere.
+    fn check(&self, log: &Log) -> Seen {
+        assert!(log.log_end_offset() >= self.acked, "{} < {}", log.log_end_offset(), self.acked);
+        assert_eq!(log.damage(), []);
+        let seen = seen(log);
+        assert_eq!(seen.latest, self.latest_at(log.log_end_offset()));
+        for (offset, record) in &seen.records {
+            assert_eq!(self.written.get(offset), Some(record), "at {offset}");
+        }
+        seen
+    }
+}
+
+/// The writes of a step: hot keys, cold ones, deletions.
+fn writes(step: i64) -> Writes {
+    let write = |n: i64| {
+        let key = u8::try_from((step * step + n * 7) % 13 + (step % 5) * 3 * (n % 2)).unwrap();
+        let value = u16::try_from(step * 8 + n).unwrap();
+        (key, ((step + n) % 4 != 0).then_some(value))
+    };
+    (0..1 + step % 5).map(write).collect()
+}
+
+fn open_log(world: &SimEnv) -> Result<(LogDir, Log), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let dir = LogDir::open(&world.env(), Path::new(PATH), options()).map_err(|e| text(&e))?;
+    let log = match dir.unrecovered().map_err(|e| text(&e))?.pop() {
+        Some(found) => {
+            let Recovered { log, report } =
+                found.recover(TOPIC_ID, config()).map_err(|e| text(&e))?;
+            assert_eq!(report.damage, []);
+            log
+        }
+        None => dir.create_log(&tp(), TOPIC_ID, config()).map_err(|e| text(&e))?,
+    };
+    Ok((dir, log))
+}
+
+/// Marks all as committed, and has it synced.
+fn settle(dir: &LogDir, log: &mut Log, story: &mut Story) {
+    log.request_flush();
+    dir.run_once();
+    log.set_high_watermark(log.log_end_offset());
+    story.acked = story.acked.max(log.durable_offset());
+}
+
+/// Writes, cleans now and then, restarts once.
+fn work(world: &SimEnv, story: &mut Story, steps: i64) -> Result<(LogDir, Shared), String> {
+    let (mut dir, mut log) = open_log(world)?;
+    for step in 0..steps {
+        story.append(&mut log, step, &writes(step))?;
+        if step % 4 == 3 {
+            settle(&dir, &mut log, story);
+        }
+        if step % 20 == 19 {
+            let now_ms = 1_000_000 + step * 40;
+            let shared = Shared(Mutex::new(log));
+            let cleaned = clean_all(&shared, now_ms);
+            log = shared.0.into_inner().unwrap();
+            cleaned.map_err(|error| error.to_string())?;
+            dir.run_once();
+            story.check(&log);
+        }
+        if step == steps / 2 {
+            log.close().map_err(|error| error.to_string())?;
+            dir.close(-1).map_err(|error| error.to_string())?;
+            (dir, log) = open_log(world)?;
+            log.set_high_watermark(log.log_end_offset());
+        }
+    }
+    settle(&dir, &mut log, story);
+    Ok((dir, Shared(Mutex::new(log))))
+}
+
+#[test]
+fn a_compacted_log_reads_as_the_latest_values() {
+    let world = SimEnv::new(1, 1_000_000);
+    let mut story = Story::default();
+    let (dir, shared) = work(&world, &mut story, 218).unwrap();
+    let before = shared.with_log(|log| log.size_bytes()).unwrap();
+    let outcome = clean_all(&shared, 1_200_000).unwrap();
+    dir.run_once();
+    let mut log = shared.0.into_inner().unwrap();
+    let seen = story.check(&log);
+    assert!(log.size_bytes() < before && outcome.bytes_after <= outcome.bytes_before);
+    assert!(log.segments.iter().all(|segment| segment.len <= 1500));
+    // below the active segment each key is there once at most, and no deletion
+    let clean_to = log.segments.back().unwrap().base;
+    assert_eq!(outcome.cleaned_to, clean_to);
+    let clean: Vec<_> = seen.records.range(..clean_to).map(|(_, (key, ..))| key).collect();
+    let distinct: std::collections::BTreeSet<_> = clean.iter().collect();
+    assert!(clean.len() > 5 && clean.len() == distinct.len(), "{seen:?}");
+    // producers go on with their sequences, also after a restart that knows only the batches
+    for round in 0..3 {
+        story.append(&mut log, 219 + round, &writes(3)).unwrap();
+    }
+    settle(&dir, &mut log, &mut story);
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    for entry in world.env().disk.list(&Path::new(PATH).join("orders-0")).unwrap() {
+        if entry.name.ends_with(".snapshot") {
+            world
+                .env()
+                .disk
+                .remove_file(&Path::new(PATH).join("orders-0").join(entry.name))
+                .unwrap();
+        }
+    }
+    let (_dir, mut log) = open_log(&world).unwrap();
+    story.check(&log);
+    for round in 0..3 {
+        story.append(&mut log, 222 + round, &writes(3)).unwrap();
+    }
+    story.check(&log);
+}
