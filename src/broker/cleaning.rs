@@ -21,8 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Compacts until `stop` says so.
 pub(super) async fn run(
     env: Env,
-    settings: Arc<RwLock<Settings>>,
-    replicas: Arc<Replicas>,
+    (settings, replicas): (Arc<RwLock<Settings>>, Arc<Replicas>),
     stop: CancellationToken,
 ) {
     let mut due = env.clock.now();

@@ -144,20 +144,15 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         }
     };
 
-    let upkeep = upkeep::run(
+    let stop = plane.followers.stop.clone();
+    plane.followers.spawn(upkeep::run(
         env.clone(),
         config.log.clone(),
         Arc::clone(&replicas),
-        plane.followers.stop.clone(),
-    );
-    plane.followers.spawn(upkeep);
-    let cleaning = cleaning::run(
-        env.clone(),
-        Arc::clone(&shared),
-        Arc::clone(&replicas),
-        plane.followers.stop.clone(),
-    );
-    plane.followers.spawn(cleaning);
+        stop,
+    ));
+    let cleaned = (Arc::clone(&shared), Arc::clone(&replicas));
+    plane.followers.spawn(cleaning::run(env.clone(), cleaned, plane.followers.stop.clone()));
     let services = Arc::new(Services::new(Handles {
         env: env.clone(),
         config,

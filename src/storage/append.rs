@@ -242,7 +242,10 @@ impl Log {
             return Err(AppendError::LargerThanSegment { size, limit });
         }
         if self.active().is_none_or(|active| self.must_roll(active, size, facts, now_ms)) {
-            self.roll(facts.first_offset, now_ms)?;
+            // Where a leader's log has a gap, the copy's is within a segment too.
+            let (end, last) = (self.log_end_offset(), facts.last_offset);
+            let near = last - end <= i64::from(i32::MAX);
+            self.roll(if near { end } else { facts.first_offset }, now_ms)?;
         }
         Ok(())
     }

@@ -225,11 +225,11 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether the log must be cut where the segment at `base` leaves a gap after the one before.
-    /// Compaction leaves gaps too; and one below the recovery point is damage.
+    /// One below the recovery point is damage. Compaction leaves gaps within segments only.
     fn gap_before(&mut self, base: i64) -> bool {
         let first = self.gathered.next;
         let known = self.damage.iter().any(|known| known.first <= first && known.next >= base);
-        if self.config.compact || first >= base || known {
+        if first >= base || known {
             return false;
         }
         if base > self.at.recovery_point {
