@@ -11,11 +11,14 @@ use duramen_protocol::records::batch::BatchView;
 use duramen_protocol::records::{BatchBuilder, BatchOptions, Compression, Producer};
 
 use super::support::*;
+use crate::env::Patience;
 use crate::env::sim::{Fault, SimEnv};
 use crate::storage::compaction::{
     CleanError, CleanLimits, CleanOutcome, CompactionPolicy, SharedLog, clean,
 };
-use crate::storage::{AppendInfo, Log, LogConfig, LogDir, Recovered};
+use crate::storage::{
+    AppendInfo, Log, LogConfig, LogDir, ReadError, ReadRequest, Recovered, StorageError, offline,
+};
 
 const PATH: &str = "/data/logs";
 
@@ -307,4 +310,240 @@ fn an_error_of_any_operation_of_a_pass_leaves_the_log_whole() {
     for nth in 0..looks {
         fails_once(&|world| world.disk.fail_nth_look(nth));
     }
+}
+
+/// A log of `steps` steps, all of it committed and on the disk.
+fn written(world: &SimEnv, steps: i64, config: LogConfig) -> (LogDir, Log, Story) {
+    let dir = open(&world.env(), Path::new(PATH));
+    let mut log = dir.create_log(&tp(), TOPIC_ID, config).unwrap();
+    let mut story = Story::default();
+    for step in 0..steps {
+        story.append(&mut log, step, &writes(step)).unwrap();
+    }
+    settle(&dir, &mut log, &mut story);
+    // the roll's own work comes first, then the sync
+    settle(&dir, &mut log, &mut story);
+    (dir, log, story)
+}
+
+fn names(world: &SimEnv, ending: &str) -> usize {
+    let entries = world.env().disk.list(&Path::new(PATH).join("orders-0")).unwrap();
+    entries.iter().filter(|entry| entry.name.ends_with(ending)).count()
+}
+
+fn verified(world: &SimEnv) {
+    struct Strict;
+    impl offline::Watch for Strict {
+        fn found(&mut self, finding: offline::Finding) {
+            assert!(finding.severity == offline::Severity::Note, "{finding}");
+        }
+        fn progress(&mut self, _: u64, _: u64) {}
+        fn rebuilt(&mut self, _: &Path) {}
+    }
+    offline::verify(&*world.env().disk, Path::new(PATH), &mut Strict).unwrap();
+}
+
+#[test]
+fn a_check_of_a_compacted_directory_finds_nothing_wrong() {
+    let world = SimEnv::new(1, 1_000_000);
+    let mut story = Story::default();
+    let (dir, shared) = work(&world, &mut story, 150).unwrap();
+    clean_all(&shared, 2_000_000).unwrap();
+    // the tombstones of before go now
+    let again = LogConfig {
+        compaction: CompactionPolicy { min_dirty_ratio: 0.0, ..config().compaction },
+        ..config()
+    };
+    shared.with_log(|log| log.set_config(again));
+    clean_all(&shared, 3_000_000).unwrap();
+    dir.run_once();
+    verified(&world);
+    let log = shared.0.into_inner().unwrap();
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    verified(&world);
+    assert_eq!(
+        (names(&world, ".cleaned"), names(&world, ".swap"), names(&world, ".deleted")),
+        (0, 0, 0)
+    );
+    let checkpoint =
+        world.env().disk.read(&Path::new(PATH).join("cleaner-offset-checkpoint"), 1 << 10);
+    let text = String::from_utf8(checkpoint.unwrap()).unwrap();
+    assert!(text.starts_with("0\n2\norders 0 "), "{text}");
+}
+
+#[test]
+fn a_deletion_stays_for_its_time_and_what_it_deleted_never_comes_back() {
+    let world = SimEnv::new(1, 1_000_000);
+    let (dir, mut log, mut story) = written(&world, 0, config());
+    let keys = |log: &Log| seen(log).records.values().map(|record| record.0).collect::<Vec<_>>();
+    story.append(&mut log, 0, &vec![(1, Some(1)), (2, Some(2))]).unwrap();
+    story.append(&mut log, 1, &vec![(1, None)]).unwrap();
+    let fill = |log: &mut Log, story: &mut Story, from: i64| {
+        for step in from..from + 24 {
+            story.append(log, step, &vec![(9, Some(u16::try_from(step).unwrap()))]).unwrap();
+        }
+        settle(&dir, log, story);
+        settle(&dir, log, story);
+    };
+    fill(&mut log, &mut story, 2);
+    let shared = Shared(Mutex::new(log));
+    clean_all(&shared, 10_000).unwrap();
+    shared
+        .with_log(|log| assert_eq!(keys(log)[..2], [2, 1], "the value is gone, its deletion not"));
+    // the time of the deletion counts from the first pass, whatever later ones do
+    for (now_ms, there) in [(10_900, true), (10_999, true), (11_000, false)] {
+        shared.with_log(|log| {
+            let from = 26 + (now_ms - 10_000) / 10;
+            fill(log, &mut story, from);
+        });
+        clean_all(&shared, now_ms).unwrap();
+        shared.with_log(|log| {
+            story.check(log);
+            assert_eq!(keys(log).contains(&1), there, "at {now_ms}");
+        });
+    }
+}
+
+#[test]
+fn a_full_disk_stops_a_pass_and_nothing_else() {
+    let mut stopped = 0;
+    for room in (0..1200).step_by(20) {
+        let world = SimEnv::new(1, 1_000_000);
+        let (dir, log, story) = written(&world, 60, config());
+        let shared = Shared(Mutex::new(log));
+        world.disk.set_capacity(Some(world.disk.used() + room));
+        let outcome = clean_all(&shared, 1_000_000);
+        assert!(!dir.is_offline(), "with room for {room}: {outcome:?}");
+        if let Err(error) = &outcome {
+            assert!(matches!(error, CleanError::Storage(StorageError::NoSpace { .. })), "{error}");
+            stopped += 1;
+        }
+        shared.with_log(|log| story.check(log));
+        assert_eq!((names(&world, ".cleaned"), names(&world, ".swap")), (0, 0));
+        world.disk.set_capacity(None);
+        clean_all(&shared, 1_000_000).unwrap();
+        shared.with_log(|log| _ = story.check(log));
+    }
+    assert!(stopped > 3, "{stopped}");
+}
+
+#[test]
+fn a_pass_that_is_stopped_or_overtaken_leaves_nothing_behind() {
+    for at in 1..60 {
+        let world = SimEnv::new(1, 1_000_000);
+        let (_dir, log, story) = written(&world, 60, config());
+        let shared = Shared(Mutex::new(log));
+        let calls = std::cell::Cell::new(0);
+        let stop = |_| {
+            calls.set(calls.get() + 1);
+            calls.get() < at
+        };
+        match clean(&shared, &limits(), &stop, 1_000_000) {
+            Err(error) => assert_eq!(error, CleanError::Stopped),
+            Ok(_) => assert!(calls.get() < at),
+        }
+        assert_eq!((names(&world, ".cleaned"), names(&world, ".swap")), (0, 0));
+        shared.with_log(|log| _ = story.check(log));
+        // the log loses its begin while it is cleaned
+        let calls = std::cell::Cell::new(0);
+        let cut = |_| {
+            calls.set(calls.get() + 1);
+            if calls.get() == at {
+                shared.with_log(|log| _ = log.advance_log_start(log.log_end_offset() / 2).unwrap());
+            }
+            true
+        };
+        match clean(&shared, &limits(), &cut, 1_000_000) {
+            Err(error) => assert_eq!(error, CleanError::Changed),
+            Ok(_) => {}
+        }
+        shared.with_log(|log| {
+            for (offset, record) in seen(log).records {
+                assert_eq!(story.written.get(&offset), Some(&record));
+            }
+        });
+        clean_all(&shared, 1_000_000).unwrap();
+    }
+}
+
+#[test]
+fn what_cant_be_read_is_left_alone_until_the_settings_change() {
+    let world = SimEnv::new(1, 1_000_000);
+    let (_dir, log, _) = written(&world, 60, config());
+    let base = log.segments[1].base;
+    let path = Path::new(PATH).join(format!("orders-0/{base:020}.log"));
+    world.disk.flip_bit(&path, 100, 3).unwrap();
+    let shared = Shared(Mutex::new(log));
+    let error = clean_all(&shared, 1_000_000).unwrap_err();
+    assert!(matches!(error, CleanError::Uncleanable { segment, .. } if segment == base), "{error}");
+    assert_eq!(shared.with_log(|log| log.clean_plan(1_000_000)), Some(None));
+    assert_eq!(clean_all(&shared, 1_000_000), Ok(CleanOutcome::default()));
+    world.disk.flip_bit(&path, 100, 3).unwrap();
+    shared.with_log(|log| log.set_config(config()));
+    assert!(clean_all(&shared, 1_000_000).unwrap().cleaned_to > 0);
+}
+
+#[test]
+fn readers_that_began_before_a_swap_see_the_old_bytes_or_begin_again() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&crate::env::Env::real(), path.path());
+    let mut log = dir.create_log(&tp(), TOPIC_ID, config()).unwrap();
+    let mut story = Story::default();
+    for step in 0..100 {
+        story.append(&mut log, step, &writes(step)).unwrap();
+    }
+    settle(&dir, &mut log, &mut story);
+    settle(&dir, &mut log, &mut story);
+    let request = |offset| ReadRequest {
+        offset,
+        max_bytes: 1 << 20,
+        min_one: true,
+        up_to: i64::MAX,
+        patience: Patience::Wait,
+    };
+    let opened = log.read(&request(0)).unwrap().bytes;
+    let copy = opened.to_vec();
+    let (end, view) = (log.log_end_offset(), log.view(0, usize::MAX).unwrap());
+    let shared = Shared(Mutex::new(log));
+    clean_all(&shared, 1_000_000).unwrap();
+    dir.run_once();
+    assert_eq!(opened[..], copy[..], "what was handed out stays");
+    for offset in 0..end {
+        assert!(matches!(view.read(&request(offset)), Err(ReadError::Changed)));
+    }
+    assert!(!dir.is_offline());
+    shared.with_log(|log| _ = story.check(log));
+}
+
+#[test]
+fn a_log_is_written_and_read_while_it_is_cleaned() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&crate::env::Env::real(), path.path());
+    let log = dir.create_log(&tp(), TOPIC_ID, config()).unwrap();
+    let shared = Shared(Mutex::new(log));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut story = Story::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                clean_all(&shared, 1_000_000).unwrap();
+            }
+        });
+        for step in 0..400 {
+            shared.with_log(|log| {
+                story.append(log, step, &writes(step)).unwrap();
+                settle(&dir, log, &mut story);
+                if step % 20 == 0 {
+                    story.check(log);
+                }
+            });
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+    });
+    clean_all(&shared, 1_000_000).unwrap();
+    shared.with_log(|log| {
+        story.check(log);
+        assert!(log.segments.len() < 10, "{} segments", log.segments.len());
+    });
 }
