@@ -99,7 +99,10 @@ impl Output {
     }
 }
 
-/// Removes what there is of a segment being written.
+/// Removes what there is of a segment that does not count yet.
 pub(super) fn remove(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
-    WRITTEN.iter().try_for_each(|ext| atomic_file::remove(disk, &name_of(dir, base, ext, CLEANED)))
+    let written = WRITTEN.map(|extension| name_of(dir, base, extension, CLEANED));
+    // With these names alone it does not count either.
+    let swapped = ["index", "timeindex"].map(|extension| name_of(dir, base, extension, SWAP));
+    written.iter().chain(&swapped).try_for_each(|path| atomic_file::remove(disk, path))
 }

@@ -1,6 +1,7 @@
 //! One pass over one log.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use duramen_protocol::records::control::ControlType;
 use duramen_protocol::records::{BatchError, BatchView};
 
+use super::super::background::Job;
 use super::super::home::Home;
 use super::super::log::Log;
 use super::super::log_state::LogState;
@@ -178,8 +180,8 @@ impl Pass<'_> {
             let after = match written {
                 Ok(Some(new)) => {
                     let after = new.len;
-                    log.with_log(|log| log.swap_in(group, new))
-                        .unwrap_or(Err(CleanError::Changed))?;
+                    let swap = log.with_log(|log| log.swap_in(group, new));
+                    self.finish_swap(swap.unwrap_or(Err(CleanError::Changed)), group)?;
                     after
                 }
                 Ok(None) => before,
@@ -362,6 +364,29 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes a swap last, without the log's lock, and has the old files removed.
+    fn finish_swap(
+        &self,
+        swapped: Result<Vec<PathBuf>, CleanError>,
+        group: &[Segment],
+    ) -> Result<(), CleanError> {
+        let (home, dir) = (&self.task.home, self.task.state.dir.as_path());
+        let gone = swapped.inspect_err(|_| {
+            if !home.is_offline() {
+                self.forget_output(group);
+            }
+        })?;
+        match home.env.disk.sync_dir(dir) {
+            // Deleted meanwhile, and the files with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CleanError::Changed),
+            Err(error) => Err(home.fail("sync", dir, &error).into()),
+            Ok(()) => {
+                home.jobs.push(Job::RemoveFiles(gone));
+                Ok(())
+            }
+        }
     }
 
     fn read(&mut self, batch: &BatchView<'_>) -> Result<(), CleanError> {

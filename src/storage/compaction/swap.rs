@@ -1,11 +1,12 @@
 //! Puts a cleaned segment in the place of those it was made from, so that after a crash at any
 //! moment there are the old ones or the new one, never both and never neither.
 //!
-//! 1. `.cleaned` → `.swap`, synced: from here on the new segment counts.
-//! 2. The old segments that lie behind its base become `.deleted`, synced.
+//! 1. `.cleaned` → `.swap`, the log last: from here on the new segment counts.
+//! 2. The old segments that lie behind its base become `.deleted`.
 //! 3. `.swap` → the names of a segment, the log last, over the old one of that base.
 //!
-//! A start that finds a `.swap` log does 2 and 3 again.
+//! A start that finds a `.swap` log does 2 and 3 again. The bytes were synced before, names of one
+//! directory last in their order, and nothing is removed before they do: so no lock waits for a sync.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,6 @@ use std::sync::atomic::Ordering;
 use crate::env::{Disk, OpenMode};
 
 use super::super::atomic_file;
-use super::super::background::Job;
 use super::super::error::StorageError;
 use super::super::log::Log;
 use super::super::segment::{LOOK_AROUND, Segment, base_of, file_name};
@@ -25,7 +25,12 @@ use super::output::{CLEANED, SWAP, WRITTEN, name_of};
 
 impl Log {
     /// Puts `new`, whose files have their `.cleaned` names, in the place of the neighbours `old`.
-    pub(super) fn swap_in(&mut self, old: &[Segment], new: Segment) -> Result<(), CleanError> {
+    /// Returns the files that may be removed once the directory is synced.
+    pub(super) fn swap_in(
+        &mut self,
+        old: &[Segment],
+        new: Segment,
+    ) -> Result<Vec<PathBuf>, CleanError> {
         self.check()?;
         let first = old.first().and_then(|first| self.place_of(first));
         let first = first.ok_or(CleanError::Changed)?;
@@ -40,10 +45,8 @@ impl Log {
         }
         let home = Arc::clone(&self.home);
         let (disk, dir) = (&*home.env.disk, self.state.dir.as_path());
-        intend(disk, dir, new.base).map_err(|error| {
-            // Without the sync nobody knows which names the disk has.
-            home.fail("rename a cleaned segment of", dir, &error)
-        })?;
+        intend(disk, dir, new.base)
+            .map_err(|error| home.judge("rename a cleaned segment of", dir, &error))?;
         self.state.before_files_go();
         old.iter().for_each(|segment| segment.file.retire());
         let bases: Vec<i64> = old.iter().map(|segment| segment.base).collect();
@@ -52,8 +55,7 @@ impl Log {
         self.segments.drain(range);
         self.segments.insert(first, new);
         self.publish_size();
-        home.jobs.push(Job::RemoveFiles(gone));
-        Ok(())
+        Ok(gone)
     }
 
     fn place_of(&self, segment: &Segment) -> Option<usize> {
@@ -68,13 +70,13 @@ impl Log {
     }
 }
 
-/// Says, so that it lasts, that the new segment at `base` is complete.
+/// Says that the new segment at `base` is complete.
 fn intend(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
     for extension in WRITTEN {
         let from = name_of(dir, base, extension, CLEANED);
         disk.rename(&from, &name_of(dir, base, extension, SWAP))?;
     }
-    disk.sync_dir(dir)
+    Ok(())
 }
 
 /// Gives the new segment the names of the old ones at `bases`. Returns files to be removed.
@@ -85,9 +87,6 @@ fn replace(disk: &dyn Disk, dir: &Path, base: i64, bases: &[i64]) -> io::Result<
         for path in Segment::file_names(dir, *old).into_iter().chain([snapshot]) {
             gone.extend(atomic_file::rename_deleted(disk, &path)?);
         }
-    }
-    if !gone.is_empty() {
-        disk.sync_dir(dir)?;
     }
     for extension in WRITTEN {
         disk.rename(&name_of(dir, base, extension, SWAP), &dir.join(file_name(base, extension)))?;

@@ -280,6 +280,7 @@ fn a_power_loss_at_any_operation_of_a_pass_loses_nothing_and_brings_nothing_back
         for disk in [world.disk.clone(), again] {
             let world = SimEnv { disk, ..world.clone() };
             let (dir, mut log) = open_log(&world).unwrap_or_else(|e| panic!("{at}: {e}"));
+            assert_eq!((names(&world, ".cleaned"), names(&world, ".swap")), (0, 0), "{at}");
             story.check(&log);
             log.set_high_watermark(log.log_end_offset());
             let shared = Shared(Mutex::new(log));
