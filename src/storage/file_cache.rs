@@ -196,6 +196,11 @@ impl SegmentFile {
         self.lock().retired = true;
     }
 
+    /// Whether another file has the name now.
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().retired
+    }
+
     fn evict(&self) {
         let mut state = self.lock();
         state.registered = false;

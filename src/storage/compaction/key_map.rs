@@ -66,7 +66,7 @@ impl KeyMap {
     /// The place of a hash, or the free one where it would go.
     fn place(&self, high: u64, low: u64) -> usize {
         // The high bits choose, without a division: hash * slots / 2^64.
-        let mut at = (u128::from(high) * self.slots.len() as u128 >> 64) as usize;
+        let mut at = ((u128::from(high) * self.slots.len() as u128) >> 64) as usize;
         loop {
             match self.slots.get(at) {
                 Some([h, l, offset]) if *offset != 0 && (*h, *l) != (high, low) => at += 1,

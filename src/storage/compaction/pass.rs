@@ -96,7 +96,6 @@ impl Log {
     }
 
     fn start_cleaning(&mut self, now_ms: i64) -> Option<Task> {
-        self.check().ok()?;
         let plan = self.clean_plan(now_ms).filter(|plan| plan.dirty_bytes > 0)?;
         let segments = self.segments.iter().filter(|segment| segment.base < plan.end);
         let last = |entry: &super::super::producer_state::ProducerEntry| {
@@ -126,7 +125,8 @@ pub fn clean(
     pause: Pause<'_>,
     now_ms: i64,
 ) -> Result<CleanOutcome, CleanError> {
-    let task = log.with_log(|log| log.start_cleaning(now_ms)).flatten();
+    let start = |log: &mut Log| log.check().map(|()| log.start_cleaning(now_ms));
+    let task = log.with_log(start).transpose()?.flatten();
     let Some(task) = task else { return Ok(CleanOutcome::default()) };
     let home = Arc::clone(&task.home);
     home.cleaning.begin();

@@ -455,9 +455,8 @@ fn a_pass_that_is_stopped_or_overtaken_leaves_nothing_behind() {
             }
             true
         };
-        match clean(&shared, &limits(), &cut, 1_000_000) {
-            Err(error) => assert_eq!(error, CleanError::Changed),
-            Ok(_) => {}
+        if let Err(error) = clean(&shared, &limits(), &cut, 1_000_000) {
+            assert_eq!(error, CleanError::Changed);
         }
         shared.with_log(|log| {
             for (offset, record) in seen(log).records {
@@ -547,4 +546,32 @@ fn a_log_is_written_and_read_while_it_is_cleaned() {
         story.check(log);
         assert!(log.segments.len() < 10, "{} segments", log.segments.len());
     });
+}
+
+#[test]
+fn old_segments_of_a_compacted_log_go_by_age_where_the_policy_says_so() {
+    let world = SimEnv::new(1, 1_000_000);
+    let both = LogConfig { delete: true, retention_ms: Some(1000), ..config() };
+    let (dir, log, story) = written(&world, 90, both);
+    let shared = Shared(Mutex::new(log));
+    clean_all(&shared, 1500).unwrap();
+    let mut log = shared.0.into_inner().unwrap();
+    let before = seen(&log).records;
+    // the last step is of 1890: what was written up to 1300 may go
+    let end = log.log_end_offset();
+    let outcome = log.apply_retention(2301, end).unwrap();
+    dir.run_once();
+    assert!(outcome.segments > 0 && log.segments.len() > 1, "{outcome:?}");
+    let start = log.log_start_offset();
+    assert!(start > 0 && start < end);
+    let left = seen(&log).records;
+    let expected: Vec<_> = before.range(start..).collect();
+    assert_eq!(left.iter().collect::<Vec<_>>(), expected);
+    assert!(before.range(..start).all(|(_, (.., timestamp))| *timestamp < 1301));
+    assert_eq!(log.advance_log_start(start + 5), Ok(start + 5));
+    let shared = Shared(Mutex::new(log));
+    clean_all(&shared, 1500).unwrap();
+    for (offset, record) in seen(&shared.0.into_inner().unwrap()).records {
+        assert_eq!(story.written.get(&offset), Some(&record));
+    }
 }
