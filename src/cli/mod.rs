@@ -12,6 +12,7 @@
 //! | [`scrape`] | a broker's metrics and health over HTTP |
 //! | [`log`] | look into data directories without a broker; the one verb besides `serve` that reads `storage` |
 //! | [`mod@bench`] | how fast a broker is |
+//! | [`profile`] | names for clusters |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
@@ -32,6 +33,7 @@ pub mod offsets;
 pub mod output;
 pub mod partitions;
 pub mod produce;
+pub mod profile;
 pub mod progress;
 pub mod record_json;
 pub mod replay;
@@ -82,6 +84,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Log(log::LogArgs),
     Bench(bench::BenchArgs),
+    Profile(profile::ProfileArgs),
     Completion(CompletionArgs),
 }
 
@@ -123,6 +126,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Doctor(args) => connect::block_on(doctor::run(args)),
         Verb::Log(args) => log::run(&args),
         Verb::Bench(args) => connect::block_on(bench::run(args)),
+        Verb::Profile(args) => profile::run(args),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {
