@@ -20,6 +20,8 @@
 mod broker_seeds;
 #[path = "fuzz_corpus/damage.rs"]
 mod damage;
+#[path = "fuzz_corpus/group_seeds.rs"]
+mod group_seeds;
 #[path = "fuzz_corpus/seeds.rs"]
 mod seeds;
 #[path = "../protocol/tests/support/shapes.rs"]
@@ -132,7 +134,7 @@ macro_rules! replays {
     };
 }
 
-replays!(frame request response batch gzip snappy lz4 zstd recovery index checkpoint metadata);
+replays!(frame request response group batch gzip snappy lz4 zstd recovery index checkpoint metadata);
 
 #[test]
 fn the_corpus_stays_small() {
@@ -144,7 +146,9 @@ fn the_corpus_stays_small() {
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_seeds() {
-    for (target, seeds) in seeds::all().into_iter().chain(broker_seeds::all()) {
+    for (target, seeds) in
+        seeds::all().into_iter().chain(group_seeds::all()).chain(broker_seeds::all())
+    {
         let folder = folder(target);
         fs::create_dir_all(&folder).unwrap();
         for (name, input) in seeds {

@@ -2,7 +2,8 @@
 //!
 //! An API is added here with one row, and nothing that has no row is ever advertised: ApiVersions
 //! answers from [`TABLE`]. The row names the request's struct too, so code that has to do something
-//! for each API is written once, with [`for_each_api!`](crate::for_each_api).
+//! for each API is written once, with [`for_each_api!`](crate::for_each_api). A message whose handler
+//! is still to come has its row in [`for_each_unserved_api!`](crate::for_each_unserved_api).
 
 mod key;
 
@@ -137,6 +138,29 @@ macro_rules! for_each_api {
             DescribeProducers DescribeProducersRequest, 0-0 (from 0), Broker, Request, "";
             ListConfigResources ListConfigResourcesRequest, 0-1 (from 0), Broker, Request, "";
             DescribeTopicPartitions DescribeTopicPartitionsRequest, 0-0 (from 0), Broker, Request, "";
+        }
+    };
+}
+
+/// Calls the macro `$each` with the rows of APIs whose messages are here and whose handlers are not:
+/// they are tested as all others and never advertised. To serve one, move its row to
+/// [`for_each_api!`](crate::for_each_api), to the place of its key.
+#[macro_export]
+macro_rules! for_each_unserved_api {
+    ($each:ident) => {
+        $each! {
+            OffsetCommit OffsetCommitRequest, 2-10 (from 2), Broker, Request, "";
+            OffsetFetch OffsetFetchRequest, 1-10 (from 1), Broker, Request, "";
+            JoinGroup JoinGroupRequest, 0-9 (from 0), Broker, Request, "";
+            Heartbeat HeartbeatRequest, 0-4 (from 0), Broker, Request, "";
+            LeaveGroup LeaveGroupRequest, 0-5 (from 0), Broker, Request, "";
+            SyncGroup SyncGroupRequest, 0-5 (from 0), Broker, Request, "";
+            DescribeGroups DescribeGroupsRequest, 0-6 (from 0), Broker, Request, "";
+            ListGroups ListGroupsRequest, 0-5 (from 0), Broker, Request, "";
+            DeleteGroups DeleteGroupsRequest, 0-2 (from 0), Broker, Request, "";
+            OffsetDelete OffsetDeleteRequest, 0-0 (from 0), Broker, Request, "";
+            ConsumerGroupHeartbeat ConsumerGroupHeartbeatRequest, 0-1 (from 0), Broker, Request, "";
+            ConsumerGroupDescribe ConsumerGroupDescribeRequest, 0-1 (from 0), Broker, Request, "";
         }
     };
 }

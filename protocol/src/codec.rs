@@ -4,10 +4,14 @@
 mod declare;
 mod value;
 
-pub(crate) use declare::{declare, field_default, field_type, last_version};
+pub(crate) use declare::{declare, field_default, field_type, first_flexible, last_version};
 pub(crate) use value::{DecodeFailure, EncodeFailure, Form, Value};
 
-use crate::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Failure};
+use crate::data::Data;
+use crate::error::{
+    DataDecodeError, DataEncodeError, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind,
+    Failure,
+};
 use crate::messages::Message;
 use crate::primitives::{Decoder, Encoder, Size, uvarint_len};
 use crate::schema::Field;
@@ -172,6 +176,31 @@ pub(crate) fn measure_message<M: Message + Value>(message: &M, version: i16) -> 
     let mut size = Size::new();
     Value::measure(message, &mut size, Form::of(M::KEY, version));
     size
+}
+
+/// [`Data::encode`] of declared data.
+pub(crate) fn encode_data<D: Data + Value>(
+    data: &D,
+    encoder: &mut Encoder,
+    version: i16,
+) -> Result<(), DataEncodeError> {
+    let written = match D::VERSIONS.contains(version) {
+        true => data.write(encoder, Form { version, flexible: D::is_flexible(version) }),
+        false => Err(EncodeErrorKind::UnsupportedVersion.into()),
+    };
+    written.map_err(|failure| failure.within(D::NAME).of_data(D::NAME, version))
+}
+
+/// [`Data::decode`] of declared data.
+pub(crate) fn decode_data<D: Data + Value>(
+    decoder: &mut Decoder,
+    version: i16,
+) -> Result<D, DataDecodeError> {
+    let read = match D::VERSIONS.contains(version) {
+        true => D::read(decoder, Form { version, flexible: D::is_flexible(version) }),
+        false => Err(DecodeErrorKind::UnsupportedVersion.into()),
+    };
+    read.map_err(|failure| failure.within(D::NAME).of_data(D::NAME, version))
 }
 
 #[cfg(test)]

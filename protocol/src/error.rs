@@ -106,6 +106,26 @@ pub enum EncodeErrorKind {
     UnsupportedVersion,
 }
 
+/// What is wrong with [`Data`](crate::data::Data), which belongs to no API.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{data} v{version}: {field} {kind}")]
+pub struct DataError<K> {
+    /// Kafka's name of the data.
+    pub data: &'static str,
+    /// Its version.
+    pub version: i16,
+    /// Where it went wrong: `Struct.field`, or the data's name.
+    pub field: &'static str,
+    /// What went wrong.
+    pub kind: K,
+}
+
+/// Bytes that are not the data they should be.
+pub type DataDecodeError = DataError<DecodeErrorKind>;
+
+/// Data that its version can't express.
+pub type DataEncodeError = DataError<EncodeErrorKind>;
+
 /// A codec error on its way up: the field is known where it is noticed, API and version above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failure<K> {
@@ -126,6 +146,10 @@ impl<K> Failure<K> {
             self.field = field;
         }
         self
+    }
+
+    pub(crate) fn of_data(self, data: &'static str, version: i16) -> DataError<K> {
+        DataError { data, version, field: self.field, kind: self.kind }
     }
 }
 

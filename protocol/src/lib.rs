@@ -22,11 +22,13 @@
 //! - [`records`]: batches v2, their checksum, compression and records.
 //! - [`error`]: Kafka's error codes, and codec errors that name API, version and field.
 //! - [`text`] and [`ids`]: strings, topic ids, and the numbers with a special meaning.
+//! - [`data`]: what is declared like messages but belongs to no API: [`consumer_protocol`], which
+//!   travels inside JoinGroup and SyncGroup, and [`group_records`], of the topic `__consumer_offsets`.
 //! - [`metadata`]: the records of the cluster metadata log; no Kafka client sees them.
 //!
 //! # To add an API
 //!
-//! A row in `api.rs`, a file in `messages/`, and `UPDATE_DOCS=1 cargo test -p duramen-protocol --test
+//! A row in `api.rs` (of the unserved ones until there is a handler), a file in `messages/`, and `UPDATE_DOCS=1 cargo test -p duramen-protocol --test
 //! protocol_support`. The differential and hostile tests run over the table and need no line.
 //!
 //! # Reading and writing
@@ -48,8 +50,11 @@
 
 pub mod api;
 mod codec;
+pub mod consumer_protocol;
+pub mod data;
 pub mod error;
 pub mod frame;
+pub mod group_records;
 pub mod header;
 pub mod ids;
 pub mod messages;

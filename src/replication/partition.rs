@@ -267,7 +267,7 @@ impl Partition {
             return Ok(found.map_or(
                 OffsetFound::NONE,
                 |TimestampedOffset { offset, timestamp }| {
-                    let leader_epoch = view.epochs().epoch_at(offset).unwrap_or(-1);
+                    let leader_epoch = view.epochs().epoch_for_offset(offset).unwrap_or(-1);
                     OffsetFound { offset, timestamp, leader_epoch }
                 },
             ));
@@ -534,7 +534,7 @@ impl State {
     }
 
     fn found_at(&self, offset: Offset, timestamp: i64) -> OffsetFound {
-        let leader_epoch = self.log.epochs().epoch_at(offset).unwrap_or(-1);
+        let leader_epoch = self.log.epochs().epoch_for_offset(offset).unwrap_or(-1);
         OffsetFound { offset, timestamp, leader_epoch }
     }
 }

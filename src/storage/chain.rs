@@ -23,6 +23,10 @@ pub(super) struct Chain {
 pub(super) struct Witness {
     /// The epoch that the history gives the batch's first offset.
     pub(super) epoch: Option<i32>,
+    /// That history tells of every batch there is, so one of another epoch than it says is wrong.
+    pub(super) complete: bool,
+    /// No record was ever taken out of the log: offsets go on without a gap.
+    pub(super) dense: bool,
     /// The checksum is to be computed anyway.
     pub(super) check: bool,
 }
@@ -47,7 +51,8 @@ impl Chain {
             Step::Batch(after) => self.against(header, &after.header, witness.epoch),
             // No batch where this one's length says: is that length right?
             Step::Broken(_) => Doubt::IfChecksumFails,
-            Step::End => Doubt::None,
+            // Nobody behind it to ask.
+            Step::End => self.alone(header, witness),
         };
         match doubt {
             Doubt::None => Ok(None),
@@ -64,7 +69,22 @@ impl Chain {
         if base < self.next || last < base || last >= self.end {
             return Some(Fault::Offsets);
         }
-        (epoch >= 0 && epoch < self.epoch).then_some(Fault::Epoch)
+        // -1 is a batch of no term; nothing else is negative.
+        (epoch < -1 || (0..self.epoch).contains(&epoch)).then_some(Fault::Epoch)
+    }
+
+    /// What is known of a last batch: the term of those before it, and where they end.
+    fn alone(&self, header: &BatchHeader, witness: Witness) -> Doubt {
+        if witness.dense && header.base_offset > self.next {
+            return Doubt::Certain(Fault::Offsets);
+        }
+        let epoch = header.partition_leader_epoch;
+        match witness.epoch {
+            Some(known) if witness.complete && known != epoch && known == self.epoch => {
+                Doubt::Certain(Fault::Epoch)
+            }
+            _ => Doubt::None,
+        }
     }
 
     /// What the batch `after` it says of a batch.

@@ -85,19 +85,16 @@ impl Log {
         segment.holes.retain(|(_, to)| *to <= position);
         segment.forget_reserve();
 
-        let mut gathered = Gathered {
-            epochs: std::mem::take(&mut self.epochs),
-            // Nothing to learn here: they are read again below.
-            producers: ProducerStates::starting_at(i64::MAX),
-            next: segment.base,
-            last_epoch: -1,
-            scanned: 0,
-        };
+        // Nothing to learn of producers here: they are read again below.
+        let producers = ProducerStates::starting_at(i64::MAX);
+        let mut gathered = Gathered::new(std::mem::take(&mut self.epochs), producers, segment.base);
         let plan = WalkPlan {
             check_from: i64::MAX,
             durable: i64::MIN,
             keep_index_below: offset,
             end: i64::MAX,
+            dense: false,
+            has_history: false,
             index_interval: u64::from(self.config.index_interval_bytes),
             now_ms: segment.modified_ms,
         };
@@ -178,13 +175,8 @@ impl Log {
                 break;
             }
         }
-        let mut gathered = Gathered {
-            epochs: std::mem::take(&mut self.epochs),
-            next: producers.end_offset(),
-            last_epoch: -1,
-            scanned: 0,
-            producers,
-        };
+        let next = producers.end_offset();
+        let mut gathered = Gathered::new(std::mem::take(&mut self.epochs), producers, next);
         for segment in self.segments.iter().skip(self.segment_at(gathered.next)) {
             let file = self.home.files.file(&segment.file)?;
             let mut walk = Walk::new(&*file, 0, segment.len, LOOK_AROUND).over(&segment.holes);

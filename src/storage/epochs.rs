@@ -69,12 +69,6 @@ impl EpochHistory {
         }
     }
 
-    /// The epoch that wrote `offset`; `None` when the history does not reach back so far.
-    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
-        let after = self.entries.partition_point(|entry| entry.start_offset <= offset);
-        Some(self.entries.get(after.checked_sub(1)?)?.epoch)
-    }
-
     /// The text of `leader-epoch-checkpoint`.
     pub fn encode(&self) -> Vec<u8> {
         encode_lines(self.entries.iter().map(|e| format!("{} {}", e.epoch, e.start_offset)))

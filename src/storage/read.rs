@@ -181,8 +181,8 @@ impl Reader<'_> {
             match walk.step().map_err(unreadable)? {
                 Step::End => return Ok(None),
                 Step::Batch(found) => {
-                    let epoch = self.epochs.epoch_at(found.header.base_offset);
-                    let witness = Witness { epoch, check: false };
+                    let epoch = self.epochs.epoch_for_offset(found.header.base_offset);
+                    let witness = Witness { epoch, complete: true, ..Witness::default() };
                     let fault = chain.fault(&mut walk, &found, witness);
                     if fault.map_err(unreadable)?.is_none() {
                         chain.pass(&found.header);

@@ -52,13 +52,7 @@ impl<'a> Loader<'a> {
         at: Checkpointed,
     ) -> Self {
         let report = RecoveryReport { clean: found.was_clean, ..RecoveryReport::default() };
-        let gathered = Gathered {
-            epochs: EpochHistory::new(),
-            producers: ProducerStates::default(),
-            next: 0,
-            last_epoch: -1,
-            scanned: 0,
-        };
+        let gathered = Gathered::new(EpochHistory::new(), ProducerStates::default(), 0);
         Self {
             found,
             disk: &*found.home.env.disk,
@@ -98,10 +92,10 @@ impl<'a> Loader<'a> {
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
-        self.forget_what_was_restored()?;
         let first_base = files.segments.first().map_or(self.at.log_start, |first| first.base);
         self.gathered.next = first_base;
         self.load_epochs(files.segments.iter().any(|segment| segment.len > 0))?;
+        self.forget_what_was_restored()?;
         self.load_producers(&mut files, first_base)?;
         let gone = self.load_segments(&files.segments)?;
         // Before a segment is made: one of these may have its name.
@@ -117,17 +111,20 @@ impl<'a> Loader<'a> {
     /// Someone may have put a sound copy of a damaged file back.
     fn forget_what_was_restored(&mut self) -> io::Result<()> {
         let mut still = Vec::new();
-        for lost in std::mem::take(&mut self.damage) {
+        let known = std::mem::take(&mut self.damage);
+        for lost in &known {
+            let holes: Vec<_> = holes_of(&known, lost.segment).collect();
+            let told = self.gathered.epochs.epoch_for_offset(lost.first);
             let path = self.found.dir.join(super::segment::file_name(lost.segment, "log"));
             let is_sound = match self.disk.open(&path, OpenMode::Read) {
-                Ok(file) => lost.from < lost.to && is_sound_again(&*file, &lost)?,
+                Ok(file) => lost.from < lost.to && is_sound_again(&*file, lost, &holes, told)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => false,
                 Err(error) => return Err(error),
             };
             if is_sound {
                 self.was_restored = true;
             } else {
-                still.push(lost);
+                still.push(*lost);
             }
         }
         self.damage = still;
@@ -265,8 +262,7 @@ impl<'a> Loader<'a> {
         };
         let mut segment = Segment::new(&self.found.dir, file.base, handle, self.now_ms);
         segment.modified_ms = file.modified_ms.unwrap_or(self.now_ms);
-        let mine = self.damage.iter().filter(|d| d.segment == file.base && d.from < d.to);
-        segment.holes = mine.map(|d| (d.from, d.to)).collect();
+        segment.holes = holes_of(&self.damage, file.base).collect();
         segment
     }
 
@@ -299,6 +295,9 @@ impl<'a> Loader<'a> {
             durable: self.at.recovery_point,
             keep_index_below,
             end: closed_at.unwrap_or(end),
+            dense: !self.config.compact,
+            // After a crash it may lag behind.
+            has_history: self.found.was_clean && !self.epochs_lost,
             index_interval: u64::from(self.config.index_interval_bytes),
             now_ms: self.now_ms,
         };
@@ -424,8 +423,9 @@ impl<'a> Loader<'a> {
         log.segments = self.segments;
         log.producers = self.gathered.producers;
         log.epochs = self.gathered.epochs;
+        let learned = self.gathered.learned_epoch;
         let forgot_end = log.epochs.truncate_from_end(end);
-        if log.epochs.truncate_from_start(log_start) | forgot_end | self.epochs_lost {
+        if log.epochs.truncate_from_start(log_start) | forgot_end | self.epochs_lost | learned {
             log.save_epochs(i64::MAX);
         }
         log.damage = self.damage;
@@ -441,6 +441,12 @@ impl<'a> Loader<'a> {
         self.report.scanned_bytes = self.gathered.scanned;
         Ok(Recovered { log, report: self.report })
     }
+}
+
+/// Where the segment at `base` is damaged: from and to.
+fn holes_of(damage: &[Damage], base: i64) -> impl Iterator<Item = (u64, u64)> {
+    let mine = damage.iter().filter(move |d| d.segment == base && d.from < d.to);
+    mine.map(|d| (d.from, d.to))
 }
 
 /// A full disk must not keep a log from being loaded: what could not be written is derived again.

@@ -28,6 +28,8 @@ pub(super) struct Gathered {
     pub(super) next: i64,
     pub(super) last_epoch: i32,
     pub(super) scanned: u64,
+    /// The batches told of an epoch that the history did not have.
+    pub(super) learned_epoch: bool,
 }
 
 /// How one segment is walked.
@@ -42,6 +44,10 @@ pub(super) struct WalkPlan {
     pub(super) keep_index_below: i64,
     /// First offset of the next segment.
     pub(super) end: i64,
+    /// No record was ever taken out of the log.
+    pub(super) dense: bool,
+    /// The epoch history tells of every batch there is.
+    pub(super) has_history: bool,
     /// Bytes of log between index entries.
     pub(super) index_interval: u64,
     pub(super) now_ms: i64,
@@ -137,11 +143,28 @@ fn cut_with_the_tail(segment: &mut Segment, damage: &mut Vec<Damage>, durable: i
 }
 
 /// Whether sound batches stand where `lost` was, from its first offset to its last, and of the epoch
-/// of the batch behind: their checksums do not speak for that.
-pub(super) fn is_sound_again(file: &dyn DiskFile, lost: &Damage) -> io::Result<bool> {
-    let mut walk = Walk::new(file, lost.to, file.len()?, HEADERS_WINDOW);
-    let Step::Batch(behind) = walk.step()? else { return Ok(false) };
-    let epoch = behind.header.partition_leader_epoch;
+/// of the batch behind, or that the history `told` where there is none; and of none older than those
+/// before: their checksums do not speak for that. `holes` are those of the segment.
+pub(super) fn is_sound_again(
+    file: &dyn DiskFile,
+    lost: &Damage,
+    holes: &[(u64, u64)],
+    told: Option<i32>,
+) -> io::Result<bool> {
+    let len = file.len()?;
+    let mut walk = Walk::new(file, lost.to, len, HEADERS_WINDOW);
+    let epoch = match walk.step()? {
+        Step::Batch(behind) => Some(behind.header.partition_leader_epoch),
+        Step::End => told,
+        Step::Broken(_) => None,
+    };
+    let Some(epoch) = epoch else { return Ok(false) };
+    let mut before = Walk::new(file, 0, lost.from, HEADERS_WINDOW).over(holes);
+    while let Step::Batch(found) = before.step()? {
+        if found.header.partition_leader_epoch > epoch {
+            return Ok(false);
+        }
+    }
     walk.seek(lost.from);
     let mut chain = Chain { next: lost.first, epoch, end: lost.next };
     while walk.position() < lost.to {
@@ -178,7 +201,7 @@ pub(super) fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<
     Ok(false)
 }
 
-/// The base offset of the batch that the index led to, unless that is faulty.
+/// The base offset of the batch that the index led to, unless there is doubt about that.
 fn sound_start(
     walk: &mut Walk<'_>,
     plan: &WalkPlan,
@@ -192,7 +215,10 @@ fn sound_start(
     let base = first.header.base_offset;
     let fault = check(walk, &first, base, plan, gathered)?;
     walk.seek(start);
-    Ok(fault.is_none().then_some(base))
+    let told = gathered.epochs.epoch_for_offset(base);
+    // Either may be wrong: the batches before know which.
+    let agrees = !plan.has_history || told == Some(first.header.partition_leader_epoch);
+    Ok((fault.is_none() && agrees).then_some(base))
 }
 
 fn check(
@@ -204,7 +230,10 @@ fn check(
 ) -> io::Result<Option<Fault>> {
     let chain = Chain { next: expected, epoch: gathered.last_epoch, end: plan.end };
     let check = found.header.last_offset() >= plan.check_from;
-    let witness = Witness { epoch: gathered.epochs.epoch_at(found.header.base_offset), check };
+    let epoch = gathered.epochs.epoch_for_offset(found.header.base_offset);
+    // Of what is durable the end is known: no batch behind it is needed to speak for its offsets.
+    let dense = plan.dense && found.header.base_offset >= plan.durable;
+    let witness = Witness { epoch, check, dense, complete: plan.has_history };
     let fault = chain.fault(walk, found, witness)?;
     if check {
         gathered.scanned += found.size();
@@ -226,14 +255,25 @@ fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan, gathered: &mut Ga
 }
 
 impl Gathered {
+    /// Before the first batch, at offset `next`.
+    pub(super) fn new(epochs: EpochHistory, producers: ProducerStates, next: i64) -> Self {
+        Self { epochs, producers, next, last_epoch: -1, scanned: 0, learned_epoch: false }
+    }
+
     /// Notes a batch that is in the log.
     pub(super) fn take(&mut self, header: &BatchHeader, now_ms: i64) {
         self.next = self.next.max(header.next_offset());
         self.last_epoch = self.last_epoch.max(header.partition_leader_epoch);
         // Only if the history says otherwise: to assign an old epoch again would drop all later ones.
+        // What lies before its first term it forgot together with the log's start.
         let epoch = header.partition_leader_epoch;
-        if self.epochs.epoch_for_offset(header.base_offset) != Some(epoch) {
-            self.epochs.assign(epoch, header.base_offset);
+        let forgot = self
+            .epochs
+            .entries()
+            .first()
+            .is_some_and(|term| header.base_offset < term.start_offset);
+        if !forgot && self.epochs.epoch_for_offset(header.base_offset) != Some(epoch) {
+            self.learned_epoch |= self.epochs.assign(epoch, header.base_offset);
         }
         if header.base_offset < self.producers.end_offset() {
             return;

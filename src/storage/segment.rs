@@ -354,8 +354,11 @@ impl Segment {
             // The index carries no checksum: believed only if the log says the same.
             let proven = match walk.step()? {
                 Step::Batch(found) if found.header.last_offset() == entry.last_offset => {
-                    (chain.next, chain.epoch) =
-                        (found.header.base_offset, found.header.partition_leader_epoch);
+                    let header = &found.header;
+                    chain.next = header.base_offset;
+                    // What came before is not looked at: the history speaks for it, if it can.
+                    let known = care.and_then(|epochs| epochs.epoch_for_offset(chain.next));
+                    chain.epoch = known.unwrap_or(header.partition_leader_epoch);
                     true
                 }
                 _ => false,
@@ -368,8 +371,8 @@ impl Segment {
             if let Step::Batch(found) = &step
                 && let Some(epochs) = care
             {
-                let witness =
-                    Witness { epoch: epochs.epoch_at(found.header.base_offset), check: false };
+                let epoch = epochs.epoch_for_offset(found.header.base_offset);
+                let witness = Witness { epoch, complete: true, ..Witness::default() };
                 if chain.fault(&mut walk, found, witness)?.is_some() {
                     return Err(io::ErrorKind::InvalidData.into());
                 }

@@ -117,7 +117,9 @@ impl<'a> Walk<'a> {
 
     /// The batch at the current position; goes past it if there is one.
     pub(super) fn step(&mut self) -> io::Result<Step> {
-        if let Some((_, to)) = self.holes.iter().find(|(from, _)| *from == self.position) {
+        // One may begin where another ends.
+        let hole_at = |at| self.holes.iter().find(|(from, to)| *from == at && to > from);
+        while let Some((_, to)) = hole_at(self.position) {
             self.position = *to;
         }
         if self.position >= self.end {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use bytes::Bytes;
-use duramen_protocol::api::{ApiKey, TABLE};
+use duramen_protocol::api::{ApiKey, TABLE, spec};
 use duramen_protocol::for_each_api;
 use duramen_protocol::header::{RequestHeader, ResponseHeader};
 use duramen_protocol::messages::{self, Message, Request};
@@ -17,6 +17,7 @@ use duramen_protocol::records::control::{EndTxnMarker, LeaderChange, Voter};
 use duramen_protocol::records::{
     BatchBuilder, BatchOptions, BatchView, Compression, HeaderView, Producer,
 };
+use duramen_protocol::schema::Schema;
 use proptest::strategy::{Strategy, ValueTree};
 
 use super::shapes;
@@ -52,13 +53,18 @@ fn versions(api: usize) -> Vec<i16> {
     versions
 }
 
-/// Two shapes of a message: one of each array's elements, and the largest of some made at random.
-fn shapes_of<M: Message>(version: i16) -> [Bytes; 2] {
-    let strategy = shapes::encoded::<M>(version);
+/// Two shapes of what `schema` declares: one of each array's elements, and the largest of some made
+/// at random.
+pub fn two_shapes(schema: &'static Schema, version: i16, flexible: bool) -> [Bytes; 2] {
+    let strategy = shapes::shaped(schema, version, flexible);
     let mut runner = shapes::runner(0);
     let made = (0..8).map(|_| strategy.new_tree(&mut runner).unwrap().current());
     let largest = made.filter(|shape| shape.len() < 2000).max_by_key(Bytes::len);
-    [shapes::crowded::<M>(version, 1), largest.unwrap_or_default()]
+    [shapes::crowded_shape(schema, version, flexible, 1), largest.unwrap_or_default()]
+}
+
+fn shapes_of<M: Message>(version: i16) -> [Bytes; 2] {
+    two_shapes(M::SCHEMA, version, M::KEY.is_flexible(version))
 }
 
 macro_rules! shapes_of_api {
@@ -116,8 +122,8 @@ fn recorded() -> Vec<Recorded> {
 
 /// The two bytes that pick API and version in the targets `request` and `response`.
 fn pick(api: ApiKey, version: i16) -> Option<[u8; 2]> {
-    let index = TABLE.iter().position(|row| row.key == api && row.serves(version))?;
-    Some([u8::try_from(index).unwrap(), u8::try_from(version - TABLE[index].min).unwrap()])
+    let row = spec(api).filter(|row| row.serves(version))?;
+    Some([u8::try_from(api.code()).unwrap(), u8::try_from(version - row.min).unwrap()])
 }
 
 fn recorded_messages(side: Side) -> Seeds {

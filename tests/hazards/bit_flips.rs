@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use duramen::storage::offline::{Event, FileKind, SegmentSource, kind_of, read_small};
 
+use crate::effort;
 use world::{Outcome, Template, World, disk};
 
-/// Places that are tried in each kind of file.
+/// Places that are tried in each kind of file, times [`effort`].
 const PLACES: u64 = 8;
 
 /// The files of a template that `is_wanted`, by their paths within it.
@@ -28,7 +29,7 @@ fn flip_each(
     mut check: impl FnMut(&World, &Outcome),
 ) {
     let files = files(template, is_wanted);
-    for seed in 0..PLACES {
+    for seed in 0..PLACES * effort() {
         let random = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let file = &files[(random >> 40) as usize % files.len()];
         let len = template.len(file);
@@ -208,7 +209,7 @@ fn a_damaged_batch_takes_nothing_else_along() {
             matches!(kind, FileKind::Segment(_)) && path.contains("orders-0")
         });
         let last_log = logs.last().unwrap();
-        for seed in 0..4 * PLACES {
+        for seed in 0..4 * PLACES * effort() {
             let random = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let log = &logs[(random >> 50) as usize % logs.len()];
             let batches = batches(&template.path(log));

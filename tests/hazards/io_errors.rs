@@ -18,6 +18,7 @@ use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic
 use duramen_protocol::records::BatchView;
 use tokio::runtime::Runtime;
 
+use crate::effort;
 use crate::support::eventually;
 use crate::support::wire::Wire;
 
@@ -25,7 +26,7 @@ const TOPIC: &str = "t";
 const PARTITIONS: i32 = 4;
 const ROUNDS: i64 = 6;
 const FETCH: i16 = 12;
-/// Runs: each fails at another operation, spread over all there are.
+/// Runs, times [`effort`]: each fails at another operation, spread over all there are.
 const RUNS: u64 = 60;
 
 #[test]
@@ -37,9 +38,10 @@ fn one_failed_operation_anywhere_loses_nothing_and_stops_one_directory_at_most()
     assert_eq!(acked, [ROUNDS; PARTITIONS as usize]);
     let operations = world.disk.operations();
     assert!(operations > 100, "{operations}");
+    let runs = operations.min(RUNS * effort());
     let (mut refused_starts, mut hit) = (0, 0);
-    for run in 0..RUNS {
-        let nth = operations * run / RUNS;
+    for run in 0..runs {
+        let nth = operations * run / runs;
         let what = format!("operation {nth}");
         let world = SimEnv::new(1, 1_700_000_000_000);
         world.disk.fail_nth(nth, Fault::Io);
@@ -54,7 +56,7 @@ fn one_failed_operation_anywhere_loses_nothing_and_stops_one_directory_at_most()
         verify(&broker, &acked, &what);
         runtime.block_on(broker.stop());
     }
-    println!("io_errors: {RUNS} of {operations} sites, {refused_starts} starts refused, {hit} hit");
+    println!("io_errors: {runs} of {operations} sites, {refused_starts} starts refused, {hit} hit");
     assert!(hit > 10);
 }
 

@@ -27,3 +27,11 @@ mod log_tool;
 mod soak;
 mod stream;
 mod truth;
+
+/// How many times as many places, sites and cases are tried as a test run has time for:
+/// `HAZARD_EFFORT=16` for a look as deep as a night allows.
+fn effort() -> u64 {
+    std::env::var("HAZARD_EFFORT")
+        .ok()
+        .map_or(1, |text| text.parse().expect("HAZARD_EFFORT is a whole number"))
+}

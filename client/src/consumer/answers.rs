@@ -155,7 +155,7 @@ impl Fetcher {
             return Err(self.fail(ClientError::refused(what, ErrorCode::CorruptMessage, words)));
         }
         let Some(state) = self.partitions.get_mut(wish.index) else { return Ok(()) };
-        state.advance(next, None);
+        state.jump(next);
         let topic = topic.clone();
         let moved = Moved { topic, partition, from, to: next, why: MovedWhy::Damaged };
         tracing::warn!(?moved, "records are damaged");
@@ -166,9 +166,11 @@ impl Fetcher {
     fn truncated(&mut self, wish: &Wish, end_offset: i64) -> Result<(), Ended> {
         let Some(state) = self.partitions.get_mut(wish.index) else { return Ok(()) };
         let to = end_offset.min(wish.offset);
-        state.advance(to, None);
-        // The epoch read last is not in the leader's log; what comes next brings its own.
-        state.last_epoch = -1;
+        state.jump(to);
+        if to == wish.offset {
+            // Nothing that was read is taken back.
+            return Ok(());
+        }
         let moved = Moved {
             topic: wish.topic.clone(),
             partition: wish.partition,

@@ -305,8 +305,7 @@ impl Fetcher {
         let Some(state) = self.partitions.get_mut(index) else { return Ok(()) };
         match (result, state.position) {
             (Ok(offset), _) => {
-                state.advance(offset, None);
-                state.last_epoch = -1;
+                state.jump(offset);
                 let Some(from) = state.moved_from.take() else { return Ok(()) };
                 let moved = Moved {
                     topic: state.topic.clone(),

@@ -73,6 +73,11 @@ impl PartitionState {
         self.not_before.is_some_and(|at| now < at)
     }
 
+    /// Reads on elsewhere: the epoch read last says nothing of the batch before that place.
+    pub(super) fn jump(&mut self, to: i64) {
+        self.advance(to, Some(-1));
+    }
+
     /// An answer moved the position.
     pub(super) fn advance(&mut self, next: i64, last_epoch: Option<i32>) {
         self.position = Position::At(next);

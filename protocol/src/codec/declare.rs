@@ -22,7 +22,9 @@
 //! written in the order in which they stand, tagged ones after them by rising tag. Without a default
 //! a field is zero, false, empty or, for a struct, all defaults, also when it is nullable (as in
 //! Kafka). A struct with `-> Response` is a request; one with an API and versions is a message.
-//! Which versions are flexible is a fact of the API: see [`ApiKey`](crate::api::ApiKey).
+//! Which versions are flexible is a fact of the API: see [`ApiKey`](crate::api::ApiKey). Data that
+//! belongs to no API says it itself: `data OffsetCommitValue: 0-4 flexible 4 {` is a
+//! [`Data`](crate::data::Data), `flexible never` stands for none.
 
 /// The Rust type of a declared type.
 macro_rules! field_type {
@@ -69,10 +71,22 @@ macro_rules! last_version {
     };
 }
 
+/// The first flexible version of declared data.
+macro_rules! first_flexible {
+    (never) => {
+        None
+    };
+    ($first:literal) => {
+        Some($first)
+    };
+}
+
 macro_rules! declare {
     ($(
         $(#[$struct_meta:meta])*
-        $kind:ident $name:ident $(-> $response:ident)? $(, $api:ident $min:literal - $max:literal)? {
+        $kind:ident $name:ident $(-> $response:ident)? $(, $api:ident $min:literal - $max:literal)?
+            $(: $low:literal - $high:literal flexible $flexible:tt)?
+        {
             $(
                 $(#[$meta:meta])*
                 $field:ident : $ty:tt (
@@ -264,6 +278,31 @@ macro_rules! declare {
         )?
 
         $(
+            impl $crate::data::Data for $name {
+                const NAME: &'static str = stringify!($name);
+                const VERSIONS: $crate::api::VersionRange =
+                    $crate::api::VersionRange::new($low, $high);
+                const FIRST_FLEXIBLE: Option<i16> = $crate::codec::first_flexible!($flexible);
+                const SCHEMA: &'static $crate::schema::Schema = &Self::SCHEMA;
+
+                fn encode(
+                    &self,
+                    encoder: &mut $crate::primitives::Encoder,
+                    version: i16,
+                ) -> Result<(), $crate::error::DataEncodeError> {
+                    $crate::codec::encode_data(self, encoder, version)
+                }
+
+                fn decode(
+                    decoder: &mut $crate::primitives::Decoder,
+                    version: i16,
+                ) -> Result<Self, $crate::error::DataDecodeError> {
+                    $crate::codec::decode_data(decoder, version)
+                }
+            }
+        )?
+
+        $(
             impl $crate::messages::Request for $name {
                 type Response = $response;
             }
@@ -271,4 +310,4 @@ macro_rules! declare {
     )*};
 }
 
-pub(crate) use {declare, field_default, field_type, last_version};
+pub(crate) use {declare, field_default, field_type, first_flexible, last_version};

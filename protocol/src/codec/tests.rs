@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use crate::api::{ApiKey, TABLE, VersionRange};
 use crate::error::{DecodeErrorKind, EncodeErrorKind};
-use crate::for_each_api;
 use crate::messages::fetch::{FetchPartition, FetchTopic};
 use crate::messages::metadata::MetadataRequestTopic;
 use crate::messages::produce::{LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse};
 use crate::messages::*;
 use crate::primitives::{Decoder, Encoder};
 use crate::schema::{Schema, Type};
+use crate::{for_each_api, for_each_unserved_api};
 
 fn encode<M: Message>(message: &M, version: i16) -> Bytes {
     let mut encoder = Encoder::new();
@@ -151,6 +151,7 @@ fn tags_are_declared_in_rising_order_from_zero() {
         )*};
     }
     for_each_api!(each);
+    for_each_unserved_api!(each);
 }
 
 #[test]

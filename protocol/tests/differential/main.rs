@@ -1,4 +1,4 @@
-//! Every message that is served, in every version, against an independent implementation: values
+//! Every message, in every version, against an independent implementation: values
 //! made from the declarations are read and written again by us and by the `kafka-protocol` crate,
 //! and all bytes must agree.
 
@@ -9,9 +9,9 @@ mod shapes;
 
 use bytes::{Bytes, BytesMut};
 use duramen_protocol::api::ApiKey;
-use duramen_protocol::for_each_api;
 use duramen_protocol::messages::{Message, Request};
 use duramen_protocol::primitives::{Decoder, Encoder};
+use duramen_protocol::{for_each_api, for_each_unserved_api};
 use kafka_protocol::protocol::{Decodable, Encodable, Message as Oracle};
 use proptest::prelude::*;
 
@@ -20,8 +20,14 @@ const CASES: u32 = 24;
 
 /// Versions that the oracle does not know. They are read and written by us alone, and compared with
 /// the bytes that the declaration asks for.
-const BEYOND_THE_ORACLE: &[(ApiKey, i16)] =
-    &[(ApiKey::ListOffsets, 11), (ApiKey::DescribeLogDirs, 5)];
+const BEYOND_THE_ORACLE: &[(&str, i16)] = &[
+    ("ListOffsetsRequest", 11),
+    ("ListOffsetsResponse", 11),
+    ("OffsetCommitRequest", 10),
+    ("OffsetFetchRequest", 10),
+    ("DescribeLogDirsRequest", 5),
+    ("DescribeLogDirsResponse", 5),
+];
 
 /// Reads `bytes` and writes them again; the value must survive, the size be the size counted.
 fn rewritten<M: Message + PartialEq + std::fmt::Debug>(
@@ -48,7 +54,7 @@ where
 {
     for version in Ours::VERSIONS.iter() {
         let known = Theirs::VERSIONS.min <= version && version <= Theirs::VERSIONS.max;
-        let listed = BEYOND_THE_ORACLE.contains(&(Ours::KEY, version));
+        let listed = BEYOND_THE_ORACLE.contains(&(Ours::NAME, version));
         assert_ne!(known, listed, "{} v{version}: is it in BEYOND_THE_ORACLE?", Ours::NAME);
         let compared = shapes::runner(CASES).run(&shapes::encoded::<Ours>(version), |shape| {
             let ours = rewritten::<Ours>(&shape, version)?;
@@ -104,3 +110,48 @@ macro_rules! tests {
 }
 
 for_each_api!(tests);
+for_each_unserved_api!(tests);
+
+/// The consumer protocol's, which belong to no API, in all versions.
+mod consumer_protocol {
+    use duramen_protocol::consumer_protocol as ours;
+    use duramen_protocol::data::Data;
+    use kafka_protocol::messages as theirs;
+
+    use super::*;
+
+    fn agrees<Ours: Data, Theirs: Encodable + Decodable>() {
+        for version in Ours::VERSIONS.iter() {
+            let shapes = shapes::shaped(Ours::SCHEMA, version, Ours::is_flexible(version));
+            let compared = shapes::runner(CASES).run(&shapes, |shape| {
+                let fail = |error: &dyn std::fmt::Display| TestCaseError::fail(error.to_string());
+                let mut decoder = Decoder::new(shape.clone());
+                let value = Ours::decode(&mut decoder, version).map_err(|error| fail(&error))?;
+                decoder.finish().map_err(|error| fail(&error))?;
+                let mut encoder = Encoder::new();
+                value.encode(&mut encoder, version).map_err(|error| fail(&error))?;
+                prop_assert_eq!(&encoder.finish().into_bytes(), &shape);
+                let mut unread = shape.clone();
+                let value = Theirs::decode(&mut unread, version).map_err(|error| fail(&error))?;
+                prop_assert!(unread.is_empty(), "the oracle left {} bytes", unread.len());
+                let mut theirs = BytesMut::new();
+                value.encode(&mut theirs, version).map_err(|error| fail(&error))?;
+                prop_assert_eq!(shape, theirs.freeze());
+                Ok(())
+            });
+            if let Err(difference) = compared {
+                panic!("{} v{version}: {difference}", Ours::NAME);
+            }
+        }
+    }
+
+    #[test]
+    fn subscription() {
+        agrees::<ours::ConsumerProtocolSubscription, theirs::ConsumerProtocolSubscription>();
+    }
+
+    #[test]
+    fn assignment() {
+        agrees::<ours::ConsumerProtocolAssignment, theirs::ConsumerProtocolAssignment>();
+    }
+}

@@ -4,15 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod costs;
+mod data;
 #[path = "../support/shapes.rs"]
 mod shapes;
 
+use std::marker::PhantomData;
+
 use allocation_counter::measure;
 use bytes::Bytes;
-use duramen_protocol::error::DecodeError;
-use duramen_protocol::for_each_api;
+use duramen_protocol::api::VersionRange;
 use duramen_protocol::messages::{Message, Request};
 use duramen_protocol::primitives::Decoder;
+use duramen_protocol::schema::Schema;
+use duramen_protocol::{for_each_api, for_each_unserved_api};
 use proptest::strategy::{Strategy, ValueTree};
 
 /// Encoded messages that are damaged, for each message and version.
@@ -22,49 +26,78 @@ const SEED_MAX: usize = 300;
 /// Buffers of random bytes, for each message and version.
 const RANDOM: usize = 60;
 
-/// Reads `bytes`, and checks what that took. The bound holds for a whole frame: each byte of it may
-/// become an empty string in an array, and a growing array exists twice while it moves.
-fn read<M: Message>(bytes: &Bytes, version: i16) -> Result<M, DecodeError> {
-    let mut result = None;
-    let memory = measure(|| {
-        result = Some(M::decode(&mut Decoder::new(bytes.clone()), version));
-    });
-    let allowed = 64 * bytes.len() as u64 + 64 * 1024;
-    let took = memory.bytes_max;
-    assert!(took <= allowed, "{} v{version}: {took} bytes for {bytes:?}", M::NAME);
-    let result = result.unwrap();
-    if let Err(error) = &result {
-        assert_eq!((error.api, error.version), (M::KEY, version));
-        assert!(!error.field.is_empty(), "{error}");
-    }
-    result
+/// What is read here, message or other.
+trait Subject {
+    const NAME: &'static str;
+    const VERSIONS: VersionRange;
+    const SCHEMA: &'static Schema;
+
+    fn is_flexible(version: i16) -> bool;
+
+    fn read(decoder: &mut Decoder, version: i16) -> Result<(), String>;
 }
 
-fn withstands<M: Message>() {
-    for version in M::VERSIONS.iter() {
-        for seed in seeds::<M>(version) {
-            assert!(read::<M>(&seed, version).is_ok(), "{} v{version}: {seed:?}", M::NAME);
+/// A message as a subject.
+struct OfApi<M>(PhantomData<M>);
+
+impl<M: Message> Subject for OfApi<M> {
+    const NAME: &'static str = M::NAME;
+    const VERSIONS: VersionRange = M::VERSIONS;
+    const SCHEMA: &'static Schema = M::SCHEMA;
+
+    fn is_flexible(version: i16) -> bool {
+        M::KEY.is_flexible(version)
+    }
+
+    fn read(decoder: &mut Decoder, version: i16) -> Result<(), String> {
+        let Err(error) = M::decode(decoder, version) else { return Ok(()) };
+        assert_eq!((error.api, error.version), (M::KEY, version));
+        assert!(!error.field.is_empty(), "{error}");
+        Err(error.to_string())
+    }
+}
+
+/// Runs `read` on `len` bytes, and checks what memory that took. The bound holds for a whole frame:
+/// each byte of it may become an empty string in an array, and a growing array exists twice while it
+/// moves.
+fn bounded<T>(what: &str, len: usize, read: impl FnOnce() -> T) -> T {
+    let mut result = None;
+    let memory = measure(|| result = Some(read()));
+    let (took, allowed) = (memory.bytes_max, 64 * len as u64 + 64 * 1024);
+    assert!(took <= allowed, "{what}: {took} bytes for {len}");
+    result.unwrap()
+}
+
+fn read<S: Subject>(bytes: &Bytes, version: i16) -> Result<(), String> {
+    bounded(S::NAME, bytes.len(), || S::read(&mut Decoder::new(bytes.clone()), version))
+}
+
+fn withstands<S: Subject>() {
+    for version in S::VERSIONS.iter() {
+        for seed in seeds::<S>(version) {
+            assert_eq!(read::<S>(&seed, version), Ok(()), "{} v{version}: {seed:?}", S::NAME);
             for end in 0..seed.len() {
-                let cut = read::<M>(&seed.slice(..end), version);
-                assert!(cut.is_err(), "{} v{version} cut at {end}: {seed:?}", M::NAME);
+                let cut = read::<S>(&seed.slice(..end), version);
+                assert!(cut.is_err(), "{} v{version} cut at {end}: {seed:?}", S::NAME);
             }
             for at in 0..seed.len() {
-                damages(&seed, at).for_each(|damaged| drop(read::<M>(&damaged, version)));
+                damages(&seed, at).for_each(|damaged| drop(read::<S>(&damaged, version)));
             }
         }
         for random in random_buffers() {
-            drop(read::<M>(&random, version));
+            drop(read::<S>(&random, version));
         }
         for elements in [3, 24] {
-            let crowded = shapes::crowded::<M>(version, elements);
-            let read = read::<M>(&crowded, version);
-            assert!(read.is_ok(), "{} v{version}, {elements} of each", M::NAME);
+            let flexible = S::is_flexible(version);
+            let crowded = shapes::crowded_shape(S::SCHEMA, version, flexible, elements);
+            let read = read::<S>(&crowded, version);
+            assert_eq!(read, Ok(()), "{} v{version}, {elements} of each", S::NAME);
         }
     }
 }
 
-fn seeds<M: Message>(version: i16) -> Vec<Bytes> {
-    let strategy = shapes::encoded::<M>(version);
+fn seeds<S: Subject>(version: i16) -> Vec<Bytes> {
+    let strategy = shapes::shaped(S::SCHEMA, version, S::is_flexible(version));
     let mut runner = shapes::runner(0);
     let all = (0..16).map(|_| strategy.new_tree(&mut runner).unwrap().current());
     let mut seeds: Vec<Bytes> = all.filter(|seed| seed.len() <= SEED_MAX).collect();
@@ -103,25 +136,26 @@ macro_rules! tests {
 
             #[test]
             fn request() {
-                super::withstands::<$request>();
+                super::withstands::<super::OfApi<$request>>();
             }
 
             #[test]
             fn response() {
-                super::withstands::<<$request as Request>::Response>();
+                super::withstands::<super::OfApi<<$request as Request>::Response>>();
             }
         }
     )*};
 }
 
 for_each_api!(tests);
+for_each_unserved_api!(tests);
 
 #[test]
 fn versions_that_do_not_exist_are_refused() {
     fn refuses<M: Message>() {
         for version in [i16::MIN, -1, M::VERSIONS.min - 1, M::VERSIONS.max + 1, i16::MAX] {
             if !M::VERSIONS.contains(version) {
-                assert!(read::<M>(&Bytes::from(vec![0; 64]), version).is_err());
+                assert!(read::<OfApi<M>>(&Bytes::from(vec![0; 64]), version).is_err());
             }
         }
     }
@@ -133,4 +167,5 @@ fn versions_that_do_not_exist_are_refused() {
         )*};
     }
     for_each_api!(each);
+    for_each_unserved_api!(each);
 }

@@ -18,9 +18,18 @@ pub(crate) fn runner(cases: u32) -> TestRunner {
 }
 
 /// Encoded messages of type `M` in this version.
-pub(crate) fn encoded<M: Message>(version: i16) -> impl Strategy<Value = Bytes> {
-    let form = Form { version, flexible: M::KEY.is_flexible(version) };
-    fields(M::SCHEMA, form).prop_map(Bytes::from)
+#[allow(dead_code, reason = "not every test makes messages only")]
+pub(crate) fn encoded<M: Message>(version: i16) -> impl Strategy<Value = Bytes> + use<M> {
+    shaped(M::SCHEMA, version, M::KEY.is_flexible(version))
+}
+
+/// What `schema` declares, encoded in this version.
+pub(crate) fn shaped(
+    schema: &'static Schema,
+    version: i16,
+    flexible: bool,
+) -> impl Strategy<Value = Bytes> + use<> {
+    fields(schema, Form { version, flexible }).prop_map(Bytes::from)
 }
 
 #[derive(Clone, Copy)]
@@ -135,11 +144,21 @@ pub(crate) fn uvarint(mut value: u32) -> Vec<u8> {
 }
 
 /// The least encoding of `M` in which every array has `elements` elements.
-#[allow(dead_code, reason = "not every test that makes shapes needs a crowd")]
+#[allow(dead_code, reason = "not every test makes messages only")]
 pub(crate) fn crowded<M: Message>(version: i16, elements: usize) -> Bytes {
-    let form = Form { version, flexible: M::KEY.is_flexible(version) };
+    crowded_shape(M::SCHEMA, version, M::KEY.is_flexible(version), elements)
+}
+
+/// [`crowded`], of what `schema` declares.
+#[allow(dead_code, reason = "not every test that makes shapes needs a crowd")]
+pub(crate) fn crowded_shape(
+    schema: &'static Schema,
+    version: i16,
+    flexible: bool,
+    elements: usize,
+) -> Bytes {
     let mut out = Vec::new();
-    crowd(M::SCHEMA, form, elements, &mut out);
+    crowd(schema, Form { version, flexible }, elements, &mut out);
     Bytes::from(out)
 }
 

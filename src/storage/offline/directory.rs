@@ -20,7 +20,7 @@ use super::small_files::{SmallFile, read_small};
 use crate::env::Disk;
 
 /// Name of the metadata log's directory.
-const METADATA_DIR: &str = "__cluster_metadata-0";
+pub(super) const METADATA_DIR: &str = "__cluster_metadata-0";
 
 /// A check on its way through a directory.
 pub(super) struct Look<'a> {

@@ -13,6 +13,7 @@ use super::super::recovery_walk::Gathered;
 use super::super::segment::file_name;
 use super::super::walk::Fault;
 use super::directory::Look;
+use super::directory::METADATA_DIR;
 use super::finding::{Finding, Severity};
 use super::indexes::IndexCheck;
 use super::inventory::{FileKind, kind_of};
@@ -84,13 +85,7 @@ pub(super) fn check(
     let disk = look.disk;
     let snapshots = Snapshots::read(disk, dir, &files.snapshots, |finding| look.tell(finding))?;
     let base = files.segments.first().copied().unwrap_or(at.log_start);
-    let gathered = Gathered {
-        epochs: EpochHistory::new(),
-        producers: snapshots.begin(base),
-        next: base,
-        last_epoch: -1,
-        scanned: 0,
-    };
+    let gathered = Gathered::new(EpochHistory::new(), snapshots.begin(base), base);
     let (epochs_fault, has_holes) = (None, false);
     let mut check = Check {
         look,
@@ -180,7 +175,9 @@ impl Check<'_, '_> {
         let source = SegmentSource::open(disk, &path)?;
         self.look.summary.segments += 1;
         let epochs = self.epochs.clone();
-        let mut scan = source.scan(end.unwrap_or(i64::MAX), epochs.as_ref());
+        let scan = source.scan(end.unwrap_or(i64::MAX), epochs.as_ref());
+        // Which other logs are compacted is told by the metadata alone.
+        let mut scan = scan.dense(self.files.dir.ends_with(METADATA_DIR));
         let mut holes = false;
         loop {
             match scan.step() {
@@ -240,7 +237,8 @@ impl Check<'_, '_> {
         }
         self.check_snapshots(header.base_offset);
         let epoch = header.partition_leader_epoch;
-        let told = self.epochs.as_ref().and_then(|epochs| epochs.epoch_at(header.base_offset));
+        let told =
+            self.epochs.as_ref().and_then(|epochs| epochs.epoch_for_offset(header.base_offset));
         // The history of a log that was not closed properly may lag behind its end.
         let may_lag = in_active && !self.look.summary.was_clean;
         // It forgets what lies below the log's start.

@@ -34,7 +34,7 @@ pub(super) fn partition(
         (producers, is_told) = (states, true);
     }
     let epochs = EpochHistory::new();
-    let mut gathered = Gathered { epochs, producers, next: base, last_epoch: -1, scanned: 0 };
+    let mut gathered = Gathered::new(epochs, producers, base);
     for (index, base) in files.segments.iter().enumerate() {
         let end = files.segments.get(index + 1).copied();
         segment(disk, dir, *base, end, &mut gathered)?;

@@ -45,7 +45,7 @@ impl SegmentSource {
     pub fn scan<'a>(&'a self, end: i64, epochs: Option<&'a EpochHistory>) -> SegmentScan<'a> {
         let walk = Walk::new(&*self.file, 0, self.len, WINDOW);
         let chain = Chain { next: self.base, epoch: -1, end };
-        SegmentScan { walk, chain, file: &*self.file, epochs, len: self.len }
+        SegmentScan { walk, chain, file: &*self.file, epochs, dense: false, len: self.len }
     }
 
     /// The bytes of a whole batch that a scan has found.
@@ -67,6 +67,7 @@ pub struct SegmentScan<'a> {
     chain: Chain,
     file: &'a dyn DiskFile,
     epochs: Option<&'a EpochHistory>,
+    dense: bool,
     len: u64,
 }
 
@@ -108,6 +109,13 @@ pub struct Stretch {
 }
 
 impl SegmentScan<'_> {
+    /// Whether no record was ever taken out of the log, so that a gap before the last batch is a fault.
+    #[must_use]
+    pub fn dense(mut self, dense: bool) -> Self {
+        self.dense = dense;
+        self
+    }
+
     /// The offset after the last sound batch.
     pub fn next_offset(&self) -> i64 {
         self.chain.next
@@ -123,8 +131,10 @@ impl SegmentScan<'_> {
             Step::End => return Ok(None),
             Step::Broken(fault) => fault,
             Step::Batch(found) => {
-                let known = self.epochs.and_then(|known| known.epoch_at(found.header.base_offset));
-                let witness = Witness { epoch: known, check: true };
+                let known =
+                    self.epochs.and_then(|known| known.epoch_for_offset(found.header.base_offset));
+                let witness =
+                    Witness { epoch: known, check: true, dense: self.dense, complete: false };
                 match self.chain.fault(&mut self.walk, &found, witness)? {
                     Some(fault) => fault,
                     None => {

@@ -68,7 +68,11 @@ impl Story {
     fn check_derived(&self, log: &Log, others: usize) {
         let (start, end) = (log.log_start_offset(), log.log_end_offset());
         for offset in start..end {
-            assert_eq!(log.epochs().epoch_at(offset), Some(epoch_of(offset)), "at {offset}");
+            assert_eq!(
+                log.epochs().epoch_for_offset(offset),
+                Some(epoch_of(offset)),
+                "at {offset}"
+            );
         }
         let last = log.producers().get(9).map(|producer| i64::from(producer.last_sequence()));
         assert_eq!(last, (end > 0).then_some(end - 1), "the producer goes on where the log ends");

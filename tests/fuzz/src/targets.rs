@@ -4,6 +4,7 @@
 //! The fuzzer's binaries include the file that their target is in, and `tests/fuzz_corpus.rs` all
 //! of them: a plain `cargo test` runs the same code as the fuzzer.
 
+pub mod group;
 pub mod metadata;
 pub mod records;
 pub mod storage;
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frame", run: wire::frame },
     Target { name: "request", run: wire::request },
     Target { name: "response", run: wire::response },
+    Target { name: "group", run: group::group },
     Target { name: "batch", run: records::batch },
     Target { name: "gzip", run: records::gzip },
     Target { name: "snappy", run: records::snappy },

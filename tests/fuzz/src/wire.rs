@@ -44,7 +44,8 @@ enum Side {
 
 fn picked(data: &[u8], side: Side) {
     let [api, version, body @ ..] = data else { return };
-    let row = &TABLE[usize::from(*api) % TABLE.len()];
+    // By its key, so that inputs keep their meaning when an API is added; else the next one.
+    let row = TABLE.iter().find(|row| row.key.code() >= i16::from(*api)).unwrap_or(&TABLE[0]);
     let versions: Vec<_> = row.versions().iter().collect();
     let version = versions[usize::from(*version) % versions.len()];
     let mut decoder = Decoder::new(Bytes::copy_from_slice(body));
