@@ -1,4 +1,5 @@
-//! The offset-driven consumer: given partitions and offsets, it reads them as a stream. No groups.
+//! The offset-driven consumer: given partitions and offsets, it reads them as a stream. `group/` has the
+//! consumer whose partitions a group gives it.
 //!
 //! One task per consumer (`fetcher.rs`) keeps a fetch at every leader, checks what comes (`accept.rs`,
 //! pure) and puts it into a queue bounded in bytes (`budget.rs`). [`Consumer::next`] hands out whole
@@ -9,7 +10,9 @@ mod answers;
 mod budget;
 mod fetched;
 mod fetcher;
+pub mod group;
 mod options;
+mod partition;
 mod position;
 mod record;
 mod request;
@@ -28,6 +31,7 @@ use tokio::sync::mpsc;
 pub use duramen_protocol::records::{BatchView, HeaderView, RecordView};
 pub use fetched::Fetched;
 pub use options::{Assignment, ConsumerOptions, Isolation, Reset, Start};
+pub use partition::TopicPartition;
 pub use record::{ConsumerRecord, RecordHeader};
 
 use crate::cluster::Cluster;
