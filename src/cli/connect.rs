@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use clap::Args;
-use duramen_client::cluster::{Cluster, ClusterOptions};
 use duramen_client::ConnectionOptions;
+use duramen_client::cluster::{Cluster, ClusterOptions};
 use duramen_protocol::text::Text;
 
 use super::exit::{Exit, Failure};

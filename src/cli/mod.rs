@@ -7,6 +7,7 @@
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
 //! | [`replay`] | a part of a topic again, into another topic, a file or stdout |
+//! | [`group`] | consumer groups: lag, members, reset, delete |
 //! | [`top`] | what a broker does, live |
 //! | [`doctor`] | what is wrong with a node, running or stopped |
 //! | [`scrape`] | a broker's metrics and health over HTTP |
@@ -26,6 +27,7 @@ pub mod encode;
 pub mod exit;
 pub mod fields;
 pub mod filter;
+pub mod group;
 pub mod json_path;
 pub mod log;
 pub mod moved;
@@ -68,6 +70,7 @@ Examples:
   duramen produce orders orders.txt                  each line a record
   duramen consume orders -o -10 -e                   the last ten records of each partition
   duramen replay orders --to copy -o @-1h            the last hour again, into another topic
+  duramen group lag payments                         how far a group is behind
   duramen top                                        what the broker does, live
   duramen doctor                                     what is wrong, and the way out
 
@@ -82,6 +85,7 @@ enum Verb {
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
     Replay(replay::ReplayArgs),
+    Group(group::GroupArgs),
     Top(top::TopArgs),
     Doctor(doctor::DoctorArgs),
     Log(log::LogArgs),
@@ -124,6 +128,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
         Verb::Replay(args) => connect::block_on(replay::run(args)),
+        Verb::Group(args) => connect::block_on(group::run(args)),
         Verb::Top(args) => connect::block_on(top::run(args)),
         Verb::Doctor(args) => connect::block_on(doctor::run(args)),
         Verb::Log(args) => log::run(&args),

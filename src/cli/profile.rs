@@ -192,9 +192,8 @@ impl Profiles {
             Err(error) => return Err(failed(&error)),
         }
         let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-        Self::parse(&text).map_err(|words| {
-            Failure::new(Exit::Input, format!("{}: {words}", path.display()))
-        })
+        Self::parse(&text)
+            .map_err(|words| Failure::new(Exit::Input, format!("{}: {words}", path.display())))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

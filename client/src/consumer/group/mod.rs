@@ -197,9 +197,19 @@ impl GroupConsumer {
     /// When that commit failed.
     pub async fn close(mut self) -> Result<(), ClientError> {
         self.settle();
+        self.end(true).await
+    }
+
+    /// Leaves the group without a commit: what was read since the last one is read again.
+    pub async fn leave(self) {
+        // Nothing that may fail is asked for.
+        let _ = self.end(false).await;
+    }
+
+    async fn end(mut self, commit: bool) -> Result<(), ClientError> {
         self.reading = None;
         let (reply, done) = oneshot::channel();
-        self.tell(Command::Close { reply });
+        self.tell(Command::Close { commit, reply });
         // A member that has ended already has nothing left to commit.
         done.await.unwrap_or(Ok(()))
     }
@@ -278,7 +288,7 @@ impl GroupConsumer {
             }
             Event::Moved(moved) => {
                 let partition = TopicPartition::new(moved.topic.clone(), moved.partition);
-                self.positions.advance(&partition, moved.to, -1);
+                self.positions.go_to(&partition, moved.to);
                 GroupEvent::Moved(moved)
             }
         }

@@ -35,10 +35,18 @@ impl Positions {
     /// Moves a position on; one that is not there any more stays away.
     pub(super) fn advance(&self, partition: &TopicPartition, next: i64, leader_epoch: i32) {
         if let Some(position) = self.lock().get_mut(partition) {
-            position.next = next;
+            position.next = position.next.max(next);
             if leader_epoch >= 0 {
                 position.leader_epoch = leader_epoch;
             }
+        }
+    }
+
+    /// Sets a position, also to an earlier offset.
+    pub(super) fn go_to(&self, partition: &TopicPartition, next: i64) {
+        if let Some(position) = self.lock().get_mut(partition) {
+            position.next = next;
+            position.leader_epoch = -1;
         }
     }
 

@@ -223,21 +223,21 @@ impl Task {
                 self.commits.push(Commit { offsets, why: Why::Release(gone) });
             }
             Some(Command::Back) => self.step(Event::Back),
-            Some(Command::Close { reply }) => {
+            Some(Command::Close { commit, reply }) => {
                 self.closing = Some(reply);
-                self.close();
+                self.close(commit);
             }
             None => {
                 self.user_gone = true;
                 if self.closing.is_none() {
-                    self.close();
+                    self.close(true);
                 }
             }
         }
     }
 
-    fn close(&mut self) {
-        match self.options.auto_commit {
+    fn close(&mut self, commit: bool) {
+        match self.options.auto_commit.filter(|_| commit) {
             Some(_) => self.auto_commit(Why::Close),
             None => self.commits.push(Commit { offsets: Vec::new(), why: Why::Close }),
         }
