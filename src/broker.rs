@@ -2,7 +2,7 @@
 //! applied, and how everything stops. Nothing else knows all the floors.
 //!
 //! Start: log directories → metadata log → loader → controller → this broker's registration →
-//! listeners. A listener's port is taken first, so that a port in use is told before any work.
+//! groups → listeners. A listener's port is taken first, so that a port in use is told before any work.
 //! Stop: the reverse, after everything in flight has been answered.
 
 mod applier;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use start::StartError;
 
 use crate::config::{BrokerConfig, ConfigError, Settings};
+use crate::coordinator::Coordinator;
 use crate::env::Env;
 use crate::replication::Replicas;
 
@@ -36,6 +37,7 @@ pub struct Broker {
 struct Parts {
     /// Listeners, their connections, and HTTP.
     doors: Group,
+    groups: Arc<Coordinator>,
     /// The controller.
     controller: Group,
     /// Loader, applier, upkeep.
@@ -125,6 +127,7 @@ impl Broker {
     /// trusts them.
     pub async fn stop(mut self) {
         self.parts.doors.stop().await;
+        self.parts.groups.stop().await;
         self.parts.controller.stop().await;
         self.parts.followers.stop().await;
         self.parts.raft.stop().await;

@@ -120,7 +120,15 @@ macro_rules! for_each_api {
             Fetch FetchRequest, 4-18 (from 4), Both, Fetch, "";
             ListOffsets ListOffsetsRequest, 1-11 (from 1), Broker, Request, "";
             Metadata MetadataRequest, 0-13 (from 0), Broker, Request, "";
+            OffsetCommit OffsetCommitRequest, 2-10 (from 2), Broker, Request, "";
+            OffsetFetch OffsetFetchRequest, 1-10 (from 1), Broker, Request, "";
             FindCoordinator FindCoordinatorRequest, 0-6 (from 0), Broker, Request, "";
+            JoinGroup JoinGroupRequest, 0-9 (from 0), Broker, Request, "";
+            Heartbeat HeartbeatRequest, 0-4 (from 0), Broker, Request, "";
+            LeaveGroup LeaveGroupRequest, 0-5 (from 0), Broker, Request, "";
+            SyncGroup SyncGroupRequest, 0-5 (from 0), Broker, Request, "";
+            DescribeGroups DescribeGroupsRequest, 0-6 (from 0), Broker, Request, "";
+            ListGroups ListGroupsRequest, 0-5 (from 0), Broker, Request, "";
             ApiVersions ApiVersionsRequest, 0-4 (from 0), Both, Request,
                 "a newer version is answered in version 0, with error 35 and the range";
             CreateTopics CreateTopicsRequest, 2-7 (from 2), Both, Mutation, "";
@@ -133,7 +141,9 @@ macro_rules! for_each_api {
             AlterConfigs AlterConfigsRequest, 0-2 (from 0), Both, Request, "";
             DescribeLogDirs DescribeLogDirsRequest, 1-5 (from 1), Broker, Request, "";
             CreatePartitions CreatePartitionsRequest, 0-3 (from 0), Both, Mutation, "";
+            DeleteGroups DeleteGroupsRequest, 0-2 (from 0), Broker, Request, "";
             IncrementalAlterConfigs IncrementalAlterConfigsRequest, 0-1 (from 0), Both, Request, "";
+            OffsetDelete OffsetDeleteRequest, 0-0 (from 0), Broker, Request, "";
             DescribeCluster DescribeClusterRequest, 0-2 (from 0), Both, Request, "";
             DescribeProducers DescribeProducersRequest, 0-0 (from 0), Broker, Request, "";
             ListConfigResources ListConfigResourcesRequest, 0-1 (from 0), Broker, Request, "";
@@ -149,16 +159,6 @@ macro_rules! for_each_api {
 macro_rules! for_each_unserved_api {
     ($each:ident) => {
         $each! {
-            OffsetCommit OffsetCommitRequest, 2-10 (from 2), Broker, Request, "";
-            OffsetFetch OffsetFetchRequest, 1-10 (from 1), Broker, Request, "";
-            JoinGroup JoinGroupRequest, 0-9 (from 0), Broker, Request, "";
-            Heartbeat HeartbeatRequest, 0-4 (from 0), Broker, Request, "";
-            LeaveGroup LeaveGroupRequest, 0-5 (from 0), Broker, Request, "";
-            SyncGroup SyncGroupRequest, 0-5 (from 0), Broker, Request, "";
-            DescribeGroups DescribeGroupsRequest, 0-6 (from 0), Broker, Request, "";
-            ListGroups ListGroupsRequest, 0-5 (from 0), Broker, Request, "";
-            DeleteGroups DeleteGroupsRequest, 0-2 (from 0), Broker, Request, "";
-            OffsetDelete OffsetDeleteRequest, 0-0 (from 0), Broker, Request, "";
             ConsumerGroupHeartbeat ConsumerGroupHeartbeatRequest, 0-1 (from 0), Broker, Request, "";
             ConsumerGroupDescribe ConsumerGroupDescribeRequest, 0-1 (from 0), Broker, Request, "";
         }

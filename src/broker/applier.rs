@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::config::{Settings, Texts, TopicConfig};
+use crate::coordinator::Coordinator;
 use crate::metadata::loader::Apply;
 use crate::metadata::{ConfigResource, MetadataDelta, MetadataImage};
 use crate::replication::Replicas;
@@ -19,6 +20,8 @@ pub(super) struct Applier {
     pub(super) replicas: Arc<Replicas>,
     /// The broker's settings with what was changed at run time.
     pub(super) settings: Arc<RwLock<Settings>>,
+    /// The groups that this broker looks after.
+    pub(super) groups: Arc<Coordinator>,
     /// What a topic has whose own settings can't be used.
     pub(super) fallback: TopicConfig,
 }
@@ -51,6 +54,7 @@ impl Applier {
         self.replicas.apply(delta, &config_of);
         self.replicas.reconfigure(changed_topics(delta, self.node_id).into_iter(), &config_of);
         self.replicas.set_strays_aside();
+        self.groups.apply(delta);
     }
 
     /// The broker's settings as of the image, for everyone.

@@ -18,6 +18,7 @@ use crate::config::listeners::HostPort;
 use crate::config::{BrokerConfig, ConfigError, Settings};
 use crate::controller::task::Bootstrap;
 use crate::controller::{self, Command, Controller, ControllerError, RegisterBroker, Reply};
+use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::env::Env;
 use crate::http;
 use crate::metadata::MetadataWatch;
@@ -124,7 +125,19 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let _ = listening.replicas.set(Arc::downgrade(&replicas));
 
     let shared = Arc::new(RwLock::new(settings));
-    let planning = Planning { env: &env, config: &config, settings: &shared, replicas: &replicas };
+    let groups = Arc::new(Coordinator::new(CoordinatorParts {
+        env: env.clone(),
+        node_id: config.node_id,
+        config: config.groups.clone(),
+        replicas: Arc::clone(&replicas),
+    }));
+    let planning = Planning {
+        env: &env,
+        config: &config,
+        settings: &shared,
+        replicas: &replicas,
+        groups: &groups,
+    };
     let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
     let registered = tokio::select! {
         // Without its disk the metadata log can't go on, and only the disk says why.
@@ -144,6 +157,8 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         }
     };
 
+    // This broker's registration is behind all that was written before.
+    groups.open();
     let upkeep = upkeep::run(
         env.clone(),
         config.log.clone(),
@@ -158,6 +173,7 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         replicas: Arc::clone(&replicas),
         metadata: plane.metadata,
         controller: plane.controller,
+        groups: Arc::clone(&groups),
         broker_epoch,
     }));
     let (doors, addresses, http_address) = open_doors(doors, &services)?;
@@ -167,7 +183,7 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         partitions = replicas.all().len(), ms, "broker started"
     );
     let Plane { raft, followers, controllers, .. } = plane;
-    let parts = Parts { doors, controller: controllers, followers, raft, replicas };
+    let parts = Parts { doors, groups, controller: controllers, followers, raft, replicas };
     Ok(Broker { addresses, http_address, cluster_id, parts })
 }
 
@@ -187,6 +203,7 @@ struct Planning<'a> {
     config: &'a Arc<BrokerConfig>,
     settings: &'a Arc<RwLock<Settings>>,
     replicas: &'a Arc<Replicas>,
+    groups: &'a Arc<Coordinator>,
 }
 
 /// The metadata log, those who follow it, and the controller that writes to it.
@@ -231,6 +248,7 @@ impl Planning<'_> {
             node_id: self.config.node_id,
             replicas: Arc::clone(self.replicas),
             settings: Arc::clone(self.settings),
+            groups: Arc::clone(self.groups),
             fallback: self.config.topic_defaults.clone(),
         };
         followers.spawn(applier.run(to_apply, followers.stop.clone()));

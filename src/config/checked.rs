@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::ConfigError;
+use super::groups::GroupsConfig;
 use super::listeners::Listeners;
 use super::reader::Reader;
 use super::settings::{Settings, Texts};
@@ -27,6 +28,8 @@ pub struct BrokerConfig {
     pub log: LogDirsConfig,
     /// The metadata log.
     pub metadata: MetadataConfig,
+    /// Groups and their offsets.
+    pub groups: GroupsConfig,
     /// What a topic without settings of its own has.
     pub topic_defaults: TopicConfig,
 }
@@ -148,6 +151,7 @@ impl BrokerConfig {
             network: NetworkConfig::read(of)?,
             topics: TopicsConfig::read(of)?,
             metadata: MetadataConfig::read(of, &log)?,
+            groups: GroupsConfig::read(of)?,
             log,
             topic_defaults: TopicConfig::resolve(settings, &Texts::new())?,
         })

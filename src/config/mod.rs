@@ -10,6 +10,7 @@
 //! | [`settings`] | the layers in which settings are given, and which one holds |
 //! | [`topic`] | [`TopicConfig`], the checked settings of a topic |
 //! | [`checked`] | [`BrokerConfig`], the checked settings of a broker |
+//! | [`groups`] | [`GroupsConfig`], the checked settings of the group coordinator |
 //! | [`listeners`] | what a node listens on and what it advertises |
 //! | [`describe`] | what `DescribeConfigs` tells |
 //! | [`docs`] | the page made from the table |
@@ -19,6 +20,7 @@ pub mod checked;
 pub mod describe;
 pub mod docs;
 pub mod error;
+pub mod groups;
 pub mod listeners;
 pub mod properties;
 pub mod raw;
@@ -31,6 +33,7 @@ pub mod value;
 
 pub use checked::BrokerConfig;
 pub use error::ConfigError;
+pub use groups::GroupsConfig;
 pub use raw::RawConfig;
 pub use settings::{Settings, Texts};
 pub use topic::{Durability, TargetCompression, TopicConfig};

@@ -52,7 +52,8 @@ impl AppendFailure {
     }
 }
 
-fn of_append(error: &AppendError) -> ErrorCode {
+/// The code for a batch that the log did not take.
+pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Storage(error) => of_storage(error),
         AppendError::Producer(error) => of_producer(error),

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, oneshot};
 
 use super::Offset;
-use super::errors::{AppendFailure, of_read, of_storage};
+use super::errors::{AppendFailure, of_append, of_read, of_storage};
 use super::leader::Leader;
 use super::partition_types::{
     Acks, Append, AppendOutcome, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
@@ -20,7 +20,7 @@ use super::waiters::{OffsetWaiters, WaiterId};
 use crate::env::Patience;
 use crate::storage::epochs::EpochEnd;
 use crate::storage::producer_state::{Origin, ProducerEntry};
-use crate::storage::validate::{self, BatchRules, Refusal};
+use crate::storage::validate::{self, BatchRules, Refusal, ValidatedBatch};
 use crate::storage::{
     AppendInfo, Appended, Durability, Log, LogConfig, LogHandle, LogView, ReadError,
     RetentionOutcome, StorageError, TimestampedOffset,
@@ -214,6 +214,31 @@ impl Partition {
             records,
             commit,
         })
+    }
+
+    /// Appends a batch of this broker's own, of at most `max.message.bytes`, to be answered for when
+    /// it is committed (`None`: it is already).
+    pub(crate) fn append_own(
+        &self,
+        records: &Bytes,
+        now_ms: i64,
+    ) -> Result<Option<Commit>, ErrorCode> {
+        let batch = ValidatedBatch::own(records).map_err(|refusal| refusal.code())?;
+        let (commit, woken) = self.with(|state| {
+            let leader_epoch = state.leader.epoch();
+            let info = AppendInfo { leader_epoch, now_ms, origin: Origin::Coordinator };
+            let appended = state.log.append(&batch, info).map_err(|error| of_append(&error))?;
+            let woken = state.progress();
+            Ok::<_, ErrorCode>((state.wait_for(Acks::All, &appended), woken))
+        })?;
+        woken.wake(Ok(()));
+        Ok(commit)
+    }
+
+    /// The largest batch that is taken, in bytes (`max.message.bytes`).
+    pub(crate) fn batch_bytes_max(&self) -> Result<usize, ErrorCode> {
+        let max = self.with(|state| Ok::<_, ErrorCode>(state.rules.max_message_bytes))?;
+        Ok(usize::try_from(max).unwrap_or(usize::MAX))
     }
 
     /// Reads from an offset on. What may wait for the disk waits without the lock.

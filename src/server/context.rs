@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use duramen_protocol::text::Text;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::ByteBudget;
@@ -14,6 +15,7 @@ use super::metrics::Metrics;
 use super::producer_ids::ProducerIds;
 use crate::config::{BrokerConfig, Settings};
 use crate::controller::Controller;
+use crate::coordinator::Coordinator;
 use crate::env::Env;
 use crate::metadata::{MetadataImage, MetadataWatch};
 use crate::replication::Replicas;
@@ -36,6 +38,8 @@ pub(crate) struct Handles {
     pub(crate) metadata: MetadataWatch,
     /// The active controller.
     pub(crate) controller: Controller,
+    /// The groups that this broker looks after.
+    pub(crate) groups: Arc<Coordinator>,
     /// Number of this broker's registration.
     pub(crate) broker_epoch: i64,
 }
@@ -53,6 +57,8 @@ pub(crate) struct Services {
     metadata: MetadataWatch,
     /// The active controller.
     pub(crate) controller: Controller,
+    /// The groups that this broker looks after.
+    pub(crate) groups: Arc<Coordinator>,
     /// Ids for idempotent producers.
     pub(crate) producer_ids: ProducerIds,
     /// The gate to the blocking pool for what is not in memory.
@@ -69,7 +75,7 @@ pub(crate) struct Services {
 impl Services {
     /// Serves with these handles.
     pub(crate) fn new(handles: Handles) -> Self {
-        let Handles { env, config, settings, replicas, metadata, controller, broker_epoch } =
+        let Handles { env, config, settings, replicas, metadata, controller, groups, broker_epoch } =
             handles;
         let network = &config.network;
         let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -93,6 +99,7 @@ impl Services {
             replicas,
             metadata,
             controller,
+            groups,
         }
     }
 
@@ -144,4 +151,6 @@ pub(crate) struct RequestContext {
     pub(crate) peer: Arc<Peer>,
     /// Version of the request, within the range served.
     pub(crate) api_version: i16,
+    /// What the client calls itself; may be empty.
+    pub(crate) client_id: Text,
 }

@@ -13,6 +13,7 @@ mod control;
 mod dispatch;
 mod endpoints;
 mod fetch_session;
+mod groups;
 mod inbox;
 mod line;
 pub(crate) mod listener;

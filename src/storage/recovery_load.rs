@@ -426,7 +426,14 @@ impl<'a> Loader<'a> {
         let learned = self.gathered.learned_epoch;
         let forgot_end = log.epochs.truncate_from_end(end);
         if log.epochs.truncate_from_start(log_start) | forgot_end | self.epochs_lost | learned {
-            log.save_epochs(i64::MAX);
+            // At once: nothing else may be at the files of a log that is being loaded.
+            let version = log.state.epochs_changed(i64::MAX);
+            let bytes = log.epochs.encode();
+            unless_full(log.state.write_epochs(
+                self.disk,
+                &dir.join(EPOCHS_FILE),
+                (version, &bytes),
+            ))?;
         }
         log.damage = self.damage;
         log.damage.extend_from_slice(&self.report.damage);

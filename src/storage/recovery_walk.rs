@@ -233,7 +233,8 @@ fn check(
     let epoch = gathered.epochs.epoch_for_offset(found.header.base_offset);
     // Of what is durable the end is known: no batch behind it is needed to speak for its offsets.
     let dense = plan.dense && found.header.base_offset >= plan.durable;
-    let witness = Witness { epoch, check, dense, complete: plan.has_history };
+    let complete = plan.has_history && !gathered.learned_epoch;
+    let witness = Witness { epoch, check, dense, complete };
     let fault = chain.fault(walk, found, witness)?;
     if check {
         gathered.scanned += found.size();

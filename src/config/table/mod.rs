@@ -2,6 +2,7 @@
 //! the error for a mistyped name) comes from its row here.
 
 mod broker;
+mod groups;
 mod kafka_names;
 mod topic;
 
@@ -24,6 +25,7 @@ pub const PARTS: &[Part] = &[
     Part { title: "Topics: all of them", rows: broker::TOPICS },
     Part { title: "Data directories", rows: broker::LOG },
     Part { title: "Metadata log", rows: broker::METADATA },
+    Part { title: "Groups", rows: groups::GROUPS },
     Part { title: "Defaults of the topic settings", rows: broker::TOPIC_DEFAULTS },
 ];
 

@@ -10,6 +10,7 @@ use duramen_protocol::messages::produce::{
     ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 
+use crate::metadata::image::topics::is_internal;
 use crate::replication::{Acks, Append, AppendFailure, Commit, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::metrics::Waiting;
@@ -93,6 +94,9 @@ impl Producing<'_> {
     ) -> Result<(PartitionProduceResponse, Option<Commit>), AppendFailure> {
         let services = &self.context.services;
         let partition = services.replicas.find(key, data.index)?;
+        if is_internal(&partition.name().topic) {
+            return Err(ErrorCode::InvalidTopicException.into());
+        }
         let records = data.records.unwrap_or_default();
         let append = Append {
             records,

@@ -14,7 +14,7 @@ use crate::measure;
 use crate::server::context::RequestContext;
 
 /// An answer that took longer is worth a line in the log. A fetch takes as long as its client asked
-/// for, so it is never slow.
+/// for, and a member waits for the others of its group, so they are never slow.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The counters of one API.
@@ -76,7 +76,9 @@ impl InFlight {
                 errors.get_or_create(&[("api", api.name), ("error", error)]).inc();
             }
         });
-        if took < SLOW || api.key == ApiKey::Fetch {
+        let waits_for_others =
+            matches!(api.key, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup);
+        if took < SLOW || waits_for_others {
             return;
         }
         services.metrics.slow_requests.inc();

@@ -65,6 +65,7 @@ struct Check<'a, 'w> {
     known: Vec<Damage>,
     epochs: Option<EpochHistory>,
     epochs_fault: Option<String>,
+    epochs_lag: Option<String>,
     snapshots: Snapshots,
     gathered: Gathered,
     /// All that producers did from this offset on is known.
@@ -94,6 +95,7 @@ pub(super) fn check(
         known,
         epochs,
         epochs_fault,
+        epochs_lag: None,
         snapshots,
         gathered,
         told_from: base,
@@ -243,9 +245,10 @@ impl Check<'_, '_> {
         let may_lag = in_active && !self.look.summary.was_clean;
         // It forgets what lies below the log's start.
         let is_told = header.base_offset >= self.at.log_start;
-        if is_told && epoch >= 0 && self.epochs.is_some() && told != Some(epoch) && !may_lag {
+        if is_told && epoch >= 0 && self.epochs.is_some() && told != Some(epoch) {
             let base = header.base_offset;
-            self.epochs_fault.get_or_insert_with(|| {
+            let fault = if may_lag { &mut self.epochs_lag } else { &mut self.epochs_fault };
+            fault.get_or_insert_with(|| {
                 format!(
                     "the batch at offset {base} is of epoch {epoch}; it says {}",
                     told.map_or_else(
@@ -342,6 +345,9 @@ impl Check<'_, '_> {
         };
         if let Some(fault) = fault {
             self.look.tell(Finding::new(&path, Severity::Derived, fault));
+        } else if let Some(lag) = self.epochs_lag.take() {
+            let reason = format!("{lag}; the next start believes the batch");
+            self.look.tell(Finding::new(&path, Severity::Note, reason));
         }
     }
 

@@ -1,0 +1,60 @@
+//! [`GroupsConfig`]: what the settings of the group coordinator come to.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::reader::Reader;
+
+const MS_A_MINUTE: i64 = 60_000;
+
+/// Groups and their offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupsConfig {
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`, in ms.
+    pub session_timeout_min_ms: i32,
+    /// `group.max.session.timeout.ms`, in ms; at least the minimum.
+    pub session_timeout_max_ms: i32,
+    /// `group.max.size`.
+    pub members_max: u32,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_max_bytes: u32,
+    /// `offsets.retention.minutes`, in ms.
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub expiry_interval: Duration,
+    /// `offsets.topic.num.partitions`.
+    pub topic_partitions: i32,
+    /// `offsets.topic.replication.factor`.
+    pub topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub topic_segment_bytes: u32,
+}
+
+impl GroupsConfig {
+    pub(super) fn read(of: &Reader<'_>) -> Result<Self, ConfigError> {
+        let (shortest, longest) =
+            (of.int("group.min.session.timeout.ms")?, of.int("group.max.session.timeout.ms")?);
+        if longest < shortest {
+            return Err(ConfigError::Conflict(format!(
+                "group.max.session.timeout.ms ({longest}) must be at least \
+                 group.min.session.timeout.ms ({shortest})"
+            )));
+        }
+        let every = |name| Ok(of.duration(name)?.unwrap_or(Duration::MAX));
+        let replicas = of.int("offsets.topic.replication.factor")?;
+        Ok(Self {
+            initial_rebalance_delay: every("group.initial.rebalance.delay.ms")?,
+            session_timeout_min_ms: shortest,
+            session_timeout_max_ms: longest,
+            members_max: of.size("group.max.size")?,
+            offset_metadata_max_bytes: of.size("offset.metadata.max.bytes")?,
+            offsets_retention_ms: of.long("offsets.retention.minutes")? * MS_A_MINUTE,
+            expiry_interval: every("offsets.retention.check.interval.ms")?,
+            topic_partitions: of.int("offsets.topic.num.partitions")?,
+            topic_replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
+            topic_segment_bytes: of.size("offsets.topic.segment.bytes")?,
+        })
+    }
+}

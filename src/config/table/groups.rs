@@ -1,0 +1,56 @@
+//! The settings of the group coordinator.
+
+use crate::config::setting::{Importance, Kind, Setting, Unit, Valid};
+
+/// Groups and their offsets.
+pub(super) const GROUPS: &[Setting] = &[
+    Setting::broker("group.initial.rebalance.delay.ms", Kind::Int, "3000")
+        .valid(Valid::AtLeast(0))
+        .unit(Unit::Ms)
+        .doc("How long the first generation of an empty group waits for more members to come."),
+    Setting::broker("group.min.session.timeout.ms", Kind::Int, "6000")
+        .valid(Valid::AtLeast(0))
+        .unit(Unit::Ms)
+        .doc("The shortest session timeout that a member may ask for."),
+    Setting::broker("group.max.session.timeout.ms", Kind::Int, "1800000")
+        .valid(Valid::AtLeast(0))
+        .unit(Unit::Ms)
+        .doc("The longest session timeout that a member may ask for."),
+    Setting::broker("group.max.size", Kind::Int, "2147483647")
+        .valid(Valid::AtLeast(1))
+        .doc("Members that a group may have."),
+    Setting::broker("offset.metadata.max.bytes", Kind::Int, "4096")
+        .valid(Valid::AtLeast(0))
+        .unit(Unit::Bytes)
+        .importance(Importance::High)
+        .doc("How much a client may keep beside a committed offset."),
+    Setting::broker("offsets.retention.minutes", Kind::Int, "10080")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Minutes)
+        .importance(Importance::High)
+        .doc(
+            "How long committed offsets are kept once their group has no members, or, where a group \
+             never had any, after the commit.",
+        ),
+    Setting::broker("offsets.retention.check.interval.ms", Kind::Long, "600000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .importance(Importance::High)
+        .doc("How often committed offsets are looked through for those to forget."),
+    Setting::broker("offsets.topic.num.partitions", Kind::Int, "50")
+        .valid(Valid::AtLeast(1))
+        .importance(Importance::High)
+        .doc("Partitions of `__consumer_offsets`, when it is made."),
+    Setting::broker("offsets.topic.replication.factor", Kind::Short, "3")
+        .valid(Valid::AtLeast(1))
+        .importance(Importance::High)
+        .doc(
+            "Replicas of `__consumer_offsets`, when it is made; no more than there are brokers. \
+             Kafka does not make the topic before there are as many.",
+        ),
+    Setting::broker("offsets.topic.segment.bytes", Kind::Int, "104857600")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Bytes)
+        .importance(Importance::High)
+        .doc("Size at which `__consumer_offsets` begins a new segment, when it is made."),
+];

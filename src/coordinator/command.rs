@@ -1,0 +1,232 @@
+//! PURE. What a coordinator is asked and what it answers. The messages are Kafka's own; beside them
+//! stands only what a message does not say of its sender.
+
+use std::time::Duration;
+
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::group_records::GroupRecord;
+use duramen_protocol::ids::TopicId;
+use duramen_protocol::messages::delete_groups::DeletableGroupResult;
+use duramen_protocol::messages::describe_groups::DescribedGroup;
+use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
+use duramen_protocol::messages::{
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest,
+    SyncGroupResponse,
+};
+use duramen_protocol::text::Text;
+
+/// Stands for a request whose answer is awaited; the runtime knows who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ReplyTo(pub(crate) u64);
+
+/// The moment of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Monotonic time, for all that runs out.
+    pub(crate) at: Duration,
+    /// Wall clock in ms since 1970, for what is kept in records.
+    pub(crate) wall_ms: i64,
+}
+
+/// A member that joins, and what its request does not say.
+#[derive(Debug, Clone)]
+pub(crate) struct Join {
+    /// The request.
+    pub(crate) request: JoinGroupRequest,
+    /// The request's version.
+    pub(crate) version: i16,
+    /// The client id in the request's header.
+    pub(crate) client_id: Text,
+    /// Where the client is, as Kafka prints it: `/127.0.0.1`.
+    pub(crate) client_host: Text,
+    /// Random: it makes the id of a new member one that nobody has.
+    pub(crate) unique: uuid::Uuid,
+}
+
+impl Join {
+    /// Bytes that the member brings for the assignors.
+    pub(crate) fn bytes(&self) -> usize {
+        let protocols = self.request.protocols.iter();
+        protocols.map(|protocol| protocol.name.len() + protocol.metadata.len()).sum()
+    }
+}
+
+/// Offsets to be committed; the topics have names.
+#[derive(Debug, Clone)]
+pub(crate) struct Commit {
+    /// The request, without the topics that nobody knows.
+    pub(crate) request: OffsetCommitRequest,
+    /// The request's version.
+    pub(crate) version: i16,
+}
+
+/// Partitions whose committed offsets are asked for, by topic.
+pub(crate) type Wanted = Vec<(Text, Vec<i32>)>;
+
+/// Something that a coordinator is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// Enter a classic group.
+    Join(Box<Join>),
+    /// Bring or get assignments.
+    Sync(SyncGroupRequest),
+    /// A member of a classic group lives.
+    Heartbeat(HeartbeatRequest),
+    /// Members leave; always in the form of version 3.
+    Leave(LeaveGroupRequest),
+    /// Commit offsets.
+    Commit(Commit),
+    /// Tell committed offsets of one group; without `wanted`, all.
+    FetchOffsets {
+        /// The group.
+        group: Text,
+        /// The partitions.
+        wanted: Option<Wanted>,
+    },
+    /// Forget committed offsets; without the topics that nobody knows.
+    DeleteOffsets(OffsetDeleteRequest),
+    /// Describe a classic group.
+    Describe {
+        /// The group.
+        group: Text,
+        /// The request's version.
+        version: i16,
+    },
+    /// List the groups of a shard.
+    List(ListGroupsRequest),
+    /// Delete a group.
+    Delete {
+        /// The group.
+        group: Text,
+    },
+}
+
+macro_rules! answers {
+    ($( $(#[$meta:meta])* $name:ident($body:ty), )*) => {
+        /// The answer to a [`Command`].
+        #[derive(Debug, Clone, PartialEq)]
+        pub(crate) enum Answer {
+            $( $(#[$meta])* $name($body), )*
+        }
+
+        $(
+            impl From<$body> for Answer {
+                fn from(body: $body) -> Self {
+                    Self::$name(body)
+                }
+            }
+
+            impl TryFrom<Answer> for $body {
+                /// The answer to another question: a bug of ours.
+                type Error = ErrorCode;
+
+                fn try_from(answer: Answer) -> Result<Self, ErrorCode> {
+                    match answer {
+                        Answer::$name(body) => Ok(body),
+                        _ => Err(ErrorCode::UnknownServerError),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+answers! {
+    /// To `Join`.
+    Join(JoinGroupResponse),
+    /// To `Sync`.
+    Sync(SyncGroupResponse),
+    /// To `Heartbeat`.
+    Heartbeat(HeartbeatResponse),
+    /// To `Leave`.
+    Leave(LeaveGroupResponse),
+    /// To `Commit`.
+    Commit(OffsetCommitResponse),
+    /// To `FetchOffsets`, by topic name.
+    Offsets(OffsetFetchResponseGroup),
+    /// To `DeleteOffsets`.
+    DeletedOffsets(OffsetDeleteResponse),
+    /// To `Describe`.
+    Described(DescribedGroup),
+    /// To `List`.
+    Listed(ListGroupsResponse),
+    /// To `Delete`.
+    Deleted(DeletableGroupResult),
+}
+
+/// An answer, or the error of the whole request.
+pub(crate) type Outcome = Result<Answer, ErrorCode>;
+
+/// What a decision comes to. The records must be in the log, and replayed, before anything else is
+/// decided; the replies leave when the records are committed. When the log does not take them, the
+/// replies become errors, and nothing that was durable has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    /// What to append, as one batch.
+    pub(crate) records: Vec<GroupRecord>,
+    /// Who is answered what.
+    pub(crate) replies: Vec<(ReplyTo, Outcome)>,
+}
+
+/// One turn of a coordinator: when it is, within which limits, and what comes of it.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    /// The moment.
+    pub(crate) now: Now,
+    /// The limits.
+    pub(crate) limits: &'a Limits,
+    /// What comes of it.
+    pub(crate) out: Decision,
+}
+
+impl<'a> Turn<'a> {
+    /// A turn in which nothing has been decided.
+    pub(crate) fn new(now: Now, limits: &'a Limits) -> Self {
+        Self { now, limits, out: Decision::default() }
+    }
+
+    /// Answers.
+    pub(crate) fn reply(&mut self, to: ReplyTo, answer: impl Into<Answer>) {
+        self.out.replies.push((to, Ok(answer.into())));
+    }
+
+    /// Answers with an error.
+    pub(crate) fn refuse(&mut self, to: ReplyTo, error: ErrorCode) {
+        self.out.replies.push((to, Err(error)));
+    }
+
+    /// Writes a record.
+    pub(crate) fn record(&mut self, record: GroupRecord) {
+        self.out.records.push(record);
+    }
+}
+
+/// What the settings, and this program, allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// `group.initial.rebalance.delay.ms`.
+    pub(crate) initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`, in ms.
+    pub(crate) session_timeout_min_ms: i32,
+    /// `group.max.session.timeout.ms`, in ms.
+    pub(crate) session_timeout_max_ms: i32,
+    /// `group.max.size`.
+    pub(crate) members_max: usize,
+    /// `offset.metadata.max.bytes`.
+    pub(crate) offset_metadata_max: usize,
+    /// `offsets.retention.minutes`, in ms.
+    pub(crate) offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub(crate) expiry_interval: Duration,
+    /// Bytes that a member may bring for the assignors: what does not fit into a batch can't be kept.
+    pub(crate) member_bytes_max: usize,
+    /// Ids that were given to members of one group and not used yet.
+    pub(crate) pending_max: usize,
+    /// Groups of one shard.
+    pub(crate) groups_max: usize,
+}
+
+/// Whether a topic is still there: by id when one is given, by name otherwise.
+pub(crate) type TopicExists<'a> = &'a dyn Fn(&str, TopicId) -> bool;

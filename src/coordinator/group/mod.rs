@@ -1,0 +1,22 @@
+//! PURE. Groups, of either protocol. A group decides on what it is asked, and replays the records
+//! that come of it.
+
+pub(crate) mod classic;
+
+use classic::ClassicGroup;
+
+/// A group.
+#[derive(Debug)]
+pub(crate) enum Group {
+    /// Members agree among themselves (and all groups that only commit offsets).
+    Classic(ClassicGroup),
+}
+
+impl Group {
+    /// The group, when it is a classic one.
+    pub(crate) fn classic(&mut self) -> Option<&mut ClassicGroup> {
+        match self {
+            Self::Classic(group) => Some(group),
+        }
+    }
+}
