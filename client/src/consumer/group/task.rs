@@ -52,6 +52,7 @@ pub(super) enum Command {
     /// The user is back.
     Back,
     Close {
+        commit: bool,
         reply: oneshot::Sender<Result<(), ClientError>>,
     },
 }
