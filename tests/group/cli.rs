@@ -155,7 +155,7 @@ fn a_live_group_is_shown_and_not_moved() {
     let listed = json(&node, &["group", "list", "--state", "stable"]);
     assert_eq!(
         (listed[0]["group"].clone(), listed[0]["type"].clone()),
-        ("g".into(), "Classic".into())
+        ("g".into(), "classic".into())
     );
     let described = json(&node, &["group", "describe", "g"]);
     assert_eq!(described[0]["state"], "Stable");
@@ -211,7 +211,7 @@ fn a_reset_says_what_it_would_do_and_does_it_when_told() {
         (&["--to", "current", "--export", &path("end.csv")][..], 0),
         (&["--shift", "-4", "--execute"], 12),
         (&["--to", "current", "--export", &path("now.json")], 12),
-        (&["--topic", "orders:1", "--to", "@-1h", "--execute"], 16),
+        (&["--topic", "orders:1", "--to", "@-1h", "--execute"], 18),
         (&["--from-file", &path("now.json"), "--execute"], 12),
         (&["--from-file", &path("end.csv"), "--execute"], 0),
     ] {
@@ -305,5 +305,5 @@ fn a_profile_stands_for_brokers() {
     assert_eq!(duramen(&list, &[("DURAMEN_PROFILE", "here")]).0, 4);
     assert_eq!(duramen(&["profile", "use", "nope"], &[]).0, 4);
     assert_eq!(duramen(&["profile", "set", "a b", "--to", "x:1"], &[]).0, 2);
-    assert_eq!(duramen(&["profile", "set", "a", "--to", "x"], &[]).0, 2);
+    assert_eq!(duramen(&["profile", "set", "a", "--to", "x:port"], &[]).0, 2);
 }

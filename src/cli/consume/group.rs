@@ -125,7 +125,7 @@ struct Reader {
     consumer: GroupConsumer,
     show: Show,
     commit: CommitMode,
-    /// Since when something is shown that is not committed.
+    /// Since when there is something that is not committed.
     uncommitted: Option<Instant>,
 }
 
@@ -168,7 +168,11 @@ impl Reader {
                 }
             }
             GroupEvent::Moved(moved) => tell_moved(&moved),
-            GroupEvent::Assigned(all) => self.tell("reads", &all),
+            GroupEvent::Assigned(all) => {
+                // Where a group begins it stands from now on, also when nothing comes.
+                self.uncommitted.get_or_insert_with(Instant::now);
+                self.tell("reads", &all);
+            }
             GroupEvent::Revoked(gone) => {
                 self.write().await?;
                 self.tell("gives back", &gone);

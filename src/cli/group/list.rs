@@ -40,11 +40,13 @@ pub(super) async fn run(admin: &Admin, args: ListArgs) -> Result<(), Failure> {
     let mut table = Table::new(&["group", "type", "state", "protocol"]);
     let mut json = Vec::new();
     for group in groups.iter().filter(|group| pattern.is_match(&group.group)) {
-        let cells = [&group.group, &group.kind, &group.state, &group.protocol_type];
-        table.row(cells.into_iter().map(|cell| shown(cell)).collect());
+        // Brokers differ in how they write it.
+        let kind = group.kind.to_lowercase();
+        let cells = [group.group.as_str(), &kind, &group.state, &group.protocol_type];
+        table.row(cells.map(shown).into());
         json.push(json!({
             "group": group.group.as_str(),
-            "type": group.kind.as_str(),
+            "type": kind,
             "state": group.state.as_str(),
             "protocol": group.protocol_type.as_str(),
         }));
@@ -55,8 +57,8 @@ pub(super) async fn run(admin: &Admin, args: ListArgs) -> Result<(), Failure> {
     output::print(args.format, &json.into(), &[table])
 }
 
-fn shown(cell: &Text) -> String {
-    if cell.is_empty() { "-".to_owned() } else { cell.to_string() }
+fn shown(cell: &str) -> String {
+    if cell.is_empty() { "-".to_owned() } else { cell.to_owned() }
 }
 
 /// Kafka's words for what was typed: `preparing-rebalance` is `PreparingRebalance`.
