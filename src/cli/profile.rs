@@ -179,7 +179,6 @@ struct Profiles {
 }
 
 impl Profiles {
-    #[expect(clippy::disallowed_methods, reason = "the user's own file, not the broker's")]
     fn read(path: &Path) -> Result<Self, Failure> {
         let failed = |error: &io::Error| Failure::io(path.display(), error);
         match fs::metadata(path) {

@@ -153,3 +153,46 @@ async fn a_topic_that_grows_is_read_whole() {
     member.until_owns(3).await;
     member.consumer.close().await.unwrap();
 }
+
+/// The broker is killed again and again while members read: what was committed stays, nothing is left
+/// out, and the group is whole again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
+    let mut lab = Lab::start();
+    lab.topic("t", 4).await;
+    lab.write("t", 4, 0..400).await;
+    let options = GroupOptions {
+        session_timeout: Duration::from_secs(6),
+        heartbeat: Duration::from_millis(300),
+        auto_commit: Some(Duration::from_millis(100)),
+        ..GroupOptions::new("g")
+    };
+    let mut one = lab.member(options.clone(), "t");
+    let mut two = lab.member(options, "t");
+    until_own(&mut one, &mut two, (2, 2)).await;
+    let mut committed = lab.committed("g").await;
+    for round in 1..4 {
+        lab.node.kill();
+        lab.node.restart();
+        let now = lab.committed("g").await;
+        for (at, offset) in &committed {
+            assert!(now.get(at) >= Some(offset), "{at} moved back from {offset}: {now:?}");
+        }
+        lab.write("t", 4, 400 * round..400 * (round + 1)).await;
+        let end = 400 * (usize::try_from(round).unwrap() + 1);
+        let distinct = |one: &[u32], two: &[u32]| {
+            one.iter().chain(two).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        while distinct(&one.seen, &two.seen) < end {
+            tokio::select! {
+                _ = one.step() => {}
+                _ = two.step() => {}
+            }
+        }
+        committed = now;
+    }
+    until_own(&mut one, &mut two, (2, 2)).await;
+    one.consumer.close().await.unwrap();
+    two.consumer.close().await.unwrap();
+    assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [400; 4]);
+}

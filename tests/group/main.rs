@@ -18,3 +18,4 @@ mod support;
 mod cli;
 mod lab;
 mod library;
+mod tour;

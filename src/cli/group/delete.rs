@@ -45,7 +45,7 @@ async fn delete_offsets(
     group: &Text,
     topics: &[TopicChoice],
 ) -> Result<(), Failure> {
-    existing(admin, group).await?;
+    existing(admin, std::slice::from_ref(group)).await?;
     let committed = admin.committed_offsets(std::slice::from_ref(group)).await?;
     let mut partitions: Vec<TopicPartition> = Vec::new();
     for Outcome { result, .. } in committed {

@@ -29,13 +29,15 @@ pub(super) struct DescribeArgs {
 }
 
 pub(super) async fn run(admin: &Admin, args: DescribeArgs) -> Result<(), Failure> {
+    let names: Vec<Text> = args.groups.iter().map(Text::from).collect();
+    let groups = existing(admin, &names).await?;
+    let known: Vec<_> =
+        groups.iter().map(|group| (group.group.clone(), Some(group.clone()))).collect();
     let (mut tables, mut all) = (Vec::new(), Vec::new());
-    for name in &args.groups {
-        let group = existing(admin, &Text::from(name)).await?;
-        let standings = standings(admin, &group.group, Some(&group)).await?;
-        tables.push(summary(&group, &standings));
-        tables.push(table(&group));
-        all.push(as_json(&group, &standings));
+    for (group, standings) in groups.iter().zip(standings(admin, &known).await?) {
+        tables.push(summary(group, &standings));
+        tables.push(table(group));
+        all.push(as_json(group, &standings));
     }
     output::print(args.format, &all.into(), &tables)
 }

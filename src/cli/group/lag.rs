@@ -94,10 +94,10 @@ async fn look(admin: &Admin, args: &LagArgs) -> Result<Vec<Look>, Failure> {
         true => admin.list_groups(&[], &[]).await?.into_iter().map(|group| group.group).collect(),
         false => args.groups.iter().map(Text::from).collect(),
     };
-    let mut looks = Vec::with_capacity(named.len());
-    for group in named {
-        let description = described(admin, &group).await?;
-        let standings = standings(admin, &group, description.as_ref()).await?;
+    let groups = described(admin, &named).await?;
+    let standings = standings(admin, &groups).await?;
+    let mut looks = Vec::with_capacity(groups.len());
+    for ((group, description), standings) in groups.into_iter().zip(standings) {
         if description.is_none() && standings.is_empty() {
             if args.groups.is_empty() {
                 // It went away since it was listed.

@@ -7,7 +7,7 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 use serde_json::{Value, json};
 
-use super::existing;
+use super::{existing, missing};
 use crate::cli::exit::Failure;
 use crate::cli::outcomes::tell;
 use crate::cli::output::{self, Format, Table};
@@ -33,7 +33,9 @@ pub(super) struct MembersArgs {
 }
 
 pub(super) async fn run(admin: &Admin, args: MembersArgs) -> Result<(), Failure> {
-    let group = existing(admin, &Text::from(&args.group)).await?;
+    let name = Text::from(&args.group);
+    let found = existing(admin, std::slice::from_ref(&name)).await?.into_iter().next();
+    let group = found.ok_or_else(|| missing(&name))?;
     if !args.remove.is_empty() {
         return remove(admin, &group, &args.remove).await;
     }

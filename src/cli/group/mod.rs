@@ -22,8 +22,8 @@ mod target;
 mod unread;
 
 use clap::{Args, Subcommand};
-use duramen_client::Admin;
-use duramen_client::admin::GroupDescription;
+use duramen_client::admin::{GroupDescription, Outcome};
+use duramen_client::{Admin, ClientError};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
@@ -72,20 +72,28 @@ pub(super) async fn run(args: GroupArgs) -> Result<(), Failure> {
     }
 }
 
-/// One group; `None` when it does not exist.
-async fn described(admin: &Admin, group: &Text) -> Result<Option<GroupDescription>, Failure> {
-    let outcomes = admin.describe_groups(std::slice::from_ref(group)).await?;
-    match outcomes.into_iter().next().map(|outcome| outcome.result) {
-        Some(Ok(group)) => Ok(Some(group)),
-        Some(Err(error)) if error.code() == Some(ErrorCode::GroupIdNotFound) => Ok(None),
-        Some(Err(error)) => Err(error.into()),
-        None => Ok(None),
-    }
+/// Groups with what they are; `None` for one that does not exist.
+async fn described(
+    admin: &Admin,
+    groups: &[Text],
+) -> Result<Vec<(Text, Option<GroupDescription>)>, Failure> {
+    let outcomes = admin.describe_groups(groups).await?;
+    let one = |Outcome { about, result }| match result {
+        Ok(group) => Ok((about, Some(group))),
+        Err(error) if is_missing(&error) => Ok((about, None)),
+        Err(error) => Err(error.into()),
+    };
+    outcomes.into_iter().map(one).collect()
 }
 
-/// One group that must exist.
-async fn existing(admin: &Admin, group: &Text) -> Result<GroupDescription, Failure> {
-    described(admin, group).await?.ok_or_else(|| missing(group))
+fn is_missing(error: &ClientError) -> bool {
+    error.code() == Some(ErrorCode::GroupIdNotFound)
+}
+
+/// Groups that must exist.
+async fn existing(admin: &Admin, groups: &[Text]) -> Result<Vec<GroupDescription>, Failure> {
+    let described = described(admin, groups).await?.into_iter();
+    described.map(|(name, group)| group.ok_or_else(|| missing(&name))).collect()
 }
 
 fn missing(group: &Text) -> Failure {

@@ -106,25 +106,25 @@ pub(super) async fn seek(admin: &Admin, args: SeekArgs) -> Result<(), Failure> {
     let target = Target::parse(&args.to, now_ms()).map_err(Failure::usage)?;
     let at = TopicPartition::new(&args.topic, args.partition);
     let group = Text::from(&args.group);
-    let described = movable(admin, &group).await?;
+    let found = movable(admin, &group).await?;
     admin.cluster().refresh(Topics::Named(std::slice::from_ref(&at.topic))).await?;
     let before = committed(admin, &group).await?;
     if before.is_empty() && target == Target::Current {
         return Err(nothing(&group));
     }
-    run(admin, &group, described.is_none(), (target, vec![at], before), args.how).await
+    run(admin, &group, found.is_none(), (target, vec![at], before), args.how).await
 }
 
 pub(super) async fn reset(admin: &Admin, args: ResetArgs) -> Result<(), Failure> {
     let group = Text::from(&args.group);
     let target = target(admin, &args).await?;
-    let described = movable(admin, &group).await?;
+    let found = movable(admin, &group).await?;
     let before = committed(admin, &group).await?;
     let partitions = chosen(admin, &args.topic, &target, &before).await?;
     if partitions.is_empty() {
         return Err(nothing(&group));
     }
-    run(admin, &group, described.is_none(), (target, partitions, before), args.how).await
+    run(admin, &group, found.is_none(), (target, partitions, before), args.how).await
 }
 
 fn nothing(group: &Text) -> Failure {
@@ -157,9 +157,10 @@ async fn target(admin: &Admin, args: &ResetArgs) -> Result<Target, Failure> {
 
 /// The group, unless somebody is in it; `None` when it does not exist yet.
 async fn movable(admin: &Admin, group: &Text) -> Result<Option<GroupDescription>, Failure> {
-    let described = described(admin, group).await?;
-    let Some(live) = described.as_ref().filter(|group| group.is_live()) else {
-        return Ok(described);
+    let found = described(admin, std::slice::from_ref(group)).await?.into_iter().next();
+    let found = found.and_then(|(_, found)| found);
+    let Some(live) = found.as_ref().filter(|group| group.is_live()) else {
+        return Ok(found);
     };
     let mut who: Vec<String> = live
         .members

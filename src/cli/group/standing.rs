@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use duramen_client::Admin;
 use duramen_client::admin::offsets::OffsetQuestion;
-use duramen_client::admin::{GroupDescription, GroupMember, Outcome};
+use duramen_client::admin::{CommittedOffset, GroupDescription, GroupMember, Outcome};
 use duramen_client::cluster::Topics;
 use duramen_client::consumer::{Isolation, TopicPartition};
 use duramen_protocol::ids::{EARLIEST, LATEST};
@@ -33,30 +33,55 @@ impl Standing {
     }
 }
 
-/// How a group stands in every partition that it has committed, or that a member reads.
+/// How each group stands in every partition that it has committed, or that a member reads.
 pub(super) async fn standings(
     admin: &Admin,
-    group: &Text,
-    description: Option<&GroupDescription>,
-) -> Result<Vec<Standing>, Failure> {
-    let committed = committed(admin, group).await?;
-    let mut readers: BTreeMap<TopicPartition, GroupMember> = BTreeMap::new();
-    for member in description.iter().flat_map(|group| &group.members) {
-        for at in member.assignment.iter().flatten() {
-            readers.insert(at.clone(), member.clone());
-        }
+    groups: &[(Text, Option<GroupDescription>)],
+) -> Result<Vec<Vec<Standing>>, Failure> {
+    let names: Vec<Text> = groups.iter().map(|(group, _)| group.clone()).collect();
+    let mut known = Vec::with_capacity(groups.len());
+    for (Outcome { result, .. }, (_, description)) in
+        admin.committed_offsets(&names).await?.into_iter().zip(groups)
+    {
+        known.push((offsets(result?), readers(description.as_ref())));
     }
+    let all: BTreeSet<TopicPartition> = known
+        .iter()
+        .flat_map(|(committed, readers)| committed.keys().chain(readers.keys()).cloned())
+        .collect();
+    let edges = edges(admin, all.into_iter().collect()).await?;
+    Ok(known.into_iter().map(|(committed, readers)| beside(&edges, &committed, readers)).collect())
+}
+
+/// Who reads which partition.
+fn readers(description: Option<&GroupDescription>) -> BTreeMap<TopicPartition, GroupMember> {
+    let members = description.iter().flat_map(|group| &group.members);
+    members
+        .flat_map(|member| {
+            let share = member.assignment.iter().flatten();
+            share.map(move |at| (at.clone(), member.clone()))
+        })
+        .collect()
+}
+
+fn beside(
+    edges: &BTreeMap<TopicPartition, (i64, i64)>,
+    committed: &BTreeMap<TopicPartition, i64>,
+    mut readers: BTreeMap<TopicPartition, GroupMember>,
+) -> Vec<Standing> {
     let all: BTreeSet<TopicPartition> = committed.keys().chain(readers.keys()).cloned().collect();
-    let edges = edges(admin, all.iter().cloned().collect()).await?;
-    Ok(all
-        .into_iter()
+    all.into_iter()
         .map(|at| Standing {
             committed: committed.get(&at).copied(),
             edges: edges.get(&at).copied(),
             member: readers.remove(&at),
             at,
         })
-        .collect())
+        .collect()
+}
+
+fn offsets(committed: BTreeMap<TopicPartition, CommittedOffset>) -> BTreeMap<TopicPartition, i64> {
+    committed.into_iter().map(|(at, committed)| (at, committed.offset)).collect()
 }
 
 /// What a group has committed; nothing when there is no such group.
@@ -64,11 +89,11 @@ pub(super) async fn committed(
     admin: &Admin,
     group: &Text,
 ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
-    let mut all = BTreeMap::new();
-    for Outcome { result, .. } in admin.committed_offsets(std::slice::from_ref(group)).await? {
-        all.extend(result?.into_iter().map(|(at, committed)| (at, committed.offset)));
+    let outcomes = admin.committed_offsets(std::slice::from_ref(group)).await?;
+    match outcomes.into_iter().next() {
+        Some(Outcome { result, .. }) => Ok(offsets(result?)),
+        None => Ok(BTreeMap::new()),
     }
-    Ok(all)
 }
 
 /// First and next offsets of the partitions that exist.

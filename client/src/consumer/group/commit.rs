@@ -1,4 +1,4 @@
-//! The commits of a member, PURE: they wait in line, one is in flight, and what another member owns by
+//! The commits of a member: they wait in line, one is in flight, and what another member owns by
 //! now is left out.
 
 use std::collections::{BTreeMap, VecDeque};

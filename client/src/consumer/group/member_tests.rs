@@ -1,3 +1,5 @@
+//! The member's state machine, driven by values.
+
 use super::*;
 
 fn habits(cooperative: bool) -> Habits {

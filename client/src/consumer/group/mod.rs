@@ -8,7 +8,7 @@
 //! | `requests.rs`, `blobs.rs` | the group's requests, and what members tell each other in them |
 //! | `task.rs` | the one task of a member: does what `member.rs` says, beats, commits |
 //! | `stands.rs` | where reading begins in partitions that were assigned |
-//! | `commit.rs` | PURE: the commits in line |
+//! | `commit.rs` | the commits in line |
 //! | `positions.rs`, `presence.rs` | what the task and the user's handle share |
 //!
 //! The handle reads: the task tells it what it is assigned, and it fetches with a plain
