@@ -43,13 +43,17 @@ impl GroupsConfig {
             )));
         }
         let every = |name| Ok(of.duration(name)?.unwrap_or(Duration::MAX));
+        // Kafka bounds none of these; below 0 there is nothing.
+        let number = |name| Ok::<u32, ConfigError>(u32::try_from(of.int(name)?).unwrap_or(0));
         let replicas = of.int("offsets.topic.replication.factor")?;
         Ok(Self {
-            initial_rebalance_delay: every("group.initial.rebalance.delay.ms")?,
+            initial_rebalance_delay: Duration::from_millis(
+                number("group.initial.rebalance.delay.ms")?.into(),
+            ),
             session_timeout_min_ms: shortest,
             session_timeout_max_ms: longest,
             members_max: of.size("group.max.size")?,
-            offset_metadata_max_bytes: of.size("offset.metadata.max.bytes")?,
+            offset_metadata_max_bytes: number("offset.metadata.max.bytes")?,
             offsets_retention_ms: of.long("offsets.retention.minutes")? * MS_A_MINUTE,
             expiry_interval: every("offsets.retention.check.interval.ms")?,
             topic_partitions: of.int("offsets.topic.num.partitions")?,

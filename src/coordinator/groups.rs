@@ -130,6 +130,23 @@ impl Groups {
         census
     }
 
+    /// A classic group.
+    #[cfg(test)]
+    pub(crate) fn classic(&self, id: &str) -> Option<&ClassicGroup> {
+        self.groups.get(id).map(|Group::Classic(group)| group)
+    }
+
+    /// A committed offset.
+    #[cfg(test)]
+    pub(crate) fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Option<&super::offsets::Committed> {
+        self.offsets.get(group, topic, partition)
+    }
+
     /// Decides what comes of a command.
     pub(crate) fn decide(&mut self, now: Now, to: ReplyTo, command: Command) -> Decision {
         let limits = self.limits;

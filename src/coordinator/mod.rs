@@ -28,3 +28,6 @@ mod runtime;
 
 pub(crate) use group::classic::refused_join;
 pub(crate) use runtime::{Asked, Coordinator, CoordinatorParts, OFFSETS_TOPIC, offsets_topic};
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ fn kafkas_own_file_works_as_it_is() {
     assert_eq!(config.log.dirs, [PathBuf::from("/tmp/kraft-combined-logs")]);
     assert_eq!(config.listeners.clients.len(), 1);
     assert_eq!(config.listeners.advertised_for("PLAINTEXT").unwrap().host, "localhost");
-    assert_eq!(raw.warnings().len(), 8, "{:#?}", raw.warnings());
+    assert_eq!(raw.warnings().len(), 7, "{:#?}", raw.warnings());
 }
 
 #[test]

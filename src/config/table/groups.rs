@@ -5,22 +5,18 @@ use crate::config::setting::{Importance, Kind, Setting, Unit, Valid};
 /// Groups and their offsets.
 pub(super) const GROUPS: &[Setting] = &[
     Setting::broker("group.initial.rebalance.delay.ms", Kind::Int, "3000")
-        .valid(Valid::AtLeast(0))
         .unit(Unit::Ms)
         .doc("How long the first generation of an empty group waits for more members to come."),
     Setting::broker("group.min.session.timeout.ms", Kind::Int, "6000")
-        .valid(Valid::AtLeast(0))
         .unit(Unit::Ms)
         .doc("The shortest session timeout that a member may ask for."),
     Setting::broker("group.max.session.timeout.ms", Kind::Int, "1800000")
-        .valid(Valid::AtLeast(0))
         .unit(Unit::Ms)
         .doc("The longest session timeout that a member may ask for."),
     Setting::broker("group.max.size", Kind::Int, "2147483647")
         .valid(Valid::AtLeast(1))
         .doc("Members that a group may have."),
     Setting::broker("offset.metadata.max.bytes", Kind::Int, "4096")
-        .valid(Valid::AtLeast(0))
         .unit(Unit::Bytes)
         .importance(Importance::High)
         .doc("How much a client may keep beside a committed offset."),

@@ -346,8 +346,10 @@ impl Check<'_, '_> {
         if let Some(fault) = fault {
             self.look.tell(Finding::new(&path, Severity::Derived, fault));
         } else if let Some(lag) = self.epochs_lag.take() {
-            let reason = format!("{lag}; the next start believes the batch");
-            self.look.tell(Finding::new(&path, Severity::Note, reason));
+            let base = self.files.segments.last().copied().unwrap_or_default();
+            let log = self.files.dir.join(file_name(base, "log"));
+            let reason = format!("{lag} ({EPOCHS_FILE}); the next start believes the batch");
+            self.look.tell(Finding::new(&log, Severity::Note, reason));
         }
     }
 

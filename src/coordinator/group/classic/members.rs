@@ -10,7 +10,7 @@ use duramen_protocol::messages::leave_group::{
 use duramen_protocol::text::Text;
 
 use super::member::Member;
-use super::{ClassicGroup, State};
+use super::{ClassicGroup, INSTANT, State};
 use crate::coordinator::command::Turn;
 
 impl ClassicGroup {
@@ -106,7 +106,7 @@ impl ClassicGroup {
         for (id, held, session) in silent {
             if held {
                 if let Some(member) = self.members.get_mut(&id) {
-                    member.deadline = now + session;
+                    member.deadline = now + session.max(INSTANT);
                 }
                 continue;
             }

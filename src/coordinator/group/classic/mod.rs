@@ -45,6 +45,9 @@ pub(crate) use join::refused_join;
 /// How long a new member waits for its first generation before it is taken for dead.
 const NEW_MEMBER_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The shortest wait.
+const INSTANT: Duration = Duration::from_millis(1);
+
 /// What a group is doing. A group that is dead is not there any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
@@ -146,6 +149,12 @@ impl ClassicGroup {
     #[cfg(test)]
     pub(crate) fn generation(&self) -> i32 {
         self.generation
+    }
+
+    /// How many ids it has given that were not used yet.
+    #[cfg(test)]
+    pub(crate) fn promised(&self) -> usize {
+        self.pending.len()
     }
 
     /// Whether the log has a record of it.
@@ -320,6 +329,3 @@ impl ClassicGroup {
         self.wake_at = earliest;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
-use super::{ClassicGroup, Gathering, State};
+use super::{ClassicGroup, Gathering, INSTANT, State};
 use crate::coordinator::command::Turn;
 
 impl ClassicGroup {
@@ -48,7 +48,8 @@ impl ClassicGroup {
     }
 
     fn await_joins(&mut self, turn: &Turn<'_>, time: Duration) {
-        let deadline = turn.now.at + time;
+        // Never at once: what waits must not spin.
+        let deadline = turn.now.at + time.max(INSTANT);
         self.join_deadline = Some(deadline);
         self.wake_by(deadline);
     }

@@ -1,0 +1,7 @@
+//! Groups driven by values: scripts, and a model of many clients with faults.
+
+mod bounds;
+mod classic;
+mod model;
+mod offsets;
+mod world;
