@@ -25,6 +25,7 @@ mod java_tools;
 mod kafka_python;
 mod kcat;
 mod kill_loop;
+mod mixed_groups;
 mod runner;
 mod tools;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         confluent::CASES,
         java::CASES,
         kill_loop::CASES,
+        mixed_groups::CASES,
     ];
     runner::run(&cases.concat())
 }
