@@ -1,6 +1,7 @@
 //! PURE. What a coordinator is asked and what it answers. The messages are Kafka's own; beside them
 //! stands only what a message does not say of its sender.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
@@ -16,6 +17,8 @@ use duramen_protocol::messages::{
     SyncGroupResponse,
 };
 use duramen_protocol::text::Text;
+
+use super::offsets::GroupOffset;
 
 /// Stands for a request whose answer is awaited; the runtime knows who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,11 +99,22 @@ pub(crate) enum Command {
     },
     /// List the groups of a shard.
     List(ListGroupsRequest),
+    /// Tell what a shard has, to be watched.
+    Survey,
     /// Delete a group.
     Delete {
         /// The group.
         group: Text,
     },
+}
+
+/// What a shard has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Survey {
+    /// Groups in each state, by the state's name.
+    pub(crate) groups: BTreeMap<&'static str, usize>,
+    /// All committed offsets.
+    pub(crate) offsets: Vec<GroupOffset>,
 }
 
 macro_rules! answers {
@@ -152,6 +166,8 @@ answers! {
     Described(DescribedGroup),
     /// To `List`.
     Listed(ListGroupsResponse),
+    /// To `Survey`.
+    Surveyed(Survey),
     /// To `Delete`.
     Deleted(DeletableGroupResult),
 }

@@ -14,7 +14,9 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
-use super::command::{Command, Commit, Decision, Join, Limits, Now, ReplyTo, TopicExists, Turn};
+use super::command::{
+    Command, Commit, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
+};
 use super::group::Group;
 use super::group::classic::{ClassicGroup, State};
 use super::offsets::{Aging, Offsets};
@@ -165,6 +167,9 @@ impl Groups {
                 turn.reply(to, self.describe(group, version));
             }
             Command::List(request) => turn.reply(to, self.list(&request)),
+            Command::Survey => {
+                turn.reply(to, Survey { groups: self.census(), offsets: self.offsets.all() });
+            }
             Command::Delete { group } => self.delete(&mut turn, to, group),
         }
         turn.out

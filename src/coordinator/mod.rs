@@ -16,6 +16,7 @@
 //! | `groups.rs` | pure: all that a shard knows |
 //! | `group/` | pure: a group |
 //! | `offsets/` | pure: committed offsets |
+//! | `lag.rs` | how far behind them the groups are |
 //!
 //! Called by `server/api` with requests and by `broker/applier.rs` with what changed in the cluster;
 //! calls `replication` to append and to load.
@@ -23,10 +24,12 @@
 pub(crate) mod command;
 mod group;
 mod groups;
+mod lag;
 mod offsets;
 mod runtime;
 
 pub(crate) use group::classic::refused_join;
+pub(crate) use lag::{Lag, lags};
 pub(crate) use runtime::{Asked, Coordinator, CoordinatorParts, OFFSETS_TOPIC, offsets_topic};
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! The figures themselves: what is done to a broker is what it counts.
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use duramen_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::broker::{Batch, eventually};
+use super::broker::{Batch, Client, eventually};
 use super::scraped::{get, value};
 use super::with_http;
 
@@ -95,4 +99,47 @@ async fn what_lies_beyond_a_thousand_partitions_is_one_sum() {
     assert_eq!(value(&text, "duramen_partitions"), Some(1400.0));
     let others = "duramen_log_size_bytes{topic=\"(others)\",partition=\"(others)\"}";
     assert_eq!(value(&text, others), Some(batch.build().len() as f64));
+}
+
+/// Commits an offset of `orders` for a group without members.
+pub(super) async fn commit(client: &Client, group: &str, partition_index: i32, offset: i64) {
+    let find =
+        FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
+    let partition = OffsetCommitRequestPartition {
+        partition_index,
+        committed_offset: offset,
+        ..Default::default()
+    };
+    let topics = vec![OffsetCommitRequestTopic {
+        name: "orders".into(),
+        partitions: vec![partition],
+        ..Default::default()
+    }];
+    let commit = OffsetCommitRequest { group_id: group.into(), topics, ..Default::default() };
+    eventually("a commit", async || {
+        // Whoever looks for a coordinator has its topic made.
+        client.ask(&find).await;
+        let answer = client.call(9, &commit).await;
+        (answer.topics[0].partitions[0].error_code == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn how_far_a_group_is_behind() {
+    let (node, _, http) = with_http(&[]).await;
+    let client = node.connect().await;
+    client.create("orders", 2).await;
+    client.send("orders", 1, &Batch::of(["a", "b", "c"])).await;
+    let lag = "duramen_group_lag_records{group=\"g\\\"1\",topic=\"orders\",partition=\"1\"}";
+    let seconds = "duramen_group_lag_seconds{group=\"g\\\"1\",topic=\"orders\",partition=\"1\"}";
+    for (committed, behind) in [(0, 3.0), (2, 1.0), (3, 0.0)] {
+        commit(&client, "g\"1", 1, committed).await;
+        let (_, text) = get(&http, "/metrics").await;
+        assert_eq!(value(&text, lag), Some(behind), "{text}");
+        let age = value(&text, seconds).unwrap();
+        assert!(if behind == 0.0 { age == 0.0 } else { age > 0.0 }, "{age}");
+        assert_eq!(value(&text, "duramen_groups{state=\"Empty\"}"), Some(1.0));
+        assert_eq!(value(&text, "duramen_group_committed_offsets"), Some(1.0));
+    }
 }

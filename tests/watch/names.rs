@@ -7,6 +7,7 @@ use std::path::Path;
 use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 
 use super::broker::Batch;
+use super::exported::commit;
 use super::scraped::{Exported, families, get};
 use super::with_http;
 
@@ -18,6 +19,7 @@ async fn exported() -> BTreeMap<String, Exported> {
     client.send("orders", 0, &Batch::of(["x"])).await;
     let missing = MetadataRequestTopic { name: Some("none".into()), ..Default::default() };
     client.ask(&MetadataRequest { topics: Some(vec![missing]), ..Default::default() }).await;
+    commit(&client, "payment-service", 0, 0).await;
     let (status, text) = get(&http, "/metrics").await;
     assert_eq!(status, 200);
     families(&text)

@@ -6,10 +6,27 @@ use duramen_protocol::messages::offset_fetch::{
 };
 use duramen_protocol::text::Text;
 
-use super::{Committed, Offsets};
+use super::{Committed, GroupOffset, Offsets};
 use crate::coordinator::command::Wanted;
 
 impl Offsets {
+    /// All offsets of all groups.
+    pub(crate) fn all(&self) -> Vec<GroupOffset> {
+        let mut all = Vec::new();
+        for (group, of_group) in &self.by_group {
+            for (topic, of_topic) in of_group {
+                all.extend(of_topic.iter().map(|(partition, committed)| GroupOffset {
+                    group: group.clone(),
+                    topic: topic.clone(),
+                    topic_id: committed.topic_id,
+                    partition: *partition,
+                    offset: committed.offset,
+                }));
+            }
+        }
+        all
+    }
+
     /// The offsets of a group, of these partitions or of all that have one.
     pub(crate) fn fetch(&self, group: &Text, wanted: Option<&Wanted>) -> OffsetFetchResponseGroup {
         let of_group = self.by_group.get(group);

@@ -36,6 +36,21 @@ pub(crate) struct Committed {
     pub(crate) topic_id: TopicId,
 }
 
+/// How far a group has read in one partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupOffset {
+    /// The group.
+    pub(crate) group: Text,
+    /// The topic, by name and by id; nil when the id is not known.
+    pub(crate) topic: Text,
+    /// See `topic`.
+    pub(crate) topic_id: TopicId,
+    /// The partition.
+    pub(crate) partition: i32,
+    /// The offset of the next record to read.
+    pub(crate) offset: i64,
+}
+
 /// The offsets of one group: topic → partition → offset.
 type OfGroup = BTreeMap<Text, BTreeMap<i32, Committed>>;
 

@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, Limits, ReplyTo};
+use super::command::{Command, Limits, ReplyTo, Survey};
 use crate::config::GroupsConfig;
 use crate::env::Env;
 use crate::metadata::{MetadataDelta, MetadataImage, PartitionImage};
@@ -206,6 +206,19 @@ impl Coordinator {
             self.table().shards.values().map(|running| Arc::clone(&running.shard)).collect();
         let ask = |shard: &Arc<Shard>| shard.ask(self.token(), &Text::EMPTY, command.clone());
         shards.iter().map(ask).collect()
+    }
+
+    /// What all shards of this broker have; those that are loading say nothing yet.
+    pub(crate) async fn survey(&self) -> Survey {
+        let mut whole = Survey::default();
+        for asked in self.ask_all::<Survey>(&Command::Survey) {
+            let Ok(survey) = asked.await else { continue };
+            whole.offsets.extend(survey.offsets);
+            for (state, count) in survey.groups {
+                *whole.groups.entry(state).or_default() += count;
+            }
+        }
+        whole
     }
 
     fn token(&self) -> ReplyTo {

@@ -98,6 +98,11 @@ families! {
     LOG_START = "duramen_log_start_offset" "first offset that still exists, by partition";
     LOG_END = "duramen_log_end_offset" "first offset not yet written, by partition";
 
+    GROUPS = "duramen_groups" "consumer groups that this broker looks after, by state";
+    GROUP_OFFSETS = "duramen_group_committed_offsets" "offsets that those groups have committed";
+    GROUP_LAG = "duramen_group_lag_records" "records from the first that a group has not read to the end, by partition";
+    GROUP_LAG_SECONDS = "duramen_group_lag_seconds" "age of the first record that a group has not read, by partition";
+
     DISK_FREE = "duramen_disk_free_bytes" "bytes that may still be written on the disk of a log directory";
     DISK_SIZE = "duramen_disk_size_bytes" "size of the disk of a log directory";
     DISK_LOW = "duramen_disk_low_mark_bytes" "bytes free below which topics stop growing (log.free.low.bytes)";

@@ -9,10 +9,11 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tokio::runtime::RuntimeMetrics;
+use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::families::{self as f, Family};
 use super::{Metrics, REASONS, WaitMeter};
+use crate::coordinator::{Lag, lags};
 use crate::env::process_figures;
 use crate::replication::Partition;
 use crate::server::context::Services;
@@ -46,6 +47,7 @@ impl Collector for Scrape {
         services.metrics.requests(out, services)?;
         services.metrics.traffic(out, services)?;
         partitions(out, services)?;
+        groups(out, services)?;
         directories(out, &services.replicas.figures())?;
         f::METADATA_OFFSET.one(out, &ConstGauge::new(natural(services.image().offset())))?;
         tasks(out, &self.runtime)?;
@@ -159,6 +161,36 @@ fn logs(out: &mut DescriptorEncoder<'_>, all: &[Arc<Partition>]) -> fmt::Result 
         family.each(out, samples.chain(rest))?;
     }
     Ok(())
+}
+
+/// Groups, and how far they are behind in the partitions that this broker leads: the furthest first.
+fn groups(out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
+    let Ok(runtime) = Handle::try_current() else { return Ok(()) };
+    // A scrape runs on a thread that may wait.
+    let survey = runtime.block_on(services.groups.survey());
+    let states = survey.groups.into_iter();
+    let states = states.map(|(state, count)| ([("state", state)], ConstGauge::new(count as u64)));
+    f::GROUPS.each(out, states)?;
+    f::GROUP_OFFSETS.one(out, &ConstGauge::new(survey.offsets.len()))?;
+    let mut lags = lags(&services.replicas, survey.offsets, services.env.clock.wall_ms());
+    lags.sort_by(|left, right| right.records.cmp(&left.records).then(left.at.cmp(&right.at)));
+    let (listed, others) = lags.split_at(lags.len().min(LISTED));
+    let partitions: Vec<String> = listed.iter().map(|lag| lag.at.partition.to_string()).collect();
+    let labelled = || {
+        listed.iter().zip(&partitions).map(|(lag, partition)| {
+            let (group, topic) = (lag.at.group.as_str(), lag.at.topic.as_str());
+            ([("group", group), ("topic", topic), ("partition", partition)], lag)
+        })
+    };
+    let rest = others.iter().map(|lag| lag.records).reduce(|left, right| left + right);
+    let rest = rest.map(|sum| {
+        let labels = [("group", OTHERS), ("topic", OTHERS), ("partition", OTHERS)];
+        (labels, ConstGauge::new(sum))
+    });
+    let records = labelled().map(|(labels, lag)| (labels, ConstGauge::new(lag.records)));
+    f::GROUP_LAG.each(out, records.chain(rest))?;
+    let seconds = |lag: &Lag| ConstGauge::new(lag.ms as f64 / 1e3);
+    f::GROUP_LAG_SECONDS.each(out, labelled().map(|(labels, lag)| (labels, seconds(lag))))
 }
 
 fn directories(out: &mut DescriptorEncoder<'_>, dirs: &[DirFigures]) -> fmt::Result {
