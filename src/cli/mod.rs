@@ -75,7 +75,7 @@ Examples:
   duramen doctor                                     what is wrong, and the way out
 
 Exit codes:
-  0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition or file
+  0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition, group, file
   5 records were not delivered · 6 the broker refused · 7 the input could not be read";
 
 #[derive(Debug, Subcommand)]

@@ -245,7 +245,7 @@ fn failures_have_a_code_and_say_what_to_do() {
         (&["group", "describe", "nope"][..], (4, "there is no group nope")),
         (&["group", "lag", "nope"], (4, "duramen group list")),
         (&["group", "members", "nope"], (4, "there is no group")),
-        (&["group", "delete", "nope"], (6, "GROUP_ID_NOT_FOUND")),
+        (&["group", "delete", "nope"], (4, "duramen group list")),
         (&["group", "delete", "g", "--topic", "other"], (4, "has committed nothing of that")),
         (&["group", "reset", "nope", "--to", "start"], (4, "name what to set with --topic")),
         (&["group", "reset", "g", "--to", "later"], (2, "is no offset")),

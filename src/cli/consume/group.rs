@@ -149,7 +149,7 @@ impl Reader {
                 Some(Ok(event)) => self.take(event, tally).await?,
                 Some(Err(error)) => {
                     self.show.flush()?;
-                    return Err(failure(&self.group, error));
+                    return Err(error.into());
                 }
             }
         }
@@ -207,7 +207,7 @@ impl Reader {
                 output::note(&format!("not committed, and read again: {}", words_of(&error)));
                 Ok(())
             }
-            Err(error) => Err(failure(&self.group, error)),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -234,17 +234,4 @@ fn named(all: &[TopicPartition]) -> String {
         names.push(format!("and {} more", all.len() - SHOWN));
     }
     names.join(", ")
-}
-
-/// What ends a member, with the way out.
-fn failure(group: &Text, error: ClientError) -> Failure {
-    let advice = match error.code() {
-        Some(ErrorCode::FencedInstanceId) => "another process uses this --instance: choose another",
-        Some(ErrorCode::InconsistentGroupProtocol) => {
-            "its members share partitions out in ways that this one does not speak: choose another group"
-        }
-        Some(ErrorCode::GroupMaxSizeReached) => "stop a member, or raise group.max.size",
-        _ => return error.into(),
-    };
-    Failure::new(Exit::Refused, format!("{}; {advice} ({group})", words_of(&error)))
 }

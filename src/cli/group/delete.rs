@@ -4,7 +4,6 @@ use clap::Args;
 use duramen_client::Admin;
 use duramen_client::admin::Outcome;
 use duramen_client::consumer::TopicPartition;
-use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
 use super::{TopicChoice, existing};
@@ -32,7 +31,7 @@ pub(super) async fn run(admin: &Admin, args: DeleteArgs) -> Result<(), Failure> 
     let groups: Vec<Text> = args.groups.iter().map(Text::from).collect();
     if args.topic.is_empty() {
         let outcomes = admin.delete_groups(&groups).await?;
-        return tell(outcomes, |group, ()| format!("{group} deleted")).map_err(advised);
+        return tell(outcomes, |group, ()| format!("{group} deleted"));
     }
     for group in &groups {
         delete_offsets(admin, group, &args.topic).await?;
@@ -59,33 +58,5 @@ async fn delete_offsets(
         return Err(Failure::new(Exit::NotFound, words));
     }
     let outcomes = admin.delete_offsets(group, &partitions).await?;
-    tell(outcomes, |at, ()| format!("{group}: the offset of {at} deleted")).map_err(advised)
-}
-
-/// The way out of what a group with members refuses.
-fn advised(failure: Failure) -> Failure {
-    let Failure::Told { exit, message } = failure else { return failure };
-    let names = |code: ErrorCode| message.contains(code.name());
-    let advice = if names(ErrorCode::NonEmptyGroup) || names(ErrorCode::GroupSubscribedToTopic) {
-        "; stop its members first (see `duramen group members`)"
-    } else if names(ErrorCode::GroupIdNotFound) {
-        "; see `duramen group list`"
-    } else {
-        ""
-    };
-    Failure::new(exit, format!("{message}{advice}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use duramen_client::ClientError;
-
-    use super::*;
-
-    #[test]
-    fn a_group_with_members_is_told_what_to_do() {
-        let error = ClientError::refused("group g", ErrorCode::NonEmptyGroup, None);
-        let Failure::Told { message, .. } = advised(error.into()) else { panic!("told") };
-        assert!(message.contains("duramen group members"), "{message}");
-    }
+    tell(outcomes, |at, ()| format!("{group}: the offset of {at} deleted"))
 }

@@ -41,7 +41,7 @@ use super::{Assignment, Consumer, Event, Fetched, Moved, Start, TopicPartition};
 use crate::cluster::Cluster;
 use crate::error::ClientError;
 use positions::{Position, Positions};
-use presence::Presence;
+use presence::{Presence, Waiting};
 use task::{Command, Control, Task};
 
 /// What happens to a member.
@@ -123,13 +123,8 @@ impl GroupConsumer {
     /// # Errors
     /// The first error that is not passing; nothing comes after it.
     pub async fn next(&mut self) -> Option<Result<GroupEvent, ClientError>> {
-        self.settle();
-        self.release();
         let presence = Arc::clone(&self.presence);
-        let (_waiting, was_away) = presence.enter();
-        if was_away {
-            self.tell(Command::Back);
-        }
+        let _waiting = self.come(&presence);
         loop {
             tokio::select! {
                 biased;
@@ -155,8 +150,8 @@ impl GroupConsumer {
 
     /// What has come already, without waiting. As [`GroupConsumer::next`] otherwise.
     pub fn try_next(&mut self) -> Option<Result<GroupEvent, ClientError>> {
-        self.settle();
-        self.release();
+        let presence = Arc::clone(&self.presence);
+        let _waiting = self.come(&presence);
         if let Ok(control) = self.control.try_recv() {
             return self.take_control(control).transpose();
         }
@@ -217,6 +212,17 @@ impl GroupConsumer {
     fn tell(&self, command: Command) {
         // A task that has ended says so through the other channel.
         let _ = self.commands.send(command);
+    }
+
+    /// The user comes for more: what he had is dealt with, and what goes is given back.
+    fn come<'a>(&mut self, presence: &'a Presence) -> Waiting<'a> {
+        self.settle();
+        self.release();
+        let (waiting, was_away) = presence.enter();
+        if was_away {
+            self.tell(Command::Back);
+        }
+        waiting
     }
 
     /// What was handed out last is dealt with.
