@@ -12,7 +12,6 @@ mod fetched;
 mod fetcher;
 pub mod group;
 mod options;
-mod partition;
 mod position;
 mod record;
 mod request;
@@ -28,10 +27,10 @@ use duramen_protocol::text::Text;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
+pub use duramen_protocol::ids::TopicPartition;
 pub use duramen_protocol::records::{BatchView, HeaderView, RecordView};
 pub use fetched::Fetched;
 pub use options::{Assignment, ConsumerOptions, Isolation, Reset, Start};
-pub use partition::TopicPartition;
 pub use record::{ConsumerRecord, RecordHeader};
 
 use crate::cluster::Cluster;

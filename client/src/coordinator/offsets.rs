@@ -168,46 +168,49 @@ impl Coordinator {
         &self,
         answer: &OffsetFetchResponse,
     ) -> Result<PerPartition<CommittedOffset>, ClientError> {
-        let mut told = PerPartition::new();
-        let mut take = |topic: &Text, partition, code, committed: CommittedOffset| {
-            let at = TopicPartition::new(topic.clone(), partition);
-            match ErrorCode::from_code(code) {
-                ErrorCode::None if committed.offset < 0 => {}
-                ErrorCode::None => {
-                    told.insert(at, Ok(committed));
-                }
-                code => {
-                    let error = ClientError::refused(format!("partition {at}"), code, None);
-                    told.insert(at, Err(error));
-                }
-            }
-        };
+        let mut told = Told::default();
         if let Some(group) = answer.groups.first() {
             self.check(group.error_code, None)?;
             for topic in &group.topics {
-                for partition in &topic.partitions {
-                    let committed = CommittedOffset {
-                        offset: partition.committed_offset,
-                        leader_epoch: partition.committed_leader_epoch,
-                        metadata: partition.metadata.clone().unwrap_or_default(),
-                    };
-                    take(&topic.name, partition.partition_index, partition.error_code, committed);
+                for it in &topic.partitions {
+                    let at = TopicPartition::new(topic.name.clone(), it.partition_index);
+                    let stands = (it.committed_offset, it.committed_leader_epoch);
+                    told.take(at, it.error_code, stands, it.metadata.as_ref());
                 }
             }
-            return Ok(told);
+            return Ok(told.0);
         }
         self.check(answer.error_code, None)?;
         for topic in &answer.topics {
-            for partition in &topic.partitions {
-                let committed = CommittedOffset {
-                    offset: partition.committed_offset,
-                    leader_epoch: partition.committed_leader_epoch,
-                    metadata: partition.metadata.clone().unwrap_or_default(),
-                };
-                take(&topic.name, partition.partition_index, partition.error_code, committed);
+            for it in &topic.partitions {
+                let at = TopicPartition::new(topic.name.clone(), it.partition_index);
+                let stands = (it.committed_offset, it.committed_leader_epoch);
+                told.take(at, it.error_code, stands, it.metadata.as_ref());
             }
         }
-        Ok(told)
+        Ok(told.0)
+    }
+}
+
+/// What an answer has told so far.
+#[derive(Default)]
+struct Told(PerPartition<CommittedOffset>);
+
+impl Told {
+    fn take(
+        &mut self,
+        at: TopicPartition,
+        code: i16,
+        (offset, leader_epoch): (i64, i32),
+        metadata: Option<&Text>,
+    ) {
+        let metadata = metadata.cloned().unwrap_or_default();
+        let told = match ErrorCode::from_code(code) {
+            ErrorCode::None if offset < 0 => return,
+            ErrorCode::None => Ok(CommittedOffset { offset, leader_epoch, metadata }),
+            code => Err(ClientError::refused(format!("partition {at}"), code, None)),
+        };
+        self.0.insert(at, told);
     }
 }
 
