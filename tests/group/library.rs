@@ -1,12 +1,14 @@
 //! The client's member of a group: rebalances lose nothing and repeat nothing that was committed.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions};
 use duramen_client::consumer::{Start, TopicPartition};
 use tokio::time::timeout;
 
-use crate::lab::{Lab, PATIENCE, until_own};
+use crate::lab::{Lab, PATIENCE, Reader, numbers, until_own};
+use crate::support::chance::Chance;
 
 fn sorted(all: &[&[u32]]) -> Vec<u32> {
     let mut all = all.concat();
@@ -195,4 +197,93 @@ async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
     one.consumer.close().await.unwrap();
     two.consumer.close().await.unwrap();
     assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [400; 4]);
+}
+
+/// Members come and go at random while records are written: each record comes to one member, once.
+async fn crowd(assignors: Vec<Assignor>, seed: u64) {
+    const PARTITIONS: i32 = 12;
+    const ROUNDS: u32 = 5;
+    const RECORDS: u32 = 600;
+    let lab = Lab::start();
+    lab.topic("t", PARTITIONS).await;
+    let options =
+        GroupOptions { assignors, heartbeat: Duration::from_millis(100), ..GroupOptions::new("g") };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut chance = Chance::of(seed);
+    let mut members: Vec<Running> = Vec::new();
+    for round in 0..ROUNDS {
+        while members.len() > 1 && chance.below(2) == 0 {
+            let gone =
+                members.swap_remove(usize::try_from(chance.below(members.len() as u64)).unwrap());
+            gone.stop().await;
+        }
+        for _ in 0..=chance.below(3) {
+            members.push(Running::start(lab.member(options.clone(), "t"), Arc::clone(&seen)));
+        }
+        lab.write("t", PARTITIONS, round * RECORDS..(round + 1) * RECORDS).await;
+        if chance.below(2) == 0 {
+            continue;
+        }
+        let want = usize::try_from((round + 1) * RECORDS).unwrap();
+        reached(&seen, want).await;
+    }
+    reached(&seen, usize::try_from(ROUNDS * RECORDS).unwrap()).await;
+    for member in members {
+        member.stop().await;
+    }
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    seen.sort_unstable();
+    assert_eq!(seen, (0..ROUNDS * RECORDS).collect::<Vec<_>>(), "seed {seed}");
+    let committed = lab.committed("g").await;
+    let each = i64::from(ROUNDS * RECORDS) / i64::from(PARTITIONS);
+    assert!(committed.values().all(|offset| *offset == each), "{committed:?}");
+}
+
+async fn reached(seen: &Mutex<Vec<u32>>, want: usize) {
+    let reached = timeout(PATIENCE, async {
+        while seen.lock().unwrap().len() < want {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(reached.await.is_ok(), "{} of {want}", seen.lock().unwrap().len());
+}
+
+/// A member that reads in a task of its own until it is stopped.
+struct Running {
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(mut member: Reader, seen: Arc<Mutex<Vec<u32>>>) -> Self {
+        let (stop, mut stopped) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    event = member.consumer.next() => match event.unwrap().unwrap() {
+                        GroupEvent::Records(fetched) => seen.lock().unwrap().extend(numbers(&fetched)),
+                        GroupEvent::Lost(gone) => panic!("lost {gone:?}"),
+                        _ => {}
+                    },
+                    _ = &mut stopped => break,
+                }
+            }
+            member.consumer.close().await.unwrap();
+        });
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        timeout(PATIENCE, self.task).await.expect("it leaves in time").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_comes_and_goes_reads_each_record_once() {
+    for seed in 0..2 {
+        crowd(vec![Assignor::Range], seed).await;
+        crowd(vec![Assignor::CooperativeSticky], seed).await;
+        crowd(vec![Assignor::RoundRobin, Assignor::CooperativeSticky], seed).await;
+    }
 }

@@ -25,6 +25,8 @@ use crate::random::Random;
 
 /// How long the task sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long a member that closes waits for a rebalance to end, to commit what it has read.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often topics are looked for that are not there yet.
 const MISSING: Duration = Duration::from_secs(5);
 
@@ -89,6 +91,8 @@ pub(super) struct Task {
     count_due: Instant,
     done: JoinSet<Done>,
     closing: Option<oneshot::Sender<Result<(), ClientError>>>,
+    /// Until when a last commit may wait.
+    close_by: Option<Instant>,
     close_result: Result<(), ClientError>,
     user_gone: bool,
     ended: bool,
@@ -128,6 +132,7 @@ impl Task {
             count_due: now,
             done: JoinSet::new(),
             closing: None,
+            close_by: None,
             close_result: Ok(()),
             user_gone: false,
             ended: false,
@@ -160,7 +165,9 @@ impl Task {
         let auto = self.options.auto_commit.map(|_| self.auto_due);
         let count = self.watches().then_some(self.count_due);
         let quiet = self.presence.elsewhere().map(|since| since + self.options.max_poll_interval);
-        let times = [member, auto, count, quiet].into_iter().flatten();
+        // Once it has passed, the commit is sent: it wakes nobody again.
+        let close = self.close_by.filter(|at| *at > Instant::now());
+        let times = [member, auto, count, quiet, close].into_iter().flatten();
         times.min().unwrap_or_else(|| Instant::now() + IDLE)
     }
 
@@ -238,6 +245,7 @@ impl Task {
     }
 
     fn close(&mut self, commit: bool) {
+        self.close_by = Some(Instant::now() + CLOSE_PATIENCE);
         match self.options.auto_commit.filter(|_| commit) {
             Some(_) => self.auto_commit(Why::Close),
             None => self.commits.push(Commit { offsets: Vec::new(), why: Why::Close }),
@@ -424,8 +432,9 @@ impl Task {
                 self.finish(commit, Err(error));
                 continue;
             };
-            if !self.member.takes_commits() && !matches!(commit.why, Why::Close) {
-                // Until the group has its assignments; who leaves does not wait for them.
+            let hurries = self.close_by.is_some_and(|at| Instant::now() >= at);
+            if !self.member.takes_commits() && !hurries {
+                // Until the group has its assignments.
                 self.commits.again(commit);
                 return;
             }
