@@ -17,7 +17,7 @@ use crate::cli::outcomes::tell;
   duramen group delete payments --topic orders         only what it has committed of orders
   duramen group delete payments --topic orders:3,4
 
-A group with members can't be deleted: stop them first. Offsets of a topic that a member reads neither.")]
+A group with members can't be deleted: stop them first. Nor can offsets of a topic that one reads.")]
 pub(super) struct DeleteArgs {
     /// The groups
     #[arg(required = true, value_name = "GROUP")]

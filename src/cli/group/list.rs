@@ -15,8 +15,8 @@ use crate::cli::output::{self, Format, Table};
   duramen group list 'pay.*' --state stable --format json
   duramen group list --type consumer --format text | cut -f1
 
-States are empty, stable, preparing-rebalance, completing-rebalance, assigning, reconciling, dead; types
-are classic, consumer and share.")]
+States are empty, stable, preparing-rebalance, completing-rebalance, assigning, reconciling, dead;
+types are classic, consumer, share.")]
 pub(super) struct ListArgs {
     /// Only groups whose whole name matches
     #[arg(value_name = "REGEX")]

@@ -19,8 +19,8 @@ use crate::cli::output::{self, Format, Table};
   duramen group members payments --format json | jq '.[].partitions'
   duramen group members payments --remove worker-3        a member id or an instance id
 
-A member that is removed and alive joins again; removing is for one whose process is gone and that is
-static, or whose session is long.")]
+A member that is removed and alive joins again: removing is for one whose process is gone, so that
+the group need not wait for its session to end.")]
 pub(super) struct MembersArgs {
     /// The group
     group: String,

@@ -132,7 +132,8 @@ fn age(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
-        (0, 0, 0) if ms < 10_000 => format!("{}.{}s", seconds, ms.max(0) % 1000 / 100),
+        _ if ms <= 0 => "0s".to_owned(),
+        (0, 0, 0) if ms < 10_000 => format!("{seconds}.{}s", ms % 1000 / 100),
         (0, 0, 0) => format!("{seconds}s"),
         (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
         (0, ..) => format!("{hours}h{}m", minutes % 60),
@@ -156,7 +157,8 @@ mod tests {
     #[test]
     fn ages_are_short() {
         for (ms, want) in [
-            (-5, "0.0s"),
+            (-5, "0s"),
+            (5, "0.0s"),
             (1_250, "1.2s"),
             (59_999, "59s"),
             (61_000, "1m1s"),

@@ -172,7 +172,7 @@ async fn movable(admin: &Admin, group: &Text) -> Result<Option<GroupDescription>
         who.push("…".to_owned());
     }
     let (count, state) = (live.members.len(), live.state.to_lowercase());
-    let members = if count == 1 { "a member" } else { "members" };
+    let members = if count == 1 { "member" } else { "members" };
     Err(Failure::new(
         Exit::Refused,
         format!(

@@ -64,6 +64,7 @@ impl Target {
         let State { edges, committed } = state;
         let asked = match self {
             Self::Current => (*committed)?,
+            Self::Edge(Edge::Offset(offset)) => *offset,
             Self::Edge(from) => OffsetRange { from: *from, to: None }.resolve(edges).from,
             Self::Shift(by) => (*committed)?.saturating_add(*by),
             Self::Given(offsets) => *offsets.get(at)?,
