@@ -17,8 +17,8 @@ use duramen_protocol::text::Text;
 use super::command::{
     Command, Commit, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
 };
-use super::group::Group;
 use super::group::classic::{ClassicGroup, State};
+use super::group::{Group, Label};
 use super::offsets::{Aging, Offsets};
 
 /// First version of DescribeGroups in which a group that is not there is an error.
@@ -122,14 +122,19 @@ impl Groups {
         self.alarms.first().map_or(self.expiry_at, |at| at.min(self.expiry_at))
     }
 
-    /// How many groups are in each state, by the state's name.
-    pub(crate) fn census(&self) -> BTreeMap<&'static str, usize> {
+    /// How many groups there are, by type and state.
+    fn census(&self) -> BTreeMap<Label, usize> {
         let mut census = BTreeMap::new();
         for group in self.groups.values() {
-            let Group::Classic(group) = group;
-            *census.entry(group.state().name()).or_default() += 1;
+            *census.entry(group.label()).or_default() += 1;
         }
         census
+    }
+
+    /// How many groups there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
     }
 
     /// A classic group.

@@ -5,6 +5,9 @@ pub(crate) mod classic;
 
 use classic::ClassicGroup;
 
+/// A group's type and state.
+pub(crate) type Label = (&'static str, &'static str);
+
 /// A group.
 #[derive(Debug)]
 pub(crate) enum Group {
@@ -13,6 +16,13 @@ pub(crate) enum Group {
 }
 
 impl Group {
+    /// Type and state, in Kafka's words.
+    pub(crate) fn label(&self) -> Label {
+        match self {
+            Self::Classic(group) => ("classic", group.state().name()),
+        }
+    }
+
     /// The group, when it is a classic one.
     pub(crate) fn classic(&mut self) -> Option<&mut ClassicGroup> {
         match self {

@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::text::Text;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::GroupFigures;
 use super::asked::{Abandon, Asked};
 use super::batch::{Batch, NotTaken};
 use super::load::load;
@@ -50,6 +52,8 @@ pub(super) struct ShardParts {
     pub(super) image: watch::Receiver<Arc<MetadataImage>>,
     /// Permits to load.
     pub(super) loading: Arc<Semaphore>,
+    /// What all shards count.
+    pub(super) figures: Arc<GroupFigures>,
 }
 
 /// A shard as others see it.
@@ -158,6 +162,7 @@ impl ShardTask {
             env: parts.env.clone(),
             groups,
             batch_bytes_max,
+            figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
             pending: VecDeque::new(),
         };
@@ -178,6 +183,7 @@ struct Serving {
     env: Env,
     groups: Groups,
     batch_bytes_max: usize,
+    figures: Arc<GroupFigures>,
     /// Who waits for which answer.
     waiting: HashMap<ReplyTo, oneshot::Sender<Outcome>>,
     /// Batches that are not committed yet, in the order of the log.
@@ -257,7 +263,8 @@ impl Serving {
         }
     }
 
-    fn put(&mut self, now: Now, decision: Decision, mut batch: Batch) -> Batch {
+    fn put(&mut self, now: Now, mut decision: Decision, mut batch: Batch) -> Batch {
+        self.figures.rebalances.inc_by(std::mem::take(&mut decision.rebalances));
         match batch.take(decision, now.wall_ms) {
             Ok(()) => batch,
             Err(NotTaken::Full(decision)) => {
@@ -296,6 +303,7 @@ impl Serving {
             }
         };
         for record in built.records {
+            self.figures.commits.inc_by(u64::from(is_commit(&record)));
             self.groups.replay(record);
         }
         match (commit, self.pending.back_mut()) {
@@ -352,17 +360,19 @@ impl Serving {
 
     /// Writes a decision that nobody asked for. It may be of any size: what it deletes does not
     /// depend on what else it deletes.
-    fn write(&mut self, now: Now, decision: Decision) {
+    fn write(&mut self, now: Now, mut decision: Decision) {
         let mut batch = Batch::new(self.batch_bytes_max);
-        let mut records = decision.records.into_iter();
-        for record in records.by_ref() {
-            let one = Decision { records: vec![record], replies: Vec::new() };
+        for record in std::mem::take(&mut decision.records) {
+            let one = Decision { records: vec![record], ..Decision::default() };
             batch = self.put(now, one, batch);
         }
-        let replies = Decision { records: Vec::new(), replies: decision.replies };
-        batch = self.put(now, replies, batch);
+        batch = self.put(now, decision, batch);
         self.append(now, batch);
     }
+}
+
+fn is_commit(record: &GroupRecord) -> bool {
+    matches!(record, GroupRecord::OffsetCommit(_, Some(_)))
 }
 
 /// A sleep is cut to this: nothing wants to be woken later, and timers have their limits.

@@ -103,9 +103,9 @@ fn offsets_expire_once_nobody_has_read_for_as_long_as_they_are_kept() {
     assert_eq!(kept(&world, 0), Some(10));
     world.pass_ms(2 * 3_600_000);
     assert_eq!(kept(&world, 0), None);
-    assert_eq!(world.groups.census().len(), 0, "and the group is gone");
+    assert_eq!(world.groups.len(), 0, "and the group is gone");
     world.crash();
-    assert_eq!(world.groups.census().len(), 0);
+    assert_eq!(world.groups.len(), 0);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn without_members_each_offset_ages_from_its_commit_or_as_its_client_said() {
     world.pass_ms(5 * DAY_MS);
     assert_eq!((kept(&world, 0), kept(&world, 2)), (None, Some(12)));
     world.pass_ms(3 * DAY_MS);
-    assert_eq!(world.groups.census().len(), 0);
+    assert_eq!(world.groups.len(), 0);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn offsets_of_topics_that_are_gone_go() {
     let decision = world.groups.forget_topics(world.now, &|_, _| false);
     world.carry_out(decision);
     assert_eq!(kept(&world, 0), None);
-    assert_eq!(world.groups.census().len(), 0, "nothing is left of the group");
+    assert_eq!(world.groups.len(), 0, "nothing is left of the group");
 }
 
 #[test]

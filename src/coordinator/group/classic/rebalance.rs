@@ -97,6 +97,7 @@ impl ClassicGroup {
             return;
         }
         self.generation = self.generation.wrapping_add(1).max(1);
+        turn.out.rebalances += 1;
         if self.members.is_empty() {
             self.protocol = None;
             self.leader = None;
