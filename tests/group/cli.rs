@@ -307,3 +307,13 @@ fn a_profile_stands_for_brokers() {
     assert_eq!(duramen(&["profile", "set", "a b", "--to", "x:1"], &[]).0, 2);
     assert_eq!(duramen(&["profile", "set", "a", "--to", "x:port"], &[]).0, 2);
 }
+
+#[test]
+fn shells_complete_the_verbs() {
+    let completion = run("", &["completion", "bash"], "");
+    assert_eq!(completion.code, 0, "{}", completion.err);
+    for word in ["duramen__group__reset", "--from-group", "duramen__profile__use", "--commit"] {
+        let other = word.replace("__", "__subcmd__");
+        assert!(completion.out.contains(word) || completion.out.contains(&other), "{word}");
+    }
+}

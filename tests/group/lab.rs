@@ -36,7 +36,9 @@ impl Lab {
         let topic =
             NewTopic { name: name.into(), partitions: Some(partitions), ..NewTopic::default() };
         let made = self.admin.create_topics(&[topic], false).await.unwrap();
-        made.into_iter().for_each(|outcome| drop(outcome.result.unwrap()));
+        for topic in made {
+            topic.result.unwrap();
+        }
     }
 
     /// Writes numbers to a topic, one after another over its partitions.

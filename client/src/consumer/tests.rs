@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use duramen_protocol::api::ApiKey;
 use duramen_protocol::messages::fetch::EpochEndOffset;
 use duramen_protocol::records::control::EndTxnMarker;
@@ -219,7 +218,7 @@ async fn a_marker_is_not_shown_but_passed_over() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     fill(&model, 0, 10, Compression::None);
     let marker = EndTxnMarker { commit: true, coordinator_epoch: 0 }.to_batch(0, 7, 0).unwrap();
-    model.lock().logs[0].append(&Bytes::from(marker)).unwrap();
+    model.lock().logs[0].append(&marker).unwrap();
     let from = vec![assign(0, Start::Offset(10), Some(11))];
     let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
     let Some(Ok(Event::Records(fetched))) = consumer.next().await else { panic!("an event") };

@@ -65,6 +65,32 @@ pub enum GroupEvent {
 
 /// Reads topics as a member of a group; made with [`GroupConsumer::join`].
 ///
+/// ```no_run
+/// use std::ops::ControlFlow;
+/// use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
+/// use duramen_client::{ClientError, Cluster, ClusterOptions};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = Cluster::new("localhost:9092", ClusterOptions::default())?;
+/// let options = GroupOptions { auto_commit: None, ..GroupOptions::new("payments") };
+/// let mut member = GroupConsumer::join(&cluster, options, &["orders".into()]);
+/// let mut scratch = Vec::new();
+/// while let Some(event) = member.next().await {
+///     match event? {
+///         GroupEvent::Records(fetched) => {
+///             let _ = fetched.visit(&mut scratch, |_, record| {
+///                 println!("{}: {:?}", record.offset, record.value);
+///                 ControlFlow::<()>::Continue(())
+///             })?;
+///             member.commit().await?;
+///         }
+///         event => println!("{event:?}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Dropped, it leaves the group without a commit of what was handed out last; [`GroupConsumer::close`]
 /// does so in order.
 #[derive(Debug)]
