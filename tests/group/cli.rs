@@ -308,6 +308,38 @@ fn a_profile_stands_for_brokers() {
     assert_eq!(duramen(&["profile", "set", "a", "--to", "x:port"], &[]).0, 2);
 }
 
+/// Killed at any moment, it repeats what it had not committed, and leaves nothing out.
+#[test]
+fn a_member_that_is_killed_leaves_nothing_out() {
+    const RECORDS: usize = 30_000;
+    let node = node();
+    topic(&node, "orders", 0);
+    let lines: String = (0..RECORDS).map(|number| format!("{number}\n")).collect();
+    done(&node, &["produce", "orders"], &lines);
+    let arguments = ["consume", "orders", "--group", "g", "--instance", "one", "--prefetch", "4k"];
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 0..4 {
+        let path = folder.path().join(round.to_string());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));
+        command.args(arguments).env("DURAMEN_BROKERS", node.bootstrap());
+        let mut child = command.stdout(fs::File::create(&path).unwrap()).spawn().unwrap();
+        eventually("it prints", PATIENCE, || {
+            (fs::metadata(&path).unwrap().len() > 1000 * round).then_some(())
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let printed = fs::read_to_string(&path).unwrap();
+        // The last line may be torn.
+        let whole = &printed[..printed.rfind('\n').map_or(0, |end| end + 1)];
+        seen.extend(whole.lines().map(str::to_owned));
+    }
+    let rest = done(&node, &[&arguments[..], &["-e"]].concat(), "");
+    seen.extend(rest.lines().map(str::to_owned));
+    assert_eq!(seen.len(), RECORDS);
+    assert_eq!(lag(&node, "g")["lag"], 0);
+}
+
 #[test]
 fn shells_complete_the_verbs() {
     let completion = run("", &["completion", "bash"], "");

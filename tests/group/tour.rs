@@ -49,10 +49,14 @@ fn the_five_minutes_of_the_readme() {
         std::iter::once(folder.to_owned()).chain(env::split_paths(&env::var_os("PATH").unwrap())),
     );
     let path = path.unwrap();
-    let (mut records, mut lags) = (0, 0);
+    let (work, mut records, mut lags) = (tempfile::tempdir().unwrap(), 0, 0);
     for (line, comment) in lines() {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &line]).env("PATH", &path).env_remove("DURAMEN_PROFILE");
+        shell
+            .current_dir(work.path())
+            .args(["-c", &line])
+            .env("PATH", &path)
+            .env_remove("DURAMEN_PROFILE");
         let output = shell.env("DURAMEN_BROKERS", node.bootstrap()).output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         let told = String::from_utf8(output.stderr).unwrap();

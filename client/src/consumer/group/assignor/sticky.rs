@@ -25,12 +25,14 @@ pub(super) fn assign(members: &[&Candidate], counts: &BTreeMap<Text, i32>) -> Sh
             table.give(owner, partition);
         }
     }
-    for partition in free {
+    for partition in &free {
         if let Some(reader) = table.least_loaded(&partition.topic) {
-            table.give(reader, partition);
+            table.give(reader, partition.clone());
         }
     }
-    table.even_out();
+    // What nobody reads moves for nothing, so it goes first.
+    table.even_out(|partition| free.contains(partition));
+    table.even_out(|_| true);
     table.shares()
 }
 
@@ -71,24 +73,51 @@ fn owners(members: &[&Candidate]) -> BTreeMap<TopicPartition, usize> {
 /// The shares while they are made, by the member's place in the order.
 struct Table<'a> {
     members: &'a [&'a Candidate],
-    wants: Vec<BTreeSet<&'a Text>>,
+    /// Members that want the same topics, and which of these groups each is in.
+    classes: Vec<Class<'a>>,
+    class_of: Vec<usize>,
+    /// The classes that want a topic.
+    wanting: BTreeMap<&'a Text, Vec<usize>>,
     shares: Vec<BTreeSet<TopicPartition>>,
-    /// Members by how much they have.
+}
+
+/// Members that want the same topics.
+struct Class<'a> {
+    topics: BTreeSet<&'a Text>,
+    /// The members by how much they have.
     loads: BTreeSet<(usize, usize)>,
 }
 
 impl<'a> Table<'a> {
     fn new(members: &'a [&'a Candidate]) -> Self {
-        Self {
-            wants: members.iter().map(|member| member.topics.iter().collect()).collect(),
-            shares: vec![BTreeSet::new(); members.len()],
-            loads: (0..members.len()).map(|at| (0, at)).collect(),
-            members,
+        let mut numbers: BTreeMap<BTreeSet<&Text>, usize> = BTreeMap::new();
+        let (mut classes, mut class_of) = (Vec::new(), Vec::with_capacity(members.len()));
+        for (at, member) in members.iter().enumerate() {
+            let topics: BTreeSet<&Text> = member.topics.iter().collect();
+            let number = *numbers.entry(topics).or_insert_with_key(|topics| {
+                classes.push(Class { topics: topics.clone(), loads: BTreeSet::new() });
+                classes.len() - 1
+            });
+            class_of.push(number);
+            if let Some(class) = classes.get_mut(number) {
+                class.loads.insert((0, at));
+            }
         }
+        let mut wanting: BTreeMap<&Text, Vec<usize>> = BTreeMap::new();
+        for (number, class) in classes.iter().enumerate() {
+            for topic in &class.topics {
+                wanting.entry(topic).or_default().push(number);
+            }
+        }
+        Self { members, classes, class_of, wanting, shares: vec![BTreeSet::new(); members.len()] }
+    }
+
+    fn class(&self, member: usize) -> Option<&Class<'a>> {
+        self.classes.get(*self.class_of.get(member)?)
     }
 
     fn wants(&self, member: usize, topic: &Text) -> bool {
-        self.wants.get(member).is_some_and(|topics| topics.contains(topic))
+        self.class(member).is_some_and(|class| class.topics.contains(topic))
     }
 
     fn load(&self, member: usize) -> usize {
@@ -96,11 +125,16 @@ impl<'a> Table<'a> {
     }
 
     fn change(&mut self, member: usize, change: impl FnOnce(&mut BTreeSet<TopicPartition>)) {
-        self.loads.remove(&(self.load(member), member));
+        let before = self.load(member);
         if let Some(share) = self.shares.get_mut(member) {
             change(share);
         }
-        self.loads.insert((self.load(member), member));
+        let after = self.load(member);
+        let number = self.class_of.get(member).copied();
+        if let Some(class) = number.and_then(|number| self.classes.get_mut(number)) {
+            class.loads.remove(&(before, member));
+            class.loads.insert((after, member));
+        }
     }
 
     fn give(&mut self, member: usize, partition: TopicPartition) {
@@ -109,36 +143,49 @@ impl<'a> Table<'a> {
         });
     }
 
+    /// Who has least of those who want the topic.
     fn least_loaded(&self, topic: &Text) -> Option<usize> {
-        self.loads.iter().map(|(_, member)| *member).find(|member| self.wants(*member, topic))
+        let classes = self.wanting.get(topic)?.iter().filter_map(|at| self.classes.get(*at));
+        classes.filter_map(|class| class.loads.first()).min().map(|(_, member)| *member)
     }
 
-    /// Moves partitions from members that have more to members that have less, until no move makes it
-    /// more even. Each move makes the sum of squared loads smaller, so it ends.
-    fn even_out(&mut self) {
-        while let Some((from, to, partition)) = self.better_move() {
-            self.change(from, |share| {
-                share.remove(&partition);
-            });
-            self.give(to, partition);
+    /// Moves such partitions from members that have more to members that have less, until no move makes
+    /// it more even. Each move makes the sum of squared loads smaller, so it ends.
+    fn even_out(&mut self, may_move: impl Fn(&TopicPartition) -> bool) {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        let mut moved = true;
+        while moved {
+            moved = false;
+            order.sort_by_key(|member| std::cmp::Reverse(self.load(*member)));
+            for from in &order {
+                while let Some((to, partition)) = self.better_move(*from, &may_move) {
+                    self.change(*from, |share| {
+                        share.remove(&partition);
+                    });
+                    self.give(to, partition);
+                    moved = true;
+                }
+            }
         }
     }
 
-    fn better_move(&self) -> Option<(usize, usize, TopicPartition)> {
-        let least = self.loads.first()?.0;
-        for (load, from) in self.loads.iter().rev().take_while(|(load, _)| *load > least + 1) {
-            let mut tried: Option<&Text> = None;
-            // What was given last goes first: it is the least likely to be one that the member had.
-            for partition in self.shares.get(*from)?.iter().rev() {
-                if tried == Some(&partition.topic) {
-                    continue;
-                }
-                tried = Some(&partition.topic);
-                if let Some(to) = self.least_loaded(&partition.topic)
-                    && self.load(to) + 1 < *load
-                {
-                    return Some((*from, to, partition.clone()));
-                }
+    /// Which partition of a member would do better with whom.
+    fn better_move(
+        &self,
+        from: usize,
+        may_move: impl Fn(&TopicPartition) -> bool,
+    ) -> Option<(usize, TopicPartition)> {
+        let load = self.load(from);
+        let mut tried: Option<&Text> = None;
+        for partition in self.shares.get(from)?.iter().rev().filter(|it| may_move(it)) {
+            if tried == Some(&partition.topic) {
+                continue;
+            }
+            tried = Some(&partition.topic);
+            if let Some(to) = self.least_loaded(&partition.topic)
+                && self.load(to) + 1 < load
+            {
+                return Some((to, partition.clone()));
             }
         }
         None

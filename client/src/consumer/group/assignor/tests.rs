@@ -120,13 +120,18 @@ fn whatever_comes_and_goes_the_sticky_shares_are_whole_and_even() {
                     ["a", "b", "c"].into_iter().filter(|_| random.below(3) > 0).collect();
                 members.push(member(&format!("m{step}"), &wants));
             }
-            let mut shares = Assignor::CooperativeSticky.assign(&members, &topics);
-            check_shares(&members, &shares, &topics, false);
-            members = settled(&members, &shares, 2 * step);
-            shares = Assignor::CooperativeSticky.assign(&members, &topics);
-            check_shares(&members, &shares, &topics, true);
-            members = settled(&members, &shares, 2 * step + 1);
-            assert_eq!(Assignor::CooperativeSticky.assign(&members, &topics), shares, "{seed}");
+            // Usually one rebalance gives up what moves, and a second one gives it out.
+            for round in 0.. {
+                let shares = Assignor::CooperativeSticky.assign(&members, &topics);
+                check_shares(&members, &shares, &topics, false);
+                let before = members.clone();
+                members = settled(&members, &shares, 10 * step + round);
+                if members.iter().zip(&before).all(|(now, then)| now.owned == then.owned) {
+                    check_shares(&members, &shares, &topics, true);
+                    break;
+                }
+                assert!(round < 5, "it does not come to rest: seed {seed}");
+            }
         }
     }
 }
