@@ -5,7 +5,7 @@ use std::time::Duration;
 use duramen_protocol::text::Text;
 
 use super::Assignor;
-use crate::consumer::{ConsumerOptions, Start};
+use crate::consumer::{ConsumerOptions, Reset, Start};
 
 /// What a member is told at its start.
 #[derive(Debug, Clone)]
@@ -29,7 +29,8 @@ pub struct GroupOptions {
     /// are given back; `None` leaves it to the user.
     pub auto_commit: Option<Duration>,
     /// Where to begin in partitions of which the group has committed nothing (`auto.offset.reset`);
-    /// `None` makes that an error. [`Start::Offset`] is taken as it is.
+    /// `None` makes that an error. [`Start::Offset`] is taken as it is. Where to go on when what is
+    /// committed was deleted is [`ConsumerOptions::reset`].
     pub start: Option<Start>,
     /// Whether to read partitions only up to what is their end when they are assigned.
     pub stop_at_end: bool,
@@ -38,8 +39,8 @@ pub struct GroupOptions {
 }
 
 impl GroupOptions {
-    /// Kafka's defaults for a group, except that reading begins at the start where nothing is committed:
-    /// a new group misses nothing.
+    /// Kafka's defaults for a group, except that reading begins at the start of what is there where
+    /// nothing is committed, or what was committed is deleted: a group misses nothing.
     #[must_use]
     pub fn new(group: impl Into<Text>) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl GroupOptions {
             auto_commit: Some(Duration::from_secs(5)),
             start: Some(Start::Earliest),
             stop_at_end: false,
-            consumer: ConsumerOptions::default(),
+            consumer: ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use duramen_protocol::consumer_protocol::PROTOCOL_TYPE;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::HeartbeatRequest;
@@ -105,11 +106,7 @@ pub(super) async fn lead(
         let words = format!("this client does not know the assignor {}", joined.protocol);
         coordinator.refused(ErrorCode::InconsistentGroupProtocol, Some(words.into()))
     })?;
-    let candidates: Vec<Candidate> = joined
-        .members
-        .iter()
-        .map(|(member, instance, blob)| read_subscription(member, instance.as_ref(), blob))
-        .collect::<Result<_, _>>()?;
+    let candidates: Vec<Candidate> = joined.members.iter().map(candidate).collect();
     let topics: BTreeSet<Text> =
         candidates.iter().flat_map(|candidate| candidate.topics.iter().cloned()).collect();
     let counts = count(coordinator, topics.into_iter().collect()).await?;
@@ -121,7 +118,22 @@ pub(super) async fn lead(
     Ok((shares, counts))
 }
 
-/// Asks how many partitions topics have; those that do not exist have none.
+/// What a member says of itself. One that says nothing that can be read gets nothing, and does not hold
+/// up the others.
+fn candidate((member, instance, blob): &(Text, Option<Text>, Bytes)) -> Candidate {
+    read_subscription(member, instance.as_ref(), blob).unwrap_or_else(|error| {
+        tracing::warn!(%member, %error, "a member is left out");
+        Candidate {
+            member_id: member.clone(),
+            instance_id: instance.clone(),
+            topics: Vec::new(),
+            owned: Vec::new(),
+            generation: -1,
+        }
+    })
+}
+
+/// Asks how many partitions topics have; those that do not exist, or may not be seen, have none.
 pub(super) async fn count(
     coordinator: &Coordinator,
     topics: Vec<Text>,
@@ -135,10 +147,13 @@ pub(super) async fn count(
                 let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
                 counts.insert(name, partitions);
             }
-            ErrorCode::UnknownTopicOrPartition => {
+            code if code.is_retriable() && code != ErrorCode::UnknownTopicOrPartition => {
+                return Err(ClientError::refused(format!("topic {name}"), code, None));
+            }
+            code => {
+                tracing::debug!(topic = %name, code = code.name(), "a topic has nothing to read");
                 counts.insert(name, 0);
             }
-            code => return Err(ClientError::refused(format!("topic {name}"), code, None)),
         }
     }
     Ok(counts)
@@ -215,4 +230,22 @@ pub(super) async fn leave(
         })
         .await?;
     coordinator.check(answer.error_code, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_talks_nonsense_gets_nothing_and_stops_nobody() {
+        let blob = write_subscription(Assignor::Range, &["t".into()], &BTreeSet::new(), -1);
+        let members = [
+            (Text::from("sound"), None, blob.unwrap()),
+            (Text::from("broken"), Some(Text::from("i")), Bytes::from_static(b"\0\x03\x7f")),
+        ];
+        let candidates: Vec<Candidate> = members.iter().map(candidate).collect();
+        let shares = Assignor::Range.assign(&candidates, &[("t".into(), 2)].into());
+        assert_eq!(shares.get("sound").map(Vec::len), Some(2));
+        assert_eq!(shares.get("broken").map(Vec::len), Some(0));
+    }
 }
