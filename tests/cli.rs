@@ -10,56 +10,9 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
+use support::command::{done, fails, run};
 use support::node::{Node, free_port};
-
-/// What a run of the binary gave.
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn run(brokers: &str, arguments: &[&str], input: &str) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("DURAMEN_") {
-            command.env_remove(name);
-        }
-    }
-    command.args(arguments).env("DURAMEN_BROKERS", brokers);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // A verb that does not read its input closes the pipe.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// Runs what must succeed; what it printed.
-fn done(node: &Node, arguments: &[&str], input: &str) -> String {
-    let run = run(&node.bootstrap(), arguments, input);
-    assert_eq!(run.code, 0, "{arguments:?}: {}", run.err);
-    run.out
-}
-
-/// Runs what must fail with `code`, and with one line that holds `words`.
-fn fails(brokers: &str, arguments: &[&str], input: &str, (code, words): (i32, &str)) {
-    let run = run(brokers, arguments, input);
-    assert_eq!(run.code, code, "{arguments:?}: {}", run.err);
-    let told: Vec<_> = run.err.lines().filter(|line| line.contains("error:")).collect();
-    assert_eq!(told.len(), 1, "{arguments:?}: {}", run.err);
-    assert!(told[0].contains(words), "{arguments:?}: {}", run.err);
-}
 
 fn columns(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()

@@ -61,6 +61,9 @@ const PURE: &[&str] = &[
     "src/measure/gate",
     "src/cli/doctor/judge",
     "src/cli/top/rates",
+    "src/cli/group/target",
+    "client/src/consumer/group/assignor",
+    "client/src/consumer/group/member",
     "src/metadata/delta",
     "src/metadata/image",
 ];

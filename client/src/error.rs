@@ -164,6 +164,12 @@ fn advice_of(code: ErrorCode) -> Option<&'static str> {
             "that offset was deleted or never written: see the topic's offsets"
         }
         ErrorCode::UnsupportedVersion => "the broker is older than this client for that request",
+        ErrorCode::NonEmptyGroup | ErrorCode::GroupSubscribedToTopic => "stop its members first",
+        ErrorCode::FencedInstanceId => "another client uses this instance id: choose another",
+        ErrorCode::InconsistentGroupProtocol => {
+            "its members share partitions out in other ways: use one that they know, or another group"
+        }
+        ErrorCode::GroupMaxSizeReached => "stop a member, or raise group.max.size",
         _ => return None,
     })
 }

@@ -5,9 +5,10 @@
 //! | [`connection`] | one pipelined connection over any byte stream |
 //! | [`cluster`] | brokers and topics as last heard of, a connection per broker |
 //! | [`producer`] | idempotent, batching producer |
-//! | [`consumer`] | reads given offsets as a stream; no groups |
+//! | [`consumer`] | reads given offsets as a stream |
+//! | [`consumer::group`] | reads as a member of a group |
 //! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
-//! | [`admin`] | topics, configs, offsets |
+//! | [`admin`] | topics, configs, offsets, groups |
 //! | [`error`] | what can fail, and what to do about it |
 
 pub mod admin;
@@ -16,6 +17,7 @@ mod clock;
 pub mod cluster;
 pub mod connection;
 pub mod consumer;
+mod coordinator;
 pub mod error;
 pub mod producer;
 pub mod random;

@@ -4,26 +4,25 @@ use std::future::Future;
 use std::time::Duration;
 
 use clap::Args;
+use duramen_client::ConnectionOptions;
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_client::{ClientError, ConnectionOptions};
 use duramen_protocol::text::Text;
 
 use super::exit::{Exit, Failure};
 use super::time::parse_duration_ms;
 
+/// Where a broker is when nothing says otherwise.
+const DEFAULT_BROKERS: &str = "127.0.0.1:9092";
+
 /// How to reach the cluster.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArgs {
-    /// Brokers to begin with
-    #[arg(
-        short,
-        long,
-        env = "DURAMEN_BROKERS",
-        default_value = "127.0.0.1:9092",
-        value_name = "HOST:PORT,…",
-        global = true
-    )]
-    pub brokers: String,
+    /// Brokers to begin with [default: those of the profile in use, or 127.0.0.1:9092]
+    #[arg(short, long, env = "DURAMEN_BROKERS", value_name = "HOST:PORT,…", global = true)]
+    brokers: Option<String>,
+    /// Talk to the cluster of this name; see `duramen profile`
+    #[arg(long, env = "DURAMEN_PROFILE", value_name = "NAME", global = true)]
+    profile: Option<String>,
     /// How long a broker may take to answer
     #[arg(
         long,
@@ -36,11 +35,29 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// The brokers to begin with.
+    ///
+    /// # Errors
+    /// When two places are named, or the profile does not exist.
+    pub fn brokers(&self) -> Result<String, Failure> {
+        match (&self.brokers, &self.profile) {
+            (Some(brokers), None) => Ok(brokers.clone()),
+            (Some(brokers), Some(profile)) => Err(Failure::usage(format!(
+                "both brokers ({brokers}) and a profile ({profile}) are given: leave one out of \
+                 --brokers, DURAMEN_BROKERS, --profile, DURAMEN_PROFILE"
+            ))),
+            (None, profile) => {
+                let brokers = super::profile::brokers(profile.as_deref())?;
+                Ok(brokers.unwrap_or_else(|| DEFAULT_BROKERS.to_owned()))
+            }
+        }
+    }
+
     /// The cluster; nothing is connected yet.
     ///
     /// # Errors
-    /// When an address is none.
-    pub fn cluster(&self) -> Result<Cluster, ClientError> {
+    /// As [`ClusterArgs::brokers`], and when an address is none.
+    pub fn cluster(&self) -> Result<Cluster, Failure> {
         let connection = ConnectionOptions {
             client_id: Text::from("duramen-cli"),
             request_timeout: self.timeout,
@@ -52,7 +69,7 @@ impl ClusterArgs {
             operation_timeout: self.timeout * 2,
             ..ClusterOptions::default()
         };
-        Cluster::new(&self.brokers, options)
+        Ok(Cluster::new(&self.brokers()?, options)?)
     }
 }
 

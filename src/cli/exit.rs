@@ -19,7 +19,7 @@ pub enum Exit {
     Usage = 2,
     /// No broker answered, or not in time.
     Unreachable = 3,
-    /// There is no such topic, partition or file.
+    /// There is no such topic, partition, group or file.
     NotFound = 4,
     /// Records were not delivered.
     Delivery = 5,
@@ -76,6 +76,7 @@ impl Failure {
     }
 }
 
+const LIST_GROUPS: &str = "see `duramen group list`";
 const LIST_OR_MAKE: &str = "see `duramen topic list`, or make it with `duramen topic create`";
 
 impl From<ClientError> for Failure {
@@ -83,7 +84,11 @@ impl From<ClientError> for Failure {
         let exit = exit_of(&error);
         let words = words_of(&error);
         let missing = exit == Exit::NotFound && error.code().is_some();
-        let advice = if missing { Some(LIST_OR_MAKE) } else { error.advice() };
+        let advice = match error.code() {
+            Some(ErrorCode::GroupIdNotFound) => Some(LIST_GROUPS),
+            _ if missing => Some(LIST_OR_MAKE),
+            _ => error.advice(),
+        };
         match advice {
             Some(advice) => Self::new(exit, format!("{words}; {advice}")),
             None => Self::new(exit, words),
@@ -123,6 +128,7 @@ pub fn exit_of(error: &ClientError) -> Exit {
         ClientError::Refused { code, .. } => match code {
             ErrorCode::UnknownTopicOrPartition
             | ErrorCode::UnknownTopicId
+            | ErrorCode::GroupIdNotFound
             | ErrorCode::ResourceNotFound => Exit::NotFound,
             _ => Exit::Refused,
         },

@@ -7,11 +7,13 @@
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
 //! | [`replay`] | a part of a topic again, into another topic, a file or stdout |
+//! | [`group`] | consumer groups: lag, members, reset, delete |
 //! | [`top`] | what a broker does, live |
 //! | [`doctor`] | what is wrong with a node, running or stopped |
 //! | [`scrape`] | a broker's metrics and health over HTTP |
 //! | [`log`] | look into data directories without a broker; the one verb besides `serve` that reads `storage` |
 //! | [`mod@bench`] | how fast a broker is |
+//! | [`profile`] | names for clusters |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
@@ -25,17 +27,21 @@ pub mod encode;
 pub mod exit;
 pub mod fields;
 pub mod filter;
+pub mod group;
 pub mod json_path;
 pub mod log;
 pub mod moved;
 pub mod offsets;
+pub mod outcomes;
 pub mod output;
 pub mod partitions;
 pub mod produce;
+pub mod profile;
 pub mod progress;
 pub mod record_json;
 pub mod replay;
 pub mod scrape;
+mod screen;
 pub mod serve;
 mod signals;
 pub mod time;
@@ -64,11 +70,12 @@ Examples:
   duramen produce orders orders.txt                  each line a record
   duramen consume orders -o -10 -e                   the last ten records of each partition
   duramen replay orders --to copy -o @-1h            the last hour again, into another topic
+  duramen group lag payments                         how far a group is behind
   duramen top                                        what the broker does, live
   duramen doctor                                     what is wrong, and the way out
 
 Exit codes:
-  0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition or file
+  0 done · 1 failed · 2 wrong usage · 3 no broker answered · 4 no such topic, partition, group, file
   5 records were not delivered · 6 the broker refused · 7 the input could not be read";
 
 #[derive(Debug, Subcommand)]
@@ -78,10 +85,12 @@ enum Verb {
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
     Replay(replay::ReplayArgs),
+    Group(group::GroupArgs),
     Top(top::TopArgs),
     Doctor(doctor::DoctorArgs),
     Log(log::LogArgs),
     Bench(bench::BenchArgs),
+    Profile(profile::ProfileArgs),
     Completion(CompletionArgs),
 }
 
@@ -119,10 +128,12 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Produce(args) => connect::block_on(produce::run(args)),
         Verb::Consume(args) => connect::block_on(consume::run(args)),
         Verb::Replay(args) => connect::block_on(replay::run(args)),
+        Verb::Group(args) => connect::block_on(group::run(args)),
         Verb::Top(args) => connect::block_on(top::run(args)),
         Verb::Doctor(args) => connect::block_on(doctor::run(args)),
         Verb::Log(args) => log::run(&args),
         Verb::Bench(args) => connect::block_on(bench::run(args)),
+        Verb::Profile(args) => profile::run(args),
         Verb::Completion(args) => completion(args.shell),
     };
     match done {

@@ -166,28 +166,35 @@ impl Table {
     }
 }
 
+/// The same thing in the form asked for.
+#[must_use]
+pub fn rendered(format: Format, json: &serde_json::Value, tables: &[Table]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match format {
+        Format::Json => {
+            out.extend(serde_json::to_string_pretty(json).unwrap_or_default().into_bytes());
+            out.push(b'\n');
+        }
+        Format::Table => {
+            for (at, table) in tables.iter().filter(|table| !table.is_empty()).enumerate() {
+                if at > 0 {
+                    out.push(b'\n');
+                }
+                table.write_aligned(&mut out);
+            }
+        }
+        Format::Text => tables.iter().for_each(|table| table.write_tabbed(&mut out)),
+    }
+    out
+}
+
 /// Prints the same thing in the form asked for.
 ///
 /// # Errors
 /// When stdout does not take it.
 pub fn print(format: Format, json: &serde_json::Value, tables: &[Table]) -> Result<(), Failure> {
     let mut out = Output::stdout()?;
-    match format {
-        Format::Json => {
-            let text = serde_json::to_string_pretty(json).unwrap_or_default();
-            out.buffer().extend_from_slice(text.as_bytes());
-            out.buffer().push(b'\n');
-        }
-        Format::Table => {
-            for (at, table) in tables.iter().filter(|table| !table.is_empty()).enumerate() {
-                if at > 0 {
-                    out.buffer().push(b'\n');
-                }
-                table.write_aligned(out.buffer());
-            }
-        }
-        Format::Text => tables.iter().for_each(|table| table.write_tabbed(out.buffer())),
-    }
+    out.buffer().extend(rendered(format, json, tables));
     out.flush()
 }
 

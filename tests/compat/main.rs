@@ -26,6 +26,7 @@ mod java_tools;
 mod kafka_python;
 mod kcat;
 mod kill_loop;
+mod mixed_groups;
 mod runner;
 mod tools;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         java::CASES,
         kill_loop::CASES,
         groups::CASES,
+        mixed_groups::CASES,
     ];
     runner::run(&cases.concat())
 }

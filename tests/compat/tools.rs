@@ -67,11 +67,16 @@ impl Tools {
         (!there).then(|| format!("{what} not found: run scripts/clients, which says why"))
     }
 
-    /// Runs kcat with these arguments and this standard input.
-    pub fn kcat(&self, arguments: &[&str], input: &[u8]) -> Output {
+    /// kcat with these arguments.
+    pub fn kcat_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.kcat.as_ref().expect("kcat was found"));
         command.args(arguments);
-        run(command, input)
+        command
+    }
+
+    /// Runs kcat with these arguments and this standard input.
+    pub fn kcat(&self, arguments: &[&str], input: &[u8]) -> Output {
+        run(self.kcat_command(arguments), input)
     }
 
     /// Runs one scenario of a script in tests/compat/python.
@@ -81,20 +86,30 @@ impl Tools {
         run(command, b"")
     }
 
-    /// Runs this Python source.
-    pub fn python_source(&self, source: &str) -> Output {
+    /// This Python source.
+    pub fn python_command(&self, source: &str) -> Command {
         let mut command = Command::new(self.python.as_ref().expect("python was found"));
         command.arg("-c").arg(source);
-        run(command, b"")
+        command
     }
 
-    /// Runs one of Apache Kafka's tools in a JVM of its own: one that closes only as it exits.
-    pub fn java_alone(&self, class: &str, arguments: &[&str]) -> Output {
+    /// Runs this Python source.
+    pub fn python_source(&self, source: &str) -> Output {
+        run(self.python_command(source), b"")
+    }
+
+    /// One of Apache Kafka's tools in a JVM of its own.
+    pub fn java_command(&self, class: &str, arguments: &[&str]) -> Command {
         let jars = self.jars.as_ref().expect("java was found");
         let mut command = Command::new("java");
         command.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp"]);
         command.arg(format!("{}/*", jars.display())).arg(class).args(arguments);
-        run(command, b"")
+        command
+    }
+
+    /// Runs one of Apache Kafka's tools in a JVM of its own: one that closes only as it exits.
+    pub fn java_alone(&self, class: &str, arguments: &[&str]) -> Output {
+        run(self.java_command(class, arguments), b"")
     }
 
     /// Runs one of Apache Kafka's tools, by its class. They take turns in one JVM.

@@ -3,13 +3,16 @@
     dead_code,
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::new_without_default,
     clippy::panic,
+    clippy::unwrap_used,
     unreachable_pub,
     reason = "test support: real files, real clock, and each test uses a part of it"
 )]
 
 pub mod chance;
+pub mod command;
 pub mod node;
 pub mod reference;
 pub mod wire;

@@ -1,7 +1,8 @@
-//! What an administrator asks of a cluster: topics, partitions, offsets, configs. Typed, one outcome per
+//! What an administrator asks of a cluster: topics, partitions, offsets, configs, groups. Typed, one outcome per
 //! thing asked for, so that one topic's error does not hide the others'.
 
 pub mod configs;
+mod groups;
 mod log_dirs;
 pub mod offsets;
 mod records;
@@ -12,6 +13,9 @@ use duramen_protocol::messages::{DescribeClusterRequest, Request};
 use duramen_protocol::text::Text;
 
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, Operation, Resource};
+pub use groups::{
+    CommittedOffset, GroupDescription, GroupKind, GroupMember, ListedGroup, MemberName,
+};
 pub use log_dirs::{LogDir, ReplicaSize};
 pub use offsets::{OffsetAnswer, OffsetQuestion};
 pub use records::{DeletedRecords, RecordsBefore};

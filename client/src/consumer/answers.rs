@@ -123,7 +123,8 @@ impl Fetcher {
         records: &Bytes,
         accepted: Accepted,
     ) -> Result<(), Ended> {
-        if accepted.content.batches().next().is_none() {
+        // What is hidden is told too, so that a group can commit behind it.
+        if accepted.content.to <= wish.offset {
             return Ok(());
         }
         let fetched = Fetched {

@@ -8,7 +8,7 @@ use duramen_protocol::text::Text;
 
 use super::budget::Held;
 
-/// Batches of one partition, in order. Holds its share of the consumer's prefetch memory until it is
+/// Batches of one partition, in order; none when only markers and aborted transactions came. Holds its share of the consumer's prefetch memory until it is
 /// dropped.
 #[derive(Debug)]
 pub struct Fetched {

@@ -1,4 +1,5 @@
-//! The offset-driven consumer: given partitions and offsets, it reads them as a stream. No groups.
+//! The offset-driven consumer: given partitions and offsets, it reads them as a stream. `group/` has the
+//! consumer whose partitions a group gives it.
 //!
 //! One task per consumer (`fetcher.rs`) keeps a fetch at every leader, checks what comes (`accept.rs`,
 //! pure) and puts it into a queue bounded in bytes (`budget.rs`). [`Consumer::next`] hands out whole
@@ -9,6 +10,7 @@ mod answers;
 mod budget;
 mod fetched;
 mod fetcher;
+pub mod group;
 mod options;
 mod position;
 mod record;
@@ -25,6 +27,7 @@ use duramen_protocol::text::Text;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
+pub use duramen_protocol::ids::TopicPartition;
 pub use duramen_protocol::records::{BatchView, HeaderView, RecordView};
 pub use fetched::Fetched;
 pub use options::{Assignment, ConsumerOptions, Isolation, Reset, Start};

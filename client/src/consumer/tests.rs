@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use duramen_protocol::api::ApiKey;
 use duramen_protocol::messages::fetch::EpochEndOffset;
+use duramen_protocol::records::control::EndTxnMarker;
 use duramen_protocol::records::{BatchBuilder, BatchOptions, Compression};
 
 use super::*;
@@ -210,4 +211,17 @@ async fn damage_and_what_does_not_exist_end_reading_with_a_name() {
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
     let error = start(assign(7, Start::Offset(0), None)).next().await.unwrap().unwrap_err();
     assert!(matches!(error, ClientError::NoPartition { partition: 7, count: 1, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_is_not_shown_but_passed_over() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    fill(&model, 0, 10, Compression::None);
+    let marker = EndTxnMarker { commit: true, coordinator_epoch: 0 }.to_batch(0, 7, 0).unwrap();
+    model.lock().logs[0].append(&marker).unwrap();
+    let from = vec![assign(0, Start::Offset(10), Some(11))];
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+    let Some(Ok(Event::Records(fetched))) = consumer.next().await else { panic!("an event") };
+    assert_eq!((fetched.batches().count(), fetched.next_offset()), (0, 11));
+    assert!(consumer.next().await.is_none());
 }

@@ -2,6 +2,7 @@
 
 pub mod format;
 mod format_parse;
+mod group;
 pub mod number;
 pub mod render;
 mod show;
@@ -41,8 +42,10 @@ pub struct ConsumeArgs {
     #[arg(short, long)]
     end: bool,
     /// Only these partitions, as 0,2,5-7
-    #[arg(short, long, value_name = "LIST")]
+    #[arg(short, long, value_name = "LIST", conflicts_with = "group")]
     partitions: Option<PartitionList>,
+    #[command(flatten)]
+    group: group::ConsumeGroupArgs,
     /// How to show a record
     #[arg(long, default_value = "text")]
     format: RecordForm,
@@ -88,20 +91,18 @@ Examples:
   duramen consume orders -f '%d{rfc3339} %k %v\\n'
   duramen consume orders --format json -e | jq -r .key
   duramen consume orders --filter-key '^user-7$' -n 1
-  duramen consume orders --filter-json '$.customer.id=^c-7$'";
+  duramen consume orders --filter-json '$.customer.id=^c-7$'
+  duramen consume orders --group payments            share the topic, and go on there next time";
 
 /// Prints records until the range or the number asked for is reached.
 pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let range = OffsetRange::parse(&args.offset, now_ms()).map_err(Failure::usage)?;
     let render = render_of(&args)?;
     let filter = args.filter.compile()?;
+    let group = args.group.options(&range)?;
     let isolation =
         if args.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let cluster = args.cluster.cluster()?;
-    let partitions = partitions_of(&cluster, &args.topics, args.partitions.as_ref()).await?;
-    let edges = edges_of(&cluster, isolation, partitions, Some(&range)).await?;
-    let assignments: Vec<Assignment> =
-        edges.iter().filter_map(|edges| assignment(edges, &range, args.end)).collect();
     let options = ConsumerOptions {
         isolation,
         prefetch_bytes: args.prefetch,
@@ -110,6 +111,14 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
         skip_damage: args.skip_damage,
         ..ConsumerOptions::default()
     };
+    if let Some(group) = group {
+        let show = Show::new(render, filter, 0, args.num, args.stats)?;
+        return group.run(&cluster, &args.topics, (options, args.end), show).await;
+    }
+    let partitions = partitions_of(&cluster, &args.topics, args.partitions.as_ref()).await?;
+    let edges = edges_of(&cluster, isolation, partitions, Some(&range)).await?;
+    let assignments: Vec<Assignment> =
+        edges.iter().filter_map(|edges| assignment(edges, &range, args.end)).collect();
     let skip_below = match range.from {
         Edge::Offset(offset) => offset,
         _ => 0,

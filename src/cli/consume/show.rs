@@ -23,8 +23,34 @@ pub(super) struct Show {
     left: Option<u64>,
     stats: bool,
     out: Output,
+    /// Where compressed batches are unpacked.
+    scratch: Vec<u8>,
     shown: u64,
     bytes: u64,
+}
+
+/// What a person is told while records are shown, and at the end.
+pub(super) struct Tally {
+    started: Instant,
+    progress: Progress,
+}
+
+impl Tally {
+    pub(super) fn begin() -> Self {
+        let progress = Progress::bytes(None, !output::stdout_is_terminal());
+        Self { started: Instant::now(), progress }
+    }
+
+    pub(super) fn tell(&self, show: &Show) {
+        self.progress.set(show.bytes, show.shown);
+    }
+
+    pub(super) fn end(self, show: &Show) {
+        self.progress.finish();
+        if show.stats {
+            output::note(&summary(show.shown, show.bytes, self.started.elapsed()));
+        }
+    }
 }
 
 /// Why showing a fetch stopped before its end.
@@ -51,18 +77,27 @@ impl Show {
             left,
             stats,
             out: Output::stdout()?,
+            scratch: Vec::new(),
             shown: 0,
             bytes: 0,
         })
     }
 
+    /// Whether as many records were shown as were asked for.
+    pub(super) fn has_enough(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Writes all that is shown so far.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush()
+    }
+
     /// Shows records until there are no more, or enough.
     pub(super) async fn run(mut self, mut consumer: Consumer) -> Result<(), Failure> {
-        let started = Instant::now();
-        let progress = Progress::bytes(None, !output::stdout_is_terminal());
-        let mut scratch = Vec::new();
+        let tally = Tally::begin();
         let done = loop {
-            if self.left == Some(0) {
+            if self.has_enough() {
                 break Ok(());
             }
             // Only when nothing has come yet is what was gathered given out early.
@@ -77,34 +112,35 @@ impl Show {
                 None => break Ok(()),
                 Some(Ok(Event::Moved(moved))) => tell_moved(&moved),
                 Some(Ok(Event::Records(fetched))) => {
-                    if let Err(failure) = self.show(&fetched, &mut scratch) {
+                    if let Err(failure) = self.show(&fetched) {
                         break Err(failure);
                     }
-                    progress.set(self.bytes, self.shown);
+                    tally.tell(&self);
                 }
                 Some(Err(error)) => break Err(error.into()),
             }
         };
-        progress.finish();
         let flushed = self.out.flush();
-        if self.stats {
-            output::note(&summary(self.shown, self.bytes, started.elapsed()));
-        }
+        tally.end(&self);
         done.and(flushed)
     }
 
-    fn show(&mut self, fetched: &Fetched, scratch: &mut Vec<u8>) -> Result<(), Failure> {
+    /// Shows what was fetched; the offset up to which that is done.
+    pub(super) fn show(&mut self, fetched: &Fetched) -> Result<i64, Failure> {
         self.bytes += u64::try_from(fetched.bytes()).unwrap_or(0);
         let mut next = 0;
-        let visited = fetched.visit(scratch, |batch, record| {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let visited = fetched.visit(&mut scratch, |batch, record| {
             next = record.offset + 1;
             if record.offset < self.skip_below {
                 return ControlFlow::Continue(());
             }
             self.one(fetched, batch, record)
         });
+        self.scratch = scratch;
         match visited {
-            Ok(ControlFlow::Continue(()) | ControlFlow::Break(Stop::Enough)) => Ok(()),
+            Ok(ControlFlow::Continue(())) => Ok(fetched.next_offset()),
+            Ok(ControlFlow::Break(Stop::Enough)) => Ok(next),
             Ok(ControlFlow::Break(Stop::Output(failure))) => Err(failure),
             Err(error) => Err(unreadable(fetched, next, &error.to_string())),
         }

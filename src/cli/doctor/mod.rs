@@ -61,7 +61,7 @@ const ADDRESS_PATIENCE: Duration = Duration::from_secs(5);
 /// Looks, says what it found, and fails when something failed.
 pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let patience = args.cluster.timeout.min(ADDRESS_PATIENCE);
-    let addresses = addresses(&args.cluster.brokers)?;
+    let addresses = addresses(&args.cluster.brokers()?)?;
     let admin = duramen_client::Admin::new(&args.cluster.cluster()?);
 
     let side = http::look(&args.http, patience).await;

@@ -5,12 +5,10 @@
 //! | `gather.rs` | one look at the broker |
 //! | `rates.rs` | PURE: two looks → rates |
 //! | `render.rs` | as lines or JSON |
-//! | `screen.rs` | the terminal while it is live |
 
 mod gather;
 mod rates;
 mod render;
-mod screen;
 
 use std::time::Duration;
 
@@ -22,12 +20,12 @@ use super::connect::{ClusterArgs, duration};
 use super::exit::Failure;
 use super::output::{self, Format, Output};
 use super::scrape::DEFAULT_HTTP;
+use super::screen::Screen;
 use super::signals::Signals;
 use super::time::now_ms;
 use crate::env::Env;
 use gather::Place;
 use rates::{Look, Sort};
-use screen::Screen;
 
 /// Show what a broker does, live: topics, rates, sizes, connections, disk.
 ///

@@ -6,8 +6,9 @@ use duramen_client::admin::{ConfigChange, NewTopic, Operation, Outcome, Resource
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
-use super::{assignment, tell, texts};
+use super::{assignment, texts};
 use crate::cli::exit::Failure;
+use crate::cli::outcomes::tell;
 use crate::cli::output;
 
 /// Create topics

@@ -6,13 +6,11 @@ mod list;
 mod trim;
 
 use clap::{Args, Subcommand};
-use duramen_client::admin::Outcome;
-use duramen_client::{Admin, ClientError};
+use duramen_client::Admin;
 use duramen_protocol::text::Text;
 
 use super::connect::ClusterArgs;
-use super::exit::{Exit, Failure, exit_of, words_of};
-use super::output;
+use super::exit::Failure;
 
 /// Create, list, describe, change and delete topics.
 #[derive(Debug, Args)]
@@ -65,38 +63,6 @@ pub(super) fn assignment(text: &str) -> Result<(Text, Text), String> {
 
 fn texts(names: &[String]) -> Vec<Text> {
     names.iter().map(Text::from).collect()
-}
-
-/// Says how each went; the first failure decides how the verb ends.
-fn tell<K, T>(
-    outcomes: Vec<Outcome<K, T>>,
-    done: impl Fn(&K, &T) -> String,
-) -> Result<(), Failure> {
-    let mut out = output::Output::stdout()?;
-    let mut failed: Vec<ClientError> = Vec::new();
-    for Outcome { about, result } in outcomes {
-        match result {
-            Ok(value) => {
-                out.buffer().extend_from_slice(done(&about, &value).as_bytes());
-                out.buffer().push(b'\n');
-            }
-            Err(error) => failed.push(error),
-        }
-    }
-    out.flush()?;
-    let mut failed = failed.into_iter();
-    let Some(first) = failed.next() else { return Ok(()) };
-    let rest: Vec<ClientError> = failed.collect();
-    if rest.is_empty() {
-        return Err(first.into());
-    }
-    let exit = exit_of(&first);
-    let same = rest.iter().all(|error| exit_of(error) == exit);
-    for error in std::iter::once(&first).chain(&rest) {
-        output::note(&words_of(error));
-    }
-    let exit = if same { exit } else { Exit::Failed };
-    Err(Failure::new(exit, format!("{} could not be done, see above", rest.len() + 1)))
 }
 
 #[cfg(test)]

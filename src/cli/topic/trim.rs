@@ -6,10 +6,10 @@ use duramen_client::admin::RecordsBefore;
 use duramen_client::consumer::Isolation;
 use duramen_protocol::text::Text;
 
-use super::tell;
 use crate::cli::edges::{Edges, edges_of};
 use crate::cli::exit::Failure;
 use crate::cli::offsets::OffsetRange;
+use crate::cli::outcomes::tell;
 use crate::cli::output;
 use crate::cli::partitions::PartitionList;
 use crate::cli::time::now_ms;

@@ -1,4 +1,4 @@
-//! The terminal while `top` has it: another screen, keys without echo, and all as it was afterwards,
+//! The terminal while `top` or `group lag --watch` has it: another screen, keys without echo, and all as it was afterwards,
 //! however the verb ends.
 
 use std::io::{self, IsTerminal};

@@ -1,0 +1,64 @@
+//! How a member of a group behaves; the defaults are Kafka's unless said otherwise.
+
+use std::time::Duration;
+
+use duramen_protocol::text::Text;
+
+use super::Assignor;
+use crate::consumer::{ConsumerOptions, Reset, Start};
+
+/// What a member is told at its start.
+#[derive(Debug, Clone)]
+pub struct GroupOptions {
+    /// The group (`group.id`).
+    pub group: Text,
+    /// A name that stays over restarts (`group.instance.id`): within the session timeout a member that
+    /// comes back under it gets its partitions without a rebalance.
+    pub instance: Option<Text>,
+    /// Ways to share partitions out, by preference (`partition.assignment.strategy`). Those that all
+    /// members have in common are open to the group.
+    pub assignors: Vec<Assignor>,
+    /// After how long without a sign of life a member is taken for dead (`session.timeout.ms`).
+    pub session_timeout: Duration,
+    /// Time between two signs of life (`heartbeat.interval.ms`).
+    pub heartbeat: Duration,
+    /// How long the user may work on what [`super::GroupConsumer::next`] gave before the place is given
+    /// up, and how long a rebalance waits for a member (`max.poll.interval.ms`).
+    pub max_poll_interval: Duration,
+    /// How often what was taken is committed by itself (`auto.commit.interval.ms`), and when partitions
+    /// are given back; `None` leaves it to the user.
+    pub auto_commit: Option<Duration>,
+    /// Where to begin in partitions of which the group has committed nothing (`auto.offset.reset`);
+    /// `None` makes that an error. [`Start::Offset`] is taken as it is. Where to go on when what is
+    /// committed was deleted is [`ConsumerOptions::reset`].
+    pub start: Option<Start>,
+    /// Whether to read partitions only up to what is their end when they are assigned.
+    pub stop_at_end: bool,
+    /// How the partitions are read.
+    pub consumer: ConsumerOptions,
+}
+
+impl GroupOptions {
+    /// Kafka's defaults for a group, except that reading begins at the start of what is there where
+    /// nothing is committed, or what was committed is deleted: a group misses nothing.
+    #[must_use]
+    pub fn new(group: impl Into<Text>) -> Self {
+        Self {
+            group: group.into(),
+            instance: None,
+            assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
+            session_timeout: Duration::from_secs(45),
+            heartbeat: Duration::from_secs(3),
+            max_poll_interval: Duration::from_secs(300),
+            auto_commit: Some(Duration::from_secs(5)),
+            start: Some(Start::Earliest),
+            stop_at_end: false,
+            consumer: ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() },
+        }
+    }
+
+    /// Members read on during a rebalance only when every way to share out allows it.
+    pub(super) fn is_cooperative(&self) -> bool {
+        self.assignors.iter().all(|assignor| assignor.is_cooperative())
+    }
+}

@@ -1,0 +1,307 @@
+//! Our client and another in one group: whoever leads, the partitions are shared, and every record
+//! comes to one of them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use duramen_client::Admin;
+use duramen_client::admin::NewTopic;
+use duramen_client::cluster::{Cluster, ClusterOptions};
+use duramen_client::consumer::group::{Assignor, GroupConsumer, GroupEvent, GroupOptions};
+use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, timeout};
+
+use crate::runner::{Case, Context, Need};
+
+const PARTITIONS: i32 = 6;
+/// Numbers of a round.
+const ROUND: u32 = 300;
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub const CASES: &[Case] = &[
+    Case { name: "mixed_groups::with_kcat", need: Need::Kcat, run: kcat },
+    Case { name: "mixed_groups::with_kafka_python", need: Need::Python, run: kafka_python },
+    Case { name: "mixed_groups::with_aiokafka", need: Need::Python, run: aiokafka },
+    Case { name: "mixed_groups::with_confluent_sticky", need: Need::Python, run: confluent },
+    Case { name: "mixed_groups::with_java", need: Need::Java, run: java },
+    Case { name: "mixed_groups::with_java_sticky", need: Need::Java, run: java_sticky },
+];
+
+const COMMON: &[Assignor] = &[Assignor::Range, Assignor::CooperativeSticky];
+const STICKY: &[Assignor] = &[Assignor::CooperativeSticky];
+
+fn kcat(context: &Context) {
+    let command = context.tools.kcat_command(&[
+        "-b",
+        &context.bootstrap(),
+        "-X",
+        "auto.offset.reset=earliest",
+        "-X",
+        "auto.commit.interval.ms=200",
+        "-uqf",
+        "%s\\n",
+        "-G",
+        "mixed-kcat",
+        "mixed-kcat",
+    ]);
+    mixed(context, "mixed-kcat", COMMON, command);
+}
+
+fn kafka_python(context: &Context) {
+    let source = r"
+from kafka import KafkaConsumer
+consumer = KafkaConsumer('TOPIC', bootstrap_servers='SERVERS', group_id='TOPIC',
+                         auto_offset_reset='earliest', auto_commit_interval_ms=200)
+for record in consumer:
+    print(record.value.decode(), flush=True)
+";
+    python(context, "mixed-kafka-python", COMMON, source);
+}
+
+fn aiokafka(context: &Context) {
+    let source = r"
+import asyncio
+from aiokafka import AIOKafkaConsumer
+async def main():
+    consumer = AIOKafkaConsumer('TOPIC', bootstrap_servers='SERVERS', group_id='TOPIC',
+                                auto_offset_reset='earliest', auto_commit_interval_ms=200)
+    await consumer.start()
+    async for record in consumer:
+        print(record.value.decode(), flush=True)
+asyncio.run(main())
+";
+    python(context, "mixed-aiokafka", &[Assignor::RoundRobin, Assignor::Range], source);
+}
+
+fn confluent(context: &Context) {
+    let source = r"
+from confluent_kafka import Consumer
+consumer = Consumer({'bootstrap.servers': 'SERVERS', 'group.id': 'TOPIC',
+                     'auto.offset.reset': 'earliest', 'auto.commit.interval.ms': 200,
+                     'partition.assignment.strategy': 'cooperative-sticky'})
+consumer.subscribe(['TOPIC'])
+while True:
+    record = consumer.poll(1)
+    if record is not None and record.error() is None:
+        print(record.value().decode(), flush=True)
+";
+    python(context, "mixed-confluent", STICKY, source);
+}
+
+fn python(context: &Context, topic: &str, assignors: &[Assignor], source: &str) {
+    let source = source.replace("TOPIC", topic).replace("SERVERS", &context.bootstrap());
+    mixed(context, topic, assignors, context.tools.python_command(&source));
+}
+
+fn java(context: &Context) {
+    console_consumer(context, "mixed-java", COMMON, "RangeAssignor");
+}
+
+fn java_sticky(context: &Context) {
+    console_consumer(context, "mixed-java-sticky", STICKY, "CooperativeStickyAssignor");
+}
+
+fn console_consumer(context: &Context, topic: &str, ours: &[Assignor], theirs: &str) {
+    let assignor =
+        format!("partition.assignment.strategy=org.apache.kafka.clients.consumer.{theirs}");
+    let command = context.tools.java_command(
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        &[
+            "--bootstrap-server",
+            &context.bootstrap(),
+            "--topic",
+            topic,
+            "--group",
+            topic,
+            "--from-beginning",
+            "--command-property",
+            &assignor,
+            "--command-property",
+            "auto.commit.interval.ms=200",
+        ],
+    );
+    mixed(context, topic, ours, command);
+}
+
+/// The other client, and where it prints.
+struct Other {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Other {
+    fn start(mut command: Command) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create(folder.path().join(name)).unwrap();
+        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+        Self { child: command.spawn().unwrap(), folder }
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    /// Asks it to end, so that it writes what it still holds; the numbers that it printed.
+    fn stop(mut self) -> Vec<u32> {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.child.wait().unwrap();
+        self.text("out").lines().filter_map(|line| line.trim().parse().ok()).collect()
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Our side.
+struct Ours<'a> {
+    cluster: Cluster,
+    topic: &'a str,
+    assignors: &'a [Assignor],
+    member: Option<GroupConsumer>,
+    owned: usize,
+    seen: Vec<u32>,
+}
+
+fn mixed(context: &Context, topic: &str, assignors: &[Assignor], command: Command) {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let cluster = Cluster::new(&context.bootstrap(), ClusterOptions::default()).unwrap();
+        let mut ours = Ours { cluster, topic, assignors, member: None, owned: 0, seen: Vec::new() };
+        ours.make_topic().await;
+        // We are here first, and lead.
+        ours.join();
+        ours.until("we own all", |ours, _| ours.owned == 6).await;
+        let other = Other::start(command);
+        ours.until("we share", |ours, members| ours.owned == 3 && members == 2).await;
+        ours.write(0).await;
+        ours.until_all_is_read(1).await;
+        // The other is left alone, and leads when we come back.
+        ours.leave().await;
+        ours.write(1).await;
+        ours.until_all_is_read(2).await;
+        ours.join();
+        ours.until("we share again", |ours, members| ours.owned == 3 && members == 2).await;
+        ours.write(2).await;
+        ours.until_all_is_read(3).await;
+        ours.leave().await;
+
+        let errors = other.text("err");
+        let theirs = other.stop();
+        let all: BTreeSet<u32> = ours.seen.iter().chain(&theirs).copied().collect();
+        assert_eq!(all.len(), 3 * ROUND as usize, "every record came to one of us: {errors}");
+        let distinct: BTreeSet<u32> = ours.seen.iter().copied().collect();
+        assert_eq!(distinct.len(), ours.seen.len(), "and none twice to us");
+        assert!(!theirs.is_empty() && !distinct.is_empty());
+    });
+}
+
+impl Ours<'_> {
+    fn admin(&self) -> Admin {
+        Admin::new(&self.cluster)
+    }
+
+    async fn make_topic(&self) {
+        let topic = NewTopic {
+            name: self.topic.into(),
+            partitions: Some(PARTITIONS),
+            ..NewTopic::default()
+        };
+        for made in self.admin().create_topics(&[topic], false).await.unwrap() {
+            made.result.unwrap();
+        }
+    }
+
+    fn join(&mut self) {
+        let options = GroupOptions {
+            assignors: self.assignors.to_vec(),
+            heartbeat: Duration::from_millis(500),
+            auto_commit: Some(Duration::from_millis(200)),
+            ..GroupOptions::new(self.topic)
+        };
+        self.owned = 0;
+        self.member = Some(GroupConsumer::join(&self.cluster, options, &[self.topic.into()]));
+    }
+
+    async fn leave(&mut self) {
+        if let Some(member) = self.member.take() {
+            member.close().await.unwrap();
+        }
+    }
+
+    async fn write(&self, round: u32) {
+        let producer = Producer::start(&self.cluster, ProducerOptions::default());
+        let mut sent = Vec::new();
+        for number in round * ROUND..(round + 1) * ROUND {
+            let value = number.to_string();
+            let mut record = ProducerRecord::new(self.topic, value.as_bytes());
+            record.partition = Some(number.cast_signed() % PARTITIONS);
+            sent.push(producer.enqueue(record).await.unwrap());
+        }
+        for delivery in sent {
+            delivery.await.unwrap();
+        }
+    }
+
+    /// Reads for a while, if we are in the group.
+    async fn read(&mut self) {
+        let Some(member) = &mut self.member else {
+            return tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        let Ok(event) = timeout(Duration::from_millis(100), member.next()).await else { return };
+        match event.unwrap().unwrap() {
+            GroupEvent::Records(fetched) => {
+                let seen = &mut self.seen;
+                let visited = fetched.visit::<()>(&mut Vec::new(), |_, record| {
+                    let text = std::str::from_utf8(record.value.unwrap()).unwrap();
+                    seen.push(text.parse().unwrap());
+                    ControlFlow::Continue(())
+                });
+                assert!(visited.is_ok());
+            }
+            GroupEvent::Assigned(added) => self.owned += added.len(),
+            GroupEvent::Revoked(gone) | GroupEvent::Lost(gone) => self.owned -= gone.len(),
+            event => panic!("{event:?}"),
+        }
+    }
+
+    /// Reads until that is so; `is_so` also gets how many members a stable group has.
+    async fn until(&mut self, what: &str, is_so: impl Fn(&Self, usize) -> bool) {
+        let began = Instant::now();
+        loop {
+            self.read().await;
+            let group = self.admin().describe_groups(&[self.topic.into()]).await.unwrap();
+            let members = match &group[0].result {
+                Ok(group) if group.state.as_str() == "Stable" => group.members.len(),
+                _ => 0,
+            };
+            if is_so(self, members) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{what}: {} owned, {members} members", self.owned);
+        }
+    }
+
+    /// Reads until the group has committed so many rounds.
+    async fn until_all_is_read(&mut self, rounds: u32) {
+        let began = Instant::now();
+        loop {
+            self.read().await;
+            let committed = self.admin().committed_offsets(&[self.topic.into()]).await.unwrap();
+            let committed = committed[0].result.as_ref().unwrap();
+            let sum: i64 = committed.values().map(|committed| committed.offset).sum();
+            if sum == i64::from(rounds * ROUND) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{sum} committed in round {rounds}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The client's member of a group: rebalances lose nothing and repeat nothing that was committed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions};
+use duramen_client::consumer::{Start, TopicPartition};
+use tokio::time::timeout;
+
+use crate::lab::{Lab, PATIENCE, Reader, numbers, until_own};
+use crate::support::chance::Chance;
+
+fn sorted(all: &[&[u32]]) -> Vec<u32> {
+    let mut all = all.concat();
+    all.sort_unstable();
+    all
+}
+
+async fn come_and_go(assignors: Vec<Assignor>) {
+    let lab = Lab::start();
+    lab.topic("t", 6).await;
+    lab.write("t", 6, 0..600).await;
+    let options = GroupOptions { assignors, ..GroupOptions::new("g") };
+    let mut first = lab.member(options.clone(), "t");
+    first.until_seen(600).await;
+    assert_eq!(first.owned.len(), 6);
+
+    let mut second = lab.member(options, "t");
+    until_own(&mut first, &mut second, (3, 3)).await;
+    lab.write("t", 6, 600..1200).await;
+    tokio::join!(first.until_seen(900), second.until_seen(300));
+    assert_eq!(sorted(&[&first.seen, &second.seen]), (0..1200).collect::<Vec<_>>());
+
+    first.consumer.close().await.unwrap();
+    second.until_owns(6).await;
+    lab.write("t", 6, 1200..1800).await;
+    second.until_seen(900).await;
+    second.consumer.close().await.unwrap();
+    let all = sorted(&[&first.seen, &second.seen]);
+    assert_eq!(all, (0..1800).collect::<Vec<_>>(), "each once: all was committed on the way");
+    let committed = lab.committed("g").await;
+    assert_eq!(committed.values().copied().collect::<Vec<_>>(), [300; 6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_with_range() {
+    come_and_go(vec![Assignor::Range]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_with_cooperative_sticky() {
+    come_and_go(vec![Assignor::CooperativeSticky]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_committed_is_read_again_and_what_is_committed_is_not() {
+    let lab = Lab::start();
+    lab.topic("t", 1).await;
+    lab.write("t", 1, 0..10).await;
+    let options = GroupOptions { auto_commit: None, ..GroupOptions::new("g") };
+    let mut member = lab.member(options.clone(), "t");
+    member.until_seen(10).await;
+    member.consumer.dealt_with_up_to(4);
+    member.consumer.commit().await.unwrap();
+    assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [4]);
+    drop(member);
+
+    let mut member = lab.member(options.clone(), "t");
+    member.until_seen(6).await;
+    assert_eq!(member.seen, (4..10).collect::<Vec<_>>());
+    member.consumer.close().await.unwrap();
+    assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [4], "not by itself");
+
+    let other = GroupOptions { start: Some(Start::Latest), ..GroupOptions::new("other") };
+    let mut member = lab.member(other, "t");
+    member.until_owns(1).await;
+    lab.write("t", 1, 10..12).await;
+    member.until_seen(2).await;
+    assert_eq!(member.seen, [10, 11], "another group stands elsewhere");
+    member.consumer.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_static_member_that_comes_back_gets_its_place_without_a_rebalance() {
+    let lab = Lab::start();
+    lab.topic("t", 4).await;
+    let named =
+        |instance: &str| GroupOptions { instance: Some(instance.into()), ..GroupOptions::new("g") };
+    let mut one = lab.member(named("one"), "t");
+    one.until_owns(4).await;
+    let mut two = lab.member(named("two"), "t");
+    until_own(&mut one, &mut two, (2, 2)).await;
+    let had: Vec<TopicPartition> = two.owned.clone();
+    two.consumer.close().await.unwrap();
+    let mut two = lab.member(named("two"), "t");
+    two.until_owns(2).await;
+    assert_eq!(two.owned, had);
+    let quiet = timeout(Duration::from_secs(4), one.step()).await;
+    assert!(quiet.is_err(), "the other member was not disturbed: {quiet:?}");
+
+    // Another under the same name takes the place; the first is told so.
+    let mut usurper = lab.member(named("two"), "t");
+    usurper.until_owns(2).await;
+    let told = timeout(PATIENCE, async {
+        loop {
+            match two.consumer.next().await {
+                Some(Ok(_)) => {}
+                end => return end,
+            }
+        }
+    });
+    let error = told.await.unwrap().expect("an error").expect_err("fenced");
+    assert_eq!(error.remedy(), duramen_client::Remedy::Fenced, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_user_does_not_come_gives_its_place_to_others() {
+    let lab = Lab::start();
+    lab.topic("t", 2).await;
+    lab.write("t", 2, 0..20).await;
+    let slow = GroupOptions {
+        max_poll_interval: Duration::from_secs(2),
+        auto_commit: None,
+        ..GroupOptions::new("g")
+    };
+    let mut slow_member = lab.member(slow, "t");
+    slow_member.until_seen(20).await;
+    // The user is elsewhere; another member gets all, and what was read is read again.
+    let mut other = lab.member(GroupOptions::new("g"), "t");
+    other.until_seen(20).await;
+    assert_eq!(other.owned.len(), 2);
+    assert!(slow_member.consumer.commit().await.is_err(), "it has no place any more");
+    let (event, ()) = tokio::join!(slow_member.step(), async {
+        other.consumer.commit().await.unwrap();
+    });
+    assert!(matches!(event, GroupEvent::Revoked(_) | GroupEvent::Lost(_)), "{event:?}");
+    until_own(&mut slow_member, &mut other, (1, 1)).await;
+    assert_eq!(other.seen.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_grows_is_read_whole() {
+    let lab = Lab::start();
+    lab.topic("t", 1).await;
+    let cluster = duramen_client::ClusterOptions {
+        metadata_max_age: Duration::from_secs(1),
+        ..Default::default()
+    };
+    let cluster = duramen_client::Cluster::new(&lab.node.bootstrap(), cluster).unwrap();
+    let lab = Lab { cluster, ..lab };
+    let mut member = lab.member(GroupOptions::new("g"), "t");
+    member.until_owns(1).await;
+    let grown = lab.admin.create_partitions(&[("t".into(), 3)], false).await.unwrap();
+    grown.into_iter().for_each(|outcome| outcome.result.unwrap());
+    member.until_owns(3).await;
+    member.consumer.close().await.unwrap();
+}
+
+/// The broker is killed again and again while members read: what was committed stays, nothing is left
+/// out, and the group is whole again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
+    let mut lab = Lab::start();
+    lab.topic("t", 4).await;
+    lab.write("t", 4, 0..400).await;
+    let options = GroupOptions {
+        session_timeout: Duration::from_secs(6),
+        heartbeat: Duration::from_millis(300),
+        auto_commit: Some(Duration::from_millis(100)),
+        ..GroupOptions::new("g")
+    };
+    let mut one = lab.member(options.clone(), "t");
+    let mut two = lab.member(options, "t");
+    until_own(&mut one, &mut two, (2, 2)).await;
+    let mut committed = lab.committed("g").await;
+    for round in 1..4 {
+        lab.node.kill();
+        lab.node.restart();
+        let now = lab.committed("g").await;
+        for (at, offset) in &committed {
+            assert!(now.get(at) >= Some(offset), "{at} moved back from {offset}: {now:?}");
+        }
+        lab.write("t", 4, 400 * round..400 * (round + 1)).await;
+        let end = 400 * (usize::try_from(round).unwrap() + 1);
+        let distinct = |one: &[u32], two: &[u32]| {
+            one.iter().chain(two).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        while distinct(&one.seen, &two.seen) < end {
+            tokio::select! {
+                _ = one.step() => {}
+                _ = two.step() => {}
+            }
+        }
+        committed = now;
+    }
+    until_own(&mut one, &mut two, (2, 2)).await;
+    one.consumer.close().await.unwrap();
+    two.consumer.close().await.unwrap();
+    assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [400; 4]);
+}
+
+/// Members come and go at random while records are written: each record comes to one member, once.
+async fn crowd(assignors: Vec<Assignor>, seed: u64) {
+    const PARTITIONS: i32 = 12;
+    const ROUNDS: u32 = 5;
+    const RECORDS: u32 = 600;
+    let lab = Lab::start();
+    lab.topic("t", PARTITIONS).await;
+    let options =
+        GroupOptions { assignors, heartbeat: Duration::from_millis(100), ..GroupOptions::new("g") };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut chance = Chance::of(seed);
+    let mut members: Vec<Running> = Vec::new();
+    for round in 0..ROUNDS {
+        while members.len() > 1 && chance.below(2) == 0 {
+            let gone =
+                members.swap_remove(usize::try_from(chance.below(members.len() as u64)).unwrap());
+            gone.stop().await;
+        }
+        for _ in 0..=chance.below(3) {
+            members.push(Running::start(lab.member(options.clone(), "t"), Arc::clone(&seen)));
+        }
+        lab.write("t", PARTITIONS, round * RECORDS..(round + 1) * RECORDS).await;
+        if chance.below(2) == 0 {
+            continue;
+        }
+        let want = usize::try_from((round + 1) * RECORDS).unwrap();
+        reached(&seen, want).await;
+    }
+    reached(&seen, usize::try_from(ROUNDS * RECORDS).unwrap()).await;
+    for member in members {
+        member.stop().await;
+    }
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    seen.sort_unstable();
+    assert_eq!(seen, (0..ROUNDS * RECORDS).collect::<Vec<_>>(), "seed {seed}");
+    let committed = lab.committed("g").await;
+    let each = i64::from(ROUNDS * RECORDS) / i64::from(PARTITIONS);
+    assert!(committed.values().all(|offset| *offset == each), "{committed:?}");
+}
+
+async fn reached(seen: &Mutex<Vec<u32>>, want: usize) {
+    let reached = timeout(PATIENCE, async {
+        while seen.lock().unwrap().len() < want {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(reached.await.is_ok(), "{} of {want}", seen.lock().unwrap().len());
+}
+
+/// A member that reads in a task of its own until it is stopped.
+struct Running {
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(mut member: Reader, seen: Arc<Mutex<Vec<u32>>>) -> Self {
+        let (stop, mut stopped) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    event = member.consumer.next() => match event.unwrap().unwrap() {
+                        GroupEvent::Records(fetched) => seen.lock().unwrap().extend(numbers(&fetched)),
+                        GroupEvent::Lost(gone) => panic!("lost {gone:?}"),
+                        _ => {}
+                    },
+                    _ = &mut stopped => break,
+                }
+            }
+            member.consumer.close().await.unwrap();
+        });
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        timeout(PATIENCE, self.task).await.expect("it leaves in time").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_comes_and_goes_reads_each_record_once() {
+    for seed in 0..2 {
+        crowd(vec![Assignor::Range], seed).await;
+        crowd(vec![Assignor::CooperativeSticky], seed).await;
+        crowd(vec![Assignor::RoundRobin, Assignor::CooperativeSticky], seed).await;
+    }
+}
