@@ -128,6 +128,23 @@ fn without_members_each_offset_ages_from_its_commit_or_as_its_client_said() {
 }
 
 #[test]
+fn many_offsets_expire_bit_by_bit() {
+    let mut world = World::new();
+    for partition in 0..25_000 {
+        world.commit("", -1, partition, 1);
+    }
+    for n in 0..15_000 {
+        let mut commit = commit("", -1, 0, 1);
+        if let Command::Commit(commit) = &mut commit {
+            commit.request.group_id = format!("group-{n}").as_str().into();
+        }
+        world.ask::<OffsetCommitResponse>(commit).unwrap();
+    }
+    world.pass_ms(7 * DAY_MS + 600_000);
+    assert_eq!(world.groups.len(), 0);
+}
+
+#[test]
 fn a_group_with_members_is_not_deleted_and_one_without_goes_with_its_offsets() {
     let mut world = World::new();
     assert_eq!(delete(&mut world), ErrorCode::GroupIdNotFound);
