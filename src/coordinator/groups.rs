@@ -389,7 +389,7 @@ impl Groups {
         turn.reply(to, DeletableGroupResult { group_id: id, error_code });
     }
 
-    /// Forgets what has expired, and groups of which nothing is left.
+    /// Forgets what has expired, and groups of which nothing is left: so many at a time.
     fn expire(&mut self, now: Now) -> Decision {
         let mut turn = Turn::new(now, &self.limits);
         for (id, Group::Classic(group)) in &self.groups {
@@ -401,10 +401,21 @@ impl Groups {
             if none_left && group.is_vacant() && group.is_recorded() {
                 turn.record(group_tombstone(id));
             }
+            if turn.out.records.len() >= EXPIRED_AT_ONCE {
+                // The rest soon, when others have had their turn; what is done is not met again.
+                self.expiry_at = now.at + EXPIRY_PAUSE;
+                break;
+            }
         }
         turn.out
     }
 }
+
+/// Records after which the search for expired offsets lets others have their turn.
+const EXPIRED_AT_ONCE: usize = 10_000;
+
+/// How long it then pauses.
+const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Kafka's name for the state of a group that is not there.
 const DEAD: &str = "Dead";

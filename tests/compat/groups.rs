@@ -1,6 +1,5 @@
 //! Groups with every client: members that are killed, brokers that are killed, and Kafka's tools.
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,39 +11,24 @@ use duramen_protocol::messages::offset_commit::{
 };
 use duramen_protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
 
+use crate::java;
 use crate::runner::{Case, Context, Need};
 use crate::support::chance::Chance;
 use crate::support::eventually;
 use crate::support::node::Node;
 use crate::support::wire::Wire;
-use crate::tools::folder;
 
 pub const CASES: &[Case] = &[
-    Case { name: "groups::the_users_snippet_runs_unmodified", need: Need::Python, run: snippet },
     Case { name: "groups::kafka_python_members_killed", need: Need::Python, run: kafka_python },
     Case { name: "groups::aiokafka_members_killed", need: Need::Python, run: aiokafka },
     Case { name: "groups::confluent_members_killed", need: Need::Python, run: confluent },
     Case { name: "groups::kcat_goes_on_where_it_was", need: Need::Kcat, run: kcat },
-    Case { name: "groups::java_consumers_and_tools", need: Need::Java, run: java },
+    Case { name: "groups::java_consumers_and_tools", need: Need::Java, run: java_tools },
     Case { name: "groups::java_reads_our_records", need: Need::Java, run: dump },
     Case { name: "groups::commits_survive_kill_9", need: Need::Nothing, run: kill_loop },
 ];
 
 const KILLS: usize = 8;
-
-/// A program as a newcomer copies it; only the port is this test's. Another group gets everything
-/// again, and the same one goes on behind what it has read.
-fn snippet(context: &Context) {
-    let source = fs::read_to_string(folder().join("python/orders_group.py")).expect("the snippet");
-    let source = source.replace("localhost:9092", &context.bootstrap());
-    let got = context.tools.python_source(&source).ok();
-    assert_eq!(got.text().trim(), "100 orders, in order");
-    let got = context.tools.python_source(&source).ok();
-    assert_eq!(got.text().trim(), "100 orders, in order", "the next hundred");
-    let other = source.replace("payment-service", "audit");
-    let got = context.tools.python_source(&other).ok();
-    assert_eq!(got.text().trim(), "100 orders, in order", "from the beginning");
-}
 
 fn kafka_python(context: &Context) {
     context.tools.python("groups.py", &["kafka-python", &context.bootstrap()]).ok();
@@ -72,28 +56,10 @@ fn kcat(context: &Context) {
 
 const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 const LIST: &str = "org.apache.kafka.tools.GroupsCommand";
-const PRODUCE: &str = "org.apache.kafka.tools.ConsoleProducer";
-const CONSUME: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const VERIFIABLE: &str = "org.apache.kafka.tools.VerifiableConsumer";
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
-const DUMP: &str = "org.apache.kafka.tools.DumpLogSegments";
 
 fn tool(context: &Context, class: &str, arguments: &str) -> String {
-    let bootstrap = context.bootstrap();
-    let mut all = vec!["--bootstrap-server", &bootstrap];
-    all.extend(arguments.split_whitespace());
-    context.tools.java(class, &all, None).ok().text()
-}
-
-fn produce(context: &Context, topic: &str, count: usize) {
-    tool(context, TOPICS, &format!("--create --topic {topic} --partitions 1"));
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("input");
-    let lines: Vec<String> = (0..count).map(|n| format!("line {n}\n")).collect();
-    fs::write(&file, lines.concat()).unwrap();
-    let bootstrap = context.bootstrap();
-    let all = ["--bootstrap-server", &bootstrap, "--topic", topic];
-    context.tools.java(PRODUCE, &all, Some(&file)).ok();
+    java::tool(context, class, arguments).ok().text()
 }
 
 /// The line that ConsumerGroupCommand describes the first partition with, word by word.
@@ -104,11 +70,12 @@ fn described(context: &Context, group: &str, topic: &str) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-fn java(context: &Context) {
+fn java_tools(context: &Context) {
     let topic = "java-groups";
-    produce(context, topic, 100);
+    java::create(context, topic, "--partitions 1");
+    java::produce(context, topic, "", java::lines(100).as_bytes());
     let consume = format!("--topic {topic} --group console --from-beginning --max-messages 30");
-    let got = tool(context, CONSUME, &consume);
+    let got = tool(context, java::CONSUME, &consume);
     assert_eq!(got.lines().count(), 30, "{got}");
     // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …
     assert_eq!(described(context, "console", topic)[3..6], ["30", "100", "70"]);
@@ -146,7 +113,7 @@ fn dump(context: &Context) {
     assert_eq!(commit(wire, 42), Some(0));
     let file = node.data().join("__consumer_offsets-0/00000000000000000000.log");
     let file = file.to_str().unwrap();
-    let dumped = context.tools.java(DUMP, &["--offsets-decoder", "--files", file], None).ok();
+    let dumped = context.tools.java(java::DUMP, &["--offsets-decoder", "--files", file], None).ok();
     let text = dumped.text();
     assert!(text.contains("\"group\":\"killed\"") && text.contains("\"offset\":42"), "{text}");
 }
