@@ -89,6 +89,8 @@ impl LogDir {
         let home = &self.home;
         let space = home.env.disk.space(&home.path).ok();
         let marks = home.space.marks_on(space);
+        // Before the rest: it takes the lock of the list of logs, too.
+        let cleaning = home.cleaning.figures(home);
         DirFigures {
             path: home.path.clone(),
             failure: home.failure().map(|reason| reason.to_string()),
@@ -101,7 +103,7 @@ impl LogDir {
             waiting_syncs: home.flush_queue.len(),
             sync_seconds: home.syncs.seconds.clone(),
             sync_batches: home.syncs.batches.clone(),
-            cleaning: home.cleaning.figures(home),
+            cleaning,
         }
     }
 }

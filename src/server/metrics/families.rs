@@ -123,7 +123,7 @@ families! {
     CLEAN_READ = "duramen_cleaner_read_bytes" "bytes that compaction read, by log directory";
     CLEAN_WRITTEN = "duramen_cleaner_written_bytes" "bytes that compaction wrote, by log directory";
     CLEAN_RATIO = "duramen_cleaner_max_dirty_ratio" "largest share of not yet compacted bytes of a compacted log, 0 to 1, by log directory";
-    CLEAN_SINCE = "duramen_cleaner_last_run_age_seconds" "time since the end of the last compaction pass, by log directory";
+    CLEAN_SINCE = "duramen_cleaner_last_run_age_seconds" "time since the end of the last compaction pass, 0 before the first, by log directory";
     CLEAN_RUNNING = "duramen_cleaner_running" "1 while a compaction pass is under way, by log directory";
     CLEAN_UNCLEANABLE = "duramen_cleaner_uncleanable_logs" "logs that compaction can't read and leaves alone, by log directory";
 

@@ -238,7 +238,7 @@ fn cleaning<'a>(
     }
     let gauges: [Column<DirFigures, Option<f64>>; 4] = [
         (&f::CLEAN_RATIO, |dir| Some(dir.cleaning.max_dirty_ratio)),
-        (&f::CLEAN_SINCE, |dir| dir.cleaning.since_last_run),
+        (&f::CLEAN_SINCE, |dir| Some(dir.cleaning.since_last_run.unwrap_or(0.0))),
         (&f::CLEAN_RUNNING, |dir| Some(f64::from(u8::from(dir.cleaning.running)))),
         (&f::CLEAN_UNCLEANABLE, |dir| Some(dir.cleaning.uncleanable as f64)),
     ];
