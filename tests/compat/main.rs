@@ -26,6 +26,7 @@ mod kafka_python;
 mod kcat;
 mod kill_loop;
 mod mixed_groups;
+mod our_group_verbs;
 mod runner;
 mod tools;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         java::CASES,
         kill_loop::CASES,
         mixed_groups::CASES,
+        our_group_verbs::CASES,
     ];
     runner::run(&cases.concat())
 }
