@@ -6,6 +6,7 @@
 //! Stop: the reverse, after everything in flight has been answered.
 
 mod applier;
+mod cleaning;
 mod start;
 mod upkeep;
 
@@ -40,7 +41,7 @@ struct Parts {
     groups: Arc<Coordinator>,
     /// The controller.
     controller: Group,
-    /// Loader, applier, upkeep.
+    /// Loader, applier, upkeep, compaction.
     followers: Group,
     /// The metadata log's driver.
     raft: Group,

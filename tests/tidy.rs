@@ -40,6 +40,10 @@ const FLOORS: &[(u8, &[&str])] = &[
 
 /// Files and folders that decide and do nothing: `now` comes in as an argument.
 const PURE: &[&str] = &[
+    "src/storage/compaction/key_map",
+    "src/storage/compaction/plan",
+    "src/storage/compaction/rules",
+    "src/storage/compaction/transactions",
     "src/storage/retention",
     "src/storage/producer_state",
     "src/storage/epochs",

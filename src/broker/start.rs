@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::applier::Applier;
-use super::{Broker, Group, Parts, upkeep};
+use super::{Broker, Group, Parts, cleaning, upkeep};
 use crate::config::listeners::HostPort;
 use crate::config::{BrokerConfig, ConfigError, Settings};
 use crate::controller::task::Bootstrap;
@@ -137,13 +137,15 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let broker_epoch = enrol(&planning, &mut plane, &cluster_id, &doors).await?;
     // This broker's registration is behind all that was written before.
     groups.open();
-    let upkeep = upkeep::run(
+    let stop = plane.followers.stop.clone();
+    plane.followers.spawn(upkeep::run(
         env.clone(),
         config.log.clone(),
         Arc::clone(&replicas),
-        plane.followers.stop.clone(),
-    );
-    plane.followers.spawn(upkeep);
+        stop,
+    ));
+    let cleaned = (Arc::clone(&shared), Arc::clone(&replicas));
+    plane.followers.spawn(cleaning::run(env.clone(), cleaned, plane.followers.stop.clone()));
     let services = Arc::new(Services::new(Handles {
         env: env.clone(),
         config,

@@ -11,12 +11,14 @@
 //! | [`topic`] | [`TopicConfig`], the checked settings of a topic |
 //! | [`checked`] | [`BrokerConfig`], the checked settings of a broker |
 //! | [`groups`] | [`GroupsConfig`], the checked settings of the group coordinator |
+//! | [`cleaner`] | the settings of compaction, which can change at run time |
 //! | [`listeners`] | what a node listens on and what it advertises |
 //! | [`describe`] | what `DescribeConfigs` tells |
 //! | [`docs`] | the page made from the table |
 //! | [`error`] | what can be wrong |
 
 pub mod checked;
+pub mod cleaner;
 pub mod describe;
 pub mod docs;
 pub mod error;

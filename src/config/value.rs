@@ -24,7 +24,7 @@ impl Value {
         match self {
             Self::Boolean(value) => value.to_string(),
             Self::Number(value) => value.to_string(),
-            Self::Double(value) => format!("{value:?}"),
+            Self::Double(value) => format!("{value:?}").replace('e', "E"),
             Self::Text(value) => value.clone(),
             Self::List(values) => values.join(","),
         }

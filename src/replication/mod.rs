@@ -5,6 +5,7 @@
 //! `leader` and `waiters` decide and touch nothing. `server/api` calls in from above; the flusher
 //! of a log directory calls in from below when bytes have reached the disk.
 
+mod cleaning;
 mod errors;
 mod leader;
 mod partition;
@@ -18,7 +19,7 @@ pub(crate) use partition::Partition;
 pub(crate) use partition_types::{
     Acks, Append, Commit, FetchQuery, Fetched, Isolation, OffsetFound,
 };
-pub(crate) use replicas::Replicas;
+pub(crate) use replicas::{Directory, Replicas};
 pub(crate) use topic_key::TopicKey;
 
 /// Logical place of a record in its partition.

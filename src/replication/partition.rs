@@ -417,6 +417,11 @@ impl Partition {
         })
     }
 
+    /// Runs `work` on the log, under the lock; `None` once the partition is gone.
+    pub(crate) fn on_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        self.lock().as_mut().map(|state| work(&mut state.log))
+    }
+
     /// Takes the log out, to be closed or deleted; everyone who waits hears that it is gone.
     pub(crate) fn take_log(&self) -> Option<Log> {
         let mut state = self.lock().take()?;

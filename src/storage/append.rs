@@ -242,7 +242,10 @@ impl Log {
             return Err(AppendError::LargerThanSegment { size, limit });
         }
         if self.active().is_none_or(|active| self.must_roll(active, size, facts, now_ms)) {
-            self.roll(facts.first_offset, now_ms)?;
+            // Where a leader's log has a gap, the copy's is within a segment too.
+            let (end, last) = (self.log_end_offset(), facts.last_offset);
+            let near = last - end <= i64::from(i32::MAX);
+            self.roll(if near { end } else { facts.first_offset }, now_ms)?;
         }
         Ok(())
     }
@@ -252,7 +255,7 @@ impl Log {
             return true;
         }
         let config = &self.config;
-        let max_age = config.segment_ms.saturating_sub(active.jitter_ms);
+        let max_age = config.segment_ms_max().saturating_sub(active.jitter_ms);
         active.len > 0
             && (active.len + size as u64 > u64::from(config.segment_bytes)
                 || active.age_ms(now_ms, facts.max_timestamp) > max_age

@@ -1,5 +1,5 @@
-//! The three offset checkpoints of a directory: where recovery begins, where logs start, and up to
-//! where they were replicated.
+//! The four offset checkpoints of a directory: where recovery begins, where logs start, up to where
+//! they were replicated, and up to where they were compacted.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +19,7 @@ use super::home::Home;
 pub(super) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
 pub(super) const LOG_START: &str = "log-start-offset-checkpoint";
 pub(super) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
+pub(super) const CLEANED: &str = "cleaner-offset-checkpoint";
 
 /// The checkpointed offsets of one log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub(super) struct Checkpointed {
     pub(super) recovery_point: i64,
     pub(super) log_start: i64,
     pub(super) high_watermark: i64,
+    pub(super) cleaned: i64,
 }
 
 /// What the checkpoint files say.
@@ -37,7 +39,7 @@ struct State {
     known: BTreeMap<TopicPartition, Checkpointed>,
     /// Logs found on the disk that nobody has loaded: their entries must stay.
     unloaded: usize,
-    written: [Vec<u8>; 3],
+    written: [Vec<u8>; 4],
 }
 
 impl Checkpoints {
@@ -45,7 +47,7 @@ impl Checkpoints {
     /// earlier than it must.
     pub(super) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
         let mut state = State { known: BTreeMap::new(), unloaded: 0, written: Default::default() };
-        let files = [RECOVERY_POINT, LOG_START, HIGH_WATERMARK];
+        let files = [RECOVERY_POINT, LOG_START, HIGH_WATERMARK, CLEANED];
         for ((which, name), written) in files.iter().enumerate().zip(&mut state.written) {
             let Some(bytes) = atomic_file::read(disk, &dir.join(name))? else { continue };
             match decode_offsets(&bytes) {
@@ -56,7 +58,8 @@ impl Checkpoints {
                         *match which {
                             0 => &mut known.recovery_point,
                             1 => &mut known.log_start,
-                            _ => &mut known.high_watermark,
+                            2 => &mut known.high_watermark,
+                            _ => &mut known.cleaned,
                         } = entry.offset;
                     }
                     *written = bytes;
@@ -107,8 +110,9 @@ impl Checkpoints {
             // The recovery point is read last: it may only lag behind the truth.
             let high_watermark = log.high_watermark.load(Ordering::Acquire);
             let log_start = log.log_start.load(Ordering::Acquire);
+            let cleaned = log.cleaned.load(Ordering::Acquire);
             let recovery_point = log.recovery_point();
-            let offsets = Checkpointed { recovery_point, log_start, high_watermark };
+            let offsets = Checkpointed { recovery_point, log_start, high_watermark, cleaned };
             state.known.insert(key.clone(), offsets);
         }
         let encode = |offset: fn(&Checkpointed) -> i64| {
@@ -119,6 +123,7 @@ impl Checkpoints {
             (RECOVERY_POINT, encode(|at| at.recovery_point)),
             (LOG_START, encode(|at| at.log_start)),
             (HIGH_WATERMARK, encode(|at| at.high_watermark)),
+            (CLEANED, encode(|at| at.cleaned)),
         ];
         for ((name, bytes), written) in contents.into_iter().zip(&mut state.written) {
             if *written == bytes {

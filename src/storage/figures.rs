@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::compaction::CleanFigures;
 use super::dir::LogDir;
 use super::home::Home;
 use super::log_state::LogState;
@@ -78,6 +79,8 @@ pub struct DirFigures {
     pub sync_seconds: Histogram,
     /// How many batches each sync covered.
     pub sync_batches: Histogram,
+    /// Compaction.
+    pub cleaning: CleanFigures,
 }
 
 impl LogDir {
@@ -98,6 +101,7 @@ impl LogDir {
             waiting_syncs: home.flush_queue.len(),
             sync_seconds: home.syncs.seconds.clone(),
             sync_batches: home.syncs.batches.clone(),
+            cleaning: home.cleaning.figures(home),
         }
     }
 }

@@ -39,6 +39,8 @@ struct State {
     /// Maps given up here that slices may still keep alive.
     left: Vec<MapWatch>,
     registered: bool,
+    /// Another file has the name now.
+    retired: bool,
 }
 
 impl FileCache {
@@ -116,6 +118,9 @@ impl FileCache {
         if let Some(file) = &state.file {
             return Ok(Arc::clone(file));
         }
+        if state.retired {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let file = self.disk.open(&segment.path, OpenMode::Write)?;
         state.file = Some(Arc::clone(&file));
         Ok(file)
@@ -184,6 +189,16 @@ impl SegmentFile {
         let mut state = self.lock();
         state.leave_map();
         state.left.iter().all(|watch| !watch.is_alive())
+    }
+
+    /// Another file gets this one's name: who has not opened it by now never will.
+    pub(super) fn retire(&self) {
+        self.lock().retired = true;
+    }
+
+    /// Whether another file has the name now.
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().retired
     }
 
     fn evict(&self) {

@@ -14,6 +14,7 @@ use crate::env::{DiskLock, Env};
 
 use super::background::JobQueue;
 use super::checkpoints::Checkpoints;
+use super::compaction::CleanMeter;
 use super::error::StorageError;
 use super::figures::SyncMeter;
 use super::file_cache::FileCache;
@@ -68,6 +69,7 @@ pub(super) struct Home {
     pub(super) flush_queue: FlushQueue,
     pub(super) syncs: SyncMeter,
     pub(super) jobs: JobQueue,
+    pub(super) cleaning: CleanMeter,
     /// Bytes appended to any log here since the start: what was written lately is in memory.
     pub(super) written: AtomicU64,
     /// How many of the last written bytes count as being in memory.
@@ -100,6 +102,7 @@ impl Home {
             flush_queue: FlushQueue::default(),
             syncs: SyncMeter::default(),
             jobs: JobQueue::default(),
+            cleaning: CleanMeter::default(),
             written: AtomicU64::new(0),
             hot_bytes: limits.hot_bytes,
             names_made: AtomicU64::new(0),

@@ -60,6 +60,11 @@ impl IndexFile {
         Ok(())
     }
 
+    /// The file has this name from now on.
+    pub(super) fn renamed(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

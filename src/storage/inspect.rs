@@ -72,6 +72,10 @@ impl Inspection {
         if self.rebuild.is_none() {
             return Ok(Finding { base: self.base, len, latest, rebuilt: None });
         }
+        if self.file.is_retired() {
+            // The indexes are another segment's.
+            return Err(io::ErrorKind::NotFound.into());
+        }
         segment.discard_indexes_on_disk(disk)?;
         segment.complete_indexes(disk)?;
         segment.sync_indexes(disk)?;

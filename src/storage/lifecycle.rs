@@ -50,7 +50,7 @@ impl Log {
         });
         made.map_err(judge)?;
         home.name_made();
-        let at = StartAt { log_start: 0, log_end: 0, durable: 0, high_watermark: 0 };
+        let at = StartAt { log_start: 0, log_end: 0, durable: 0, high_watermark: 0, cleaned: 0 };
         let state = Arc::new(LogState::new(topic_partition, topic_id, dir, at));
         let mut log = Self::new(home, state, config);
         log.start_segment(0)?;

@@ -61,6 +61,7 @@ impl Log {
     /// New settings, from the next append on.
     pub fn set_config(&mut self, config: LogConfig) {
         self.state.flush_ms.store(config.flush_ms, Ordering::Relaxed);
+        self.state.uncleanable.store(false, Ordering::Relaxed);
         self.config = config;
     }
 

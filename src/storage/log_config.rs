@@ -3,12 +3,13 @@
 
 use duramen_protocol::records::batch::TimestampType;
 
+use super::compaction::CompactionPolicy;
 use super::retention::RetentionPolicy;
 pub use crate::config::Durability;
 use crate::config::TopicConfig;
 
 /// Settings of one log. Defaults are Kafka's (4.3), but for `durability`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `durability`.
     pub durability: Durability,
@@ -30,6 +31,8 @@ pub struct LogConfig {
     pub delete: bool,
     /// `cleanup.policy` holds `compact`.
     pub compact: bool,
+    /// How it is compacted.
+    pub compaction: CompactionPolicy,
     /// `retention.ms`: `None` is for ever.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`: `None` is no limit.
@@ -57,6 +60,7 @@ impl Default for LogConfig {
             flush_ms: i64::MAX,
             delete: true,
             compact: false,
+            compaction: CompactionPolicy::default(),
             retention_ms: Some(7 * DAY_MS),
             retention_bytes: None,
             timestamp_type: TimestampType::CreateTime,
@@ -82,12 +86,23 @@ impl LogConfig {
             flush_ms: topic.flush_ms.unwrap_or(i64::MAX),
             delete: topic.delete,
             compact: topic.compact,
+            compaction: CompactionPolicy {
+                min_dirty_ratio: topic.min_cleanable_dirty_ratio,
+                min_lag_ms: topic.min_compaction_lag_ms,
+                max_lag_ms: topic.max_compaction_lag_ms,
+                delete_retention_ms: topic.delete_retention_ms,
+            },
             retention_ms: topic.retention_ms,
             retention_bytes: topic.retention_bytes,
             timestamp_type: topic.timestamp_type,
             may_use_reserve: false,
             producer_expiration_ms,
         }
+    }
+
+    /// The age at which a segment closes, in ms: one that is compacted late would be so again.
+    pub fn segment_ms_max(&self) -> i64 {
+        if self.compact { self.segment_ms.min(self.compaction.max_lag_ms) } else { self.segment_ms }
     }
 
     /// What retention may take.

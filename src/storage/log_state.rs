@@ -25,6 +25,10 @@ pub(super) struct LogState {
     pub(super) log_end: AtomicI64,
     pub(super) log_start: AtomicI64,
     pub(super) high_watermark: AtomicI64,
+    /// Everything below was compacted.
+    pub(super) cleaned: AtomicI64,
+    /// Compaction met something that it can't read.
+    pub(super) uncleanable: AtomicBool,
     pub(super) size_bytes: AtomicU64,
     /// Everything below is on the disk.
     durable: AtomicI64,
@@ -84,6 +88,7 @@ pub(super) struct StartAt {
     pub(super) log_end: i64,
     pub(super) durable: i64,
     pub(super) high_watermark: i64,
+    pub(super) cleaned: i64,
 }
 
 impl LogState {
@@ -100,6 +105,8 @@ impl LogState {
             log_end: AtomicI64::new(at.log_end),
             log_start: AtomicI64::new(at.log_start),
             high_watermark: AtomicI64::new(at.high_watermark),
+            cleaned: AtomicI64::new(at.cleaned),
+            uncleanable: AtomicBool::new(false),
             size_bytes: AtomicU64::new(0),
             files_gone: AtomicU64::new(0),
             durable: AtomicI64::new(at.durable),
@@ -191,7 +198,7 @@ impl LogState {
         let _writing = self.writing();
         let mut dirty = self.dirty();
         dirty.generation += 1;
-        for offset in [&self.durable, &self.log_start, &self.high_watermark] {
+        for offset in [&self.durable, &self.log_start, &self.high_watermark, &self.cleaned] {
             offset.fetch_min(end, Ordering::AcqRel);
         }
         drop(dirty);

@@ -11,6 +11,7 @@ mod background;
 mod chain;
 pub mod checkpoint;
 mod checkpoints;
+pub mod compaction;
 mod cut;
 mod damage;
 mod dir;

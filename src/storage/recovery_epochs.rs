@@ -33,7 +33,8 @@ impl Log {
         if start <= log_start {
             return true;
         }
-        let last = self.epoch_written_at(start - 1);
+        // Compaction may have taken the batch: what is found then lies behind.
+        let last = self.epoch_written_at(start - 1).filter(|(_, base)| *base < start);
         last.is_none_or(|(epoch, _)| {
             epoch < entry.epoch && before.is_none_or(|before| epoch <= before.epoch)
         }) && (before.is_some() || last.is_none())

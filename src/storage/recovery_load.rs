@@ -10,6 +10,7 @@ use crate::env::{Disk, DiskFile, OpenMode};
 
 use super::atomic_file;
 use super::checkpoints::Checkpointed;
+use super::compaction;
 use super::damage::{self, Damage};
 use super::epochs::EpochHistory;
 use super::file_cache::SegmentFile;
@@ -89,6 +90,7 @@ impl<'a> Loader<'a> {
     fn load_once(mut self) -> io::Result<Recovered> {
         let dir = self.found.dir.clone();
         self.names = self.list_names()?;
+        compaction::swap::complete(self.disk, &dir)?;
         let mut files = Files::list(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
@@ -220,11 +222,11 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether the log must be cut where the segment at `base` leaves a gap after the one before.
-    /// Compaction leaves gaps too; and one below the recovery point is damage.
+    /// One below the recovery point is damage. Compaction leaves gaps within segments only.
     fn gap_before(&mut self, base: i64) -> bool {
         let first = self.gathered.next;
         let known = self.damage.iter().any(|known| known.first <= first && known.next >= base);
-        if self.config.compact || first >= base || known {
+        if first >= base || known {
             return false;
         }
         if base > self.at.recovery_point {
@@ -410,6 +412,7 @@ impl<'a> Loader<'a> {
                 log_end: end,
                 durable: end,
                 high_watermark: self.at.high_watermark.clamp(log_start, end),
+                cleaned: self.at.cleaned,
             },
         );
         let mut log = Log::new(&self.found.home, Arc::new(state), self.config.clone());

@@ -167,3 +167,8 @@ async fn segments_before_the_start_are_given_back_to_the_disk() {
     .await;
     assert_eq!(client.read("orders", 0, 3).await.len(), 2);
 }
+
+/// The error of deleting what lies before `offset` of partition 0.
+pub async fn refusal(client: &Client, topic: &str, offset: i64) -> ErrorCode {
+    error(outcome(client, topic, 0, offset).await.error_code)
+}

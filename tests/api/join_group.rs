@@ -129,3 +129,24 @@ async fn a_broker_that_stops_does_not_wait_for_those_who_wait() {
     node.stop().await;
     assert_eq!(error(waiting.await.unwrap().error_code), ErrorCode::NotCoordinator);
 }
+
+#[tokio::test]
+async fn a_thousand_members_join_at_once_and_are_one_generation() {
+    // 20 connections with 50 members each, as the requests of one connection may wait side by side.
+    let node = Node::with(&["group.initial.rebalance.delay.ms=3000", QUICK[1]]).await;
+    node.connect().await.find_coordinator().await;
+    let mut joining = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let client = node.connect().await;
+        for _ in 0..50 {
+            let client = client.clone();
+            joining.spawn(async move { client.join("").await });
+        }
+    }
+    let joined = joining.join_all().await;
+    let last = joined.iter().map(|it| it.generation_id).max();
+    let leaders: std::collections::BTreeSet<_> =
+        joined.iter().filter(|it| it.generation_id == last.unwrap()).map(|it| &it.leader).collect();
+    assert!(joined.iter().all(|it| it.error_code == 0));
+    assert_eq!((joined.len(), leaders.len()), (1_000, 1));
+}

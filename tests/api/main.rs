@@ -18,6 +18,7 @@ mod support;
 
 mod alter_configs;
 mod api_versions;
+mod compaction;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;

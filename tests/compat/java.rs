@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::runner::{Case, Context, Need};
+use crate::support::eventually;
 use crate::support::node::Node;
 use crate::tools::Output;
 
@@ -19,6 +21,7 @@ pub const CASES: &[Case] = &[
     Case { name: "java::log_dirs_command", need: Need::Java, run: log_dirs },
     Case { name: "java::smaller_tools", need: Need::Java, run: smaller_tools },
     Case { name: "java::dump_log_segments_reads_our_files", need: Need::Java, run: dump },
+    Case { name: "java::compacted_topics", need: Need::Java, run: compacted },
 ];
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
@@ -238,6 +241,53 @@ fn dump(context: &Context) {
         let got = dump_files(context, &snapshots, "");
         assert!(got.contains("producerId: ") && got.contains("lastSequence: "), "{got}");
     }
+}
+
+/// A compacted topic is read right by the console consumer, and its files by the dump tool.
+fn compacted(context: &Context) {
+    let settings = ["log.cleaner.backoff.ms=50", "log.index.interval.bytes=1024"];
+    let mut own = Context { node: Node::start(&settings), tools: crate::tools::Tools::find() };
+    let more = "--partitions 1 --config cleanup.policy=compact --config segment.bytes=1048576 \
+                --config min.cleanable.dirty.ratio=0.01";
+    create(&own, "compacted", more);
+    let line = |n: usize| format!("key{}:value {n} of this key, with some words behind\n", n % 500);
+    let keyed = "--reader-property parse.key=true --reader-property key.separator=: \
+                 --compression-codec none --command-property batch.size=4000";
+    let count = 150_000;
+    let input: String = (0..count).map(line).collect();
+    produce(&own, "compacted", keyed, input.as_bytes());
+    let folder = own.node.data().join("compacted-0");
+    let bytes = || -> u64 {
+        let size = |log: &PathBuf| fs::metadata(log).map_or(0, |it| it.len());
+        files(&folder, "log").iter().map(size).sum()
+    };
+    eventually("the topic is compacted", Duration::from_secs(60), || {
+        (bytes() < 1_200_000).then_some(())
+    });
+    let end = format!("key{}:value {} of", (count - 1) % 500, count - 1);
+    let shown = "--from-beginning --timeout-ms 3000 --formatter-property print.key=true \
+                 --formatter-property key.separator=:";
+    let got = consume(&own, "compacted", shown);
+    assert!(got.lines().last().is_some_and(|last| last.starts_with(&end)), "{got}");
+    let mut latest = std::collections::BTreeMap::new();
+    for (key, value) in got.lines().filter_map(|line| line.split_once(':')) {
+        latest.insert(key.to_owned(), value.to_owned());
+    }
+    let wanted: std::collections::BTreeMap<_, _> = (0..count)
+        .filter_map(|n| {
+            line(n).trim_end().split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned()))
+        })
+        .collect();
+    assert!(latest == wanted, "{} keys", latest.len());
+    own.node.stop();
+    let logs = files(&folder, "log");
+    let got = dump_files(context, &logs, "--deep-iteration --print-data-log");
+    assert!(got.contains("isvalid: true") && !got.contains("isvalid: false"), "{got}");
+    for complaint in ["Found invalid messages", "trailing bytes"] {
+        assert!(!got.contains(complaint), "{complaint}: {got}");
+    }
+    dump_indexes(context, &files(&folder, "index"));
+    dump_indexes(context, &files(&folder, "timeindex"));
 }
 
 /// Every record of these segments is read, in order, and none is reported broken.

@@ -20,6 +20,7 @@ mod support;
 
 mod aiokafka;
 mod confluent;
+mod groups;
 mod java;
 mod java_tools;
 mod kafka_python;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         confluent::CASES,
         java::CASES,
         kill_loop::CASES,
+        groups::CASES,
         mixed_groups::CASES,
         our_group_verbs::CASES,
     ];

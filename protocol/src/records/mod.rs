@@ -16,6 +16,7 @@
 //! | [`builder`] | makes batches as a producer does |
 //! | [`control`] | transaction markers and the control records of the metadata log |
 //! | [`repack`] | a batch in another codec |
+//! | [`retain`] | a batch with some of its records |
 //! | [`error`] | what can be wrong with a batch |
 
 pub mod batch;
@@ -27,6 +28,7 @@ pub mod error;
 pub mod header;
 pub mod record;
 pub mod repack;
+pub mod retain;
 pub mod stamp;
 mod varint;
 
@@ -36,3 +38,4 @@ pub use compression::{Compression, CompressionError};
 pub use error::{BatchError, RecordFault};
 pub use header::{Attributes, BatchHeader, HEADER_LEN, TimestampType};
 pub use record::{HeaderIter, HeaderView, RecordIter, RecordView};
+pub use retain::Retained;

@@ -185,6 +185,39 @@ pub(super) const LOG: &[Setting] = &[
         .doc("How often producers to forget are looked for."),
 ];
 
+/// Compaction.
+pub(super) const CLEANER: &[Setting] = &[
+    Setting::broker("log.cleaner.enable", Kind::Boolean, "true")
+        .doc("Whether logs are compacted whose topic asks for it. Without it they only grow."),
+    Setting::broker("log.cleaner.threads", Kind::Int, "1")
+        .valid(Valid::AtLeast(0))
+        .mode(Mode::ClusterWide)
+        .doc("Data directories that are compacted at the same time, at most one thread each."),
+    Setting::broker("log.cleaner.backoff.ms", Kind::Long, "15000")
+        .valid(Valid::AtLeast(0))
+        .unit(Unit::Ms)
+        .mode(Mode::ClusterWide)
+        .doc("How long compaction waits when there is nothing to do, or after an error."),
+    Setting::broker("log.cleaner.dedupe.buffer.size", Kind::Long, "134217728")
+        .unit(Unit::Bytes)
+        .mode(Mode::ClusterWide)
+        .doc(
+            "Memory for the keys of one pass, 24 bytes each, of all threads together. A log with \
+             more new keys takes several passes.",
+        ),
+    Setting::broker("log.cleaner.io.buffer.load.factor", Kind::Double, "0.9")
+        .mode(Mode::ClusterWide)
+        .doc("How full the table of keys may become; above 0.9 it becomes slow."),
+    Setting::broker("log.cleaner.io.buffer.size", Kind::Int, "524288")
+        .valid(Valid::AtLeast(0))
+        .unit(Unit::Bytes)
+        .mode(Mode::ClusterWide)
+        .doc("Bytes that compaction reads and writes at once, of all threads together."),
+    Setting::broker("log.cleaner.io.max.bytes.per.second", Kind::Double, "1.7976931348623157E308")
+        .mode(Mode::ClusterWide)
+        .doc("Bytes that compaction reads and writes a second at most, all threads together."),
+];
+
 /// The metadata log.
 pub(super) const METADATA: &[Setting] = &[
     unset("metadata.log.dir", Kind::String)

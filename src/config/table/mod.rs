@@ -24,6 +24,7 @@ pub const PARTS: &[Part] = &[
     Part { title: "Connections and requests", rows: broker::NETWORK },
     Part { title: "Topics: all of them", rows: broker::TOPICS },
     Part { title: "Data directories", rows: broker::LOG },
+    Part { title: "Compaction", rows: broker::CLEANER },
     Part { title: "Metadata log", rows: broker::METADATA },
     Part { title: "Groups", rows: groups::GROUPS },
     Part { title: "Defaults of the topic settings", rows: broker::TOPIC_DEFAULTS },

@@ -153,7 +153,7 @@ fn distances() {
 
 #[test]
 fn kafkas_other_names_are_known() {
-    assert!(is_kafka_without_effect("log.cleaner.threads"));
+    assert!(is_kafka_without_effect("log.dir.failure.timeout.ms"));
     assert!(is_kafka_without_effect("listener.name.external.ssl.keystore.location"));
     assert!(!is_kafka_without_effect("log.retention.ms"));
     assert!(!is_kafka_without_effect("zookeeper.connect"));

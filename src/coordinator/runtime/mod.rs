@@ -269,3 +269,6 @@ impl Drop for Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

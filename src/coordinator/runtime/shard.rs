@@ -30,8 +30,10 @@ use crate::replication::{Commit, Partition};
 /// Messages that are taken in one turn, before commits and the clock are looked at again.
 const BURST_MAX: usize = 1_000;
 
-/// How long a shard that could not load, or lost what it wrote, waits before it loads again.
+/// How long a shard that could not load, or lost what it wrote, waits before it loads again; each
+/// time twice as long, up to a minute.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
+const LOAD_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Something that a shard is told.
 #[derive(Debug)]
@@ -70,6 +72,12 @@ impl Shard {
     /// Whether it keeps its state in this partition.
     pub(super) fn is_of(&self, partition: &Arc<Partition>) -> bool {
         Arc::ptr_eq(&self.partition, partition)
+    }
+
+    /// Whether its log was read to its end.
+    #[cfg(test)]
+    pub(super) fn serves(&self) -> bool {
+        self.serves.load(Ordering::Acquire)
     }
 
     /// Hands it a command. Commands are taken in the order of these calls.
@@ -124,21 +132,25 @@ impl ShardTask {
 
     /// Loads and serves until `stop` says so, or the partition is gone.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = LOAD_AGAIN;
         while !stop.is_cancelled() {
             let Some(loaded) = stop.run_until_cancelled(self.load()).await else { return };
             let error = match loaded {
-                Ok(groups) => match self.serve(groups, &stop).await {
-                    Ended::Stopped => return,
-                    Ended::Lost(error) => error,
-                },
+                Ok(groups) => {
+                    pause = LOAD_AGAIN;
+                    match self.serve(groups, &stop).await {
+                        Ended::Stopped => return,
+                        Ended::Lost(error) => error,
+                    }
+                }
                 Err(error) => error,
             };
             let partition = self.parts.partition.name();
             warn!(%partition, error = error.name(), "a group coordinator has to load again");
-            let pause = tokio::time::sleep(LOAD_AGAIN);
-            if stop.run_until_cancelled(pause).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
+            pause = (pause * 2).min(LOAD_AGAIN_MAX);
         }
     }
 

@@ -4,4 +4,4 @@ mod bounds;
 mod classic;
 mod model;
 mod offsets;
-mod world;
+pub(super) mod world;

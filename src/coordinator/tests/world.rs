@@ -25,13 +25,13 @@ use crate::coordinator::command::{
 };
 use crate::coordinator::groups::Groups;
 
-pub(super) const GROUP: &str = "payment-service";
+pub(in crate::coordinator) const GROUP: &str = "payment-service";
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);
 
 pub(super) const TOPIC: &str = "orders";
 
 /// What the settings allow by default.
-pub(super) fn limits() -> Limits {
+pub(in crate::coordinator) fn limits() -> Limits {
     Limits {
         initial_rebalance_delay: Duration::from_secs(3),
         session_timeout_min_ms: 6_000,
@@ -262,7 +262,12 @@ pub(super) fn syncing(member: &str, generation: i32, assignments: &[(Text, Bytes
     })
 }
 
-pub(super) fn commit(member: &str, generation: i32, partition: i32, offset: i64) -> Command {
+pub(in crate::coordinator) fn commit(
+    member: &str,
+    generation: i32,
+    partition: i32,
+    offset: i64,
+) -> Command {
     let partition = OffsetCommitRequestPartition {
         partition_index: partition,
         committed_offset: offset,

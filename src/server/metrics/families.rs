@@ -118,6 +118,15 @@ families! {
     FLUSH = "duramen_flush_seconds" "time of a sync, by log directory";
     FLUSH_BATCHES = "duramen_flush_batches" "record batches that one sync covered (group commit), by log directory";
 
+    CLEAN_RUNS = "duramen_cleaner_runs" "compaction passes that came to their end, by log directory";
+    CLEAN_ERRORS = "duramen_cleaner_errors" "compaction passes that failed, by log directory";
+    CLEAN_READ = "duramen_cleaner_read_bytes" "bytes that compaction read, by log directory";
+    CLEAN_WRITTEN = "duramen_cleaner_written_bytes" "bytes that compaction wrote, by log directory";
+    CLEAN_RATIO = "duramen_cleaner_max_dirty_ratio" "largest share of not yet compacted bytes of a compacted log, 0 to 1, by log directory";
+    CLEAN_SINCE = "duramen_cleaner_last_run_age_seconds" "time since the end of the last compaction pass, by log directory";
+    CLEAN_RUNNING = "duramen_cleaner_running" "1 while a compaction pass is under way, by log directory";
+    CLEAN_UNCLEANABLE = "duramen_cleaner_uncleanable_logs" "logs that compaction can't read and leaves alone, by log directory";
+
     METADATA_OFFSET = "duramen_metadata_offset" "offset of the last metadata record that is applied";
 
     TASKS = "duramen_runtime_tasks" "tasks alive";

@@ -216,8 +216,37 @@ fn directories(out: &mut DescriptorEncoder<'_>, dirs: &[DirFigures]) -> fmt::Res
         let known = dirs().filter_map(|(labels, dir)| Some((labels, figure(dir)?)));
         family.each(out, known.map(|(labels, value)| (labels, ConstGauge::new(value))))?;
     }
+    cleaning(out, dirs())?;
     f::FLUSH.each(out, dirs().map(|(labels, dir)| (labels, dir.sync_seconds.clone())))?;
     f::FLUSH_BATCHES.each(out, dirs().map(|(labels, dir)| (labels, dir.sync_batches.clone())))
+}
+
+/// Compaction, by directory.
+fn cleaning<'a>(
+    out: &mut DescriptorEncoder<'_>,
+    dirs: impl Iterator<Item = ([(&'a str, &'a String); 1], &'a DirFigures)> + Clone,
+) -> fmt::Result {
+    let counts: [Column<DirFigures, u64>; 4] = [
+        (&f::CLEAN_RUNS, |dir| dir.cleaning.runs.get()),
+        (&f::CLEAN_ERRORS, |dir| dir.cleaning.errors.get()),
+        (&f::CLEAN_READ, |dir| dir.cleaning.read_bytes.get()),
+        (&f::CLEAN_WRITTEN, |dir| dir.cleaning.written_bytes.get()),
+    ];
+    for (family, count) in counts {
+        let samples = dirs.clone().map(|(labels, dir)| (labels, ConstCounter::new(count(dir))));
+        family.each(out, samples)?;
+    }
+    let gauges: [Column<DirFigures, Option<f64>>; 4] = [
+        (&f::CLEAN_RATIO, |dir| Some(dir.cleaning.max_dirty_ratio)),
+        (&f::CLEAN_SINCE, |dir| dir.cleaning.since_last_run),
+        (&f::CLEAN_RUNNING, |dir| Some(f64::from(u8::from(dir.cleaning.running)))),
+        (&f::CLEAN_UNCLEANABLE, |dir| Some(dir.cleaning.uncleanable as f64)),
+    ];
+    for (family, figure) in gauges {
+        let known = dirs.clone().filter_map(|(labels, dir)| Some((labels, figure(dir)?)));
+        family.each(out, known.map(|(labels, value)| (labels, ConstGauge::new(value))))?;
+    }
+    Ok(())
 }
 
 fn tasks(out: &mut DescriptorEncoder<'_>, runtime: &RuntimeMetrics) -> fmt::Result {

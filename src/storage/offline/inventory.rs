@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::super::atomic_file::{DELETED, TEMPORARY};
-use super::super::checkpoints::{HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
+use super::super::checkpoints::{CLEANED, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
+use super::super::compaction::SWAP;
 use super::super::dir::{CLEAN_SHUTDOWN_FILE, LOCK_FILE};
 use super::super::log::EPOCHS_FILE;
 use super::super::segment::base_of;
@@ -26,7 +27,7 @@ pub enum FileKind {
     Damage,
     /// Which incarnation of its topic a partition belongs to.
     PartitionMetadata,
-    /// One of the three offset checkpoints.
+    /// One of the four offset checkpoints.
     Offsets,
     /// Whose directory it is.
     MetaProperties,
@@ -38,6 +39,8 @@ pub enum FileKind {
     MetadataSnapshot,
     /// What a crash left half written or half removed; the next start removes it.
     Leftover,
+    /// A part of a compacted segment that a crash kept from its place; the next start puts it there.
+    HalfSwapped,
     /// Nothing of ours.
     Stray,
 }
@@ -61,10 +64,11 @@ pub fn kind_of(path: &Path) -> FileKind {
         EPOCHS_FILE => FileKind::Epochs,
         damage::FILE_NAME => FileKind::Damage,
         partition_metadata::FILE_NAME => FileKind::PartitionMetadata,
-        RECOVERY_POINT | LOG_START | HIGH_WATERMARK => FileKind::Offsets,
+        RECOVERY_POINT | LOG_START | HIGH_WATERMARK | CLEANED => FileKind::Offsets,
         meta_properties::FILE_NAME => FileKind::MetaProperties,
         CLEAN_SHUTDOWN_FILE => FileKind::CleanShutdown,
         LOCK_FILE => FileKind::Lock,
+        _ if name.ends_with(SWAP) => FileKind::HalfSwapped,
         _ if [TEMPORARY, DELETED, ".cleaned", ".checkpoint.part"]
             .iter()
             .any(|suffix| name.ends_with(suffix)) =>

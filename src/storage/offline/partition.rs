@@ -131,6 +131,11 @@ fn small_files(
                 ));
                 continue;
             }
+            FileKind::HalfSwapped => {
+                let reason = "a compacted segment that the next start puts in its place";
+                look.tell(Finding::new(path, Severity::Note, reason));
+                continue;
+            }
             FileKind::Stray => {
                 look.tell(Finding::new(path, Severity::Note, "not a file of a partition"));
                 continue;
@@ -215,13 +220,18 @@ impl Check<'_, '_> {
         let first = self.gathered.next;
         let known = self.known.iter().any(|known| known.first <= first && known.next >= base);
         if first < base && self.files.segments.first().is_none_or(|first| *first != base) {
-            let reason = if known {
-                "offsets are missing before it (known)"
-            } else {
-                "offsets are missing before it"
+            // What compaction takes leaves no gap between segments, but while they are swapped.
+            let mut others = self.files.others.iter();
+            let swapping = others.any(|path| kind_of(path) == FileKind::HalfSwapped);
+            let (severity, reason) = match known {
+                true => (Severity::Damage, "offsets are missing before it (known)"),
+                false if swapping => {
+                    (Severity::Note, "offsets before it are in a file to be swapped in")
+                }
+                false => (Severity::Damage, "offsets are missing before it"),
             };
             let path = self.files.segment(base);
-            self.look.tell(Finding::new(&path, Severity::Damage, reason).offsets(first, base));
+            self.look.tell(Finding::new(&path, severity, reason).offsets(first, base));
             self.skip_to(base);
         }
         self.gathered.next = self.gathered.next.max(base);

@@ -73,7 +73,9 @@ pub fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Result<Option<Smal
         FileKind::OffsetIndex(base) => return offset_rows(disk, path, base),
         FileKind::TimeIndex(base) => return time_rows(disk, path, base),
         FileKind::Segment(_) | FileKind::MetadataSnapshot => return Ok(Ok(None)),
-        FileKind::Lock | FileKind::Leftover | FileKind::Stray => return Ok(Ok(None)),
+        FileKind::Lock | FileKind::Leftover | FileKind::HalfSwapped | FileKind::Stray => {
+            return Ok(Ok(None));
+        }
         _ => {}
     }
     let bytes = atomic_file::read(disk, path)?.ok_or(io::ErrorKind::NotFound)?;

@@ -1,5 +1,6 @@
 //! A log as its users see it.
 
+mod compaction;
 mod faults;
 mod model;
 mod power_loss;
