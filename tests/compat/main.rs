@@ -27,6 +27,7 @@ mod kafka_python;
 mod kcat;
 mod kill_loop;
 mod mixed_groups;
+mod our_group_verbs;
 mod runner;
 mod tools;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         kill_loop::CASES,
         groups::CASES,
         mixed_groups::CASES,
+        our_group_verbs::CASES,
     ];
     runner::run(&cases.concat())
 }

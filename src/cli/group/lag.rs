@@ -72,20 +72,32 @@ pub(super) async fn run(admin: &Admin, args: LagArgs) -> Result<(), Failure> {
     let mut stop = Signals::listen()?;
     let live = args.format == Format::Table && output::stdout_is_terminal();
     let mut screen = if live { Some(Screen::enter()?) } else { None };
-    let mut looks = first;
+    let (mut looks, mut trouble) = (first, None);
     loop {
         match &mut screen {
-            Some(screen) => screen.draw(&view(&looks, args.format))?,
+            Some(screen) => {
+                let mut view = view(&looks, args.format);
+                view.extend(trouble.iter().flat_map(|words: &String| words.bytes()));
+                screen.draw(&view)?;
+            }
             None => print(&looks, args.format)?,
         }
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             _ = stop.next() => return Ok(()),
         }
-        looks = tokio::select! {
-            looks = look(admin, &args) => looks?,
+        let next = tokio::select! {
+            next = look(admin, &args) => next,
             _ = stop.next() => return Ok(()),
         };
+        match next {
+            Ok(next) => (looks, trouble) = (next, None),
+            // The broker may come back: what was seen last stays, and why it is old.
+            Err(Failure::Told { message, .. }) if live => {
+                trouble = Some(format!("\nno answer: {message}\n"));
+            }
+            Err(failure) => return Err(failure),
+        }
     }
 }
 
