@@ -2,6 +2,7 @@
 
 mod bounds;
 mod classic;
+mod consumer;
 mod model;
 mod offsets;
 pub(super) mod world;
