@@ -89,6 +89,8 @@ impl LogDir {
         let home = &self.home;
         let space = home.env.disk.space(&home.path).ok();
         let marks = home.space.marks_on(space);
+        // Counted before: within the literal the lock would be held while compaction asks for it.
+        let logs = home.logs().len();
         DirFigures {
             path: home.path.clone(),
             failure: home.failure().map(|reason| reason.to_string()),
@@ -96,7 +98,7 @@ impl LogDir {
             low_mark: marks.low,
             high_mark: marks.high,
             full: home.space.is_low(),
-            logs: home.logs().len(),
+            logs,
             open_segments: home.files.open_count(),
             waiting_syncs: home.flush_queue.len(),
             sync_seconds: home.syncs.seconds.clone(),

@@ -45,8 +45,7 @@ fn ids_that_are_never_used_cost_little_and_hold_nobody_up() {
     for _ in 0..HALF_JOINS / 2 {
         promised(&mut one);
     }
-    let mut many: Vec<_> =
-        (0..CONNECTIONS).map(|_| Wire::connect(node.port()).unwrap()).collect();
+    let mut many: Vec<_> = (0..CONNECTIONS).map(|_| Wire::connect(node.port()).unwrap()).collect();
     for _ in 0..HALF_JOINS / 2 / CONNECTIONS {
         many.iter_mut().for_each(promised);
     }
@@ -97,7 +96,11 @@ fn alone(node: &Node) -> (Member, Ledger) {
 
 /// Its session does not run out while the test does other things.
 fn patient(id: &str) -> JoinGroupRequest {
-    JoinGroupRequest { session_timeout_ms: 300_000, rebalance_timeout_ms: 1_000, ..join_request(id) }
+    JoinGroupRequest {
+        session_timeout_ms: 300_000,
+        rebalance_timeout_ms: 1_000,
+        ..join_request(id)
+    }
 }
 
 fn promised(wire: &mut Wire) {

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
 use duramen_protocol::messages::leave_group::MemberIdentity;
+use duramen_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
 
 use crate::group_lab::{
     GROUP, LEAVE, Ledger, Member, PATIENCE, await_coordinator, check_passing, join_request,

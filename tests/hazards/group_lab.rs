@@ -126,7 +126,10 @@ impl Member {
     }
 
     /// One JoinGroup, with the id that a new member is given.
-    pub fn join(&mut self, request: impl Fn(&str) -> JoinGroupRequest) -> io::Result<JoinGroupResponse> {
+    pub fn join(
+        &mut self,
+        request: impl Fn(&str) -> JoinGroupRequest,
+    ) -> io::Result<JoinGroupResponse> {
         let mut joined = self.wire.ask(JOIN, &request(&self.id))?;
         if error(joined.error_code) == ErrorCode::MemberIdRequired {
             self.id = joined.member_id;

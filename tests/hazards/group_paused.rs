@@ -86,13 +86,15 @@ fn a_paused_member_owns_nothing_and_comes_back() {
             let one = &switches[usize::try_from(round).unwrap() % MEMBERS];
             one.paused.store(true, Ordering::SeqCst);
             eventually("it stands still", PATIENCE, || {
-                (one.stopped.load(Ordering::SeqCst) > one.refused.load(Ordering::SeqCst)).then_some(())
+                (one.stopped.load(Ordering::SeqCst) > one.refused.load(Ordering::SeqCst))
+                    .then_some(())
             });
             all_told(&ledger, ledger.newest());
             let without = ledger.newest();
             one.paused.store(false, Ordering::SeqCst);
             eventually("what it sends late is refused", PATIENCE, || {
-                (one.stopped.load(Ordering::SeqCst) == one.refused.load(Ordering::SeqCst)).then_some(())
+                (one.stopped.load(Ordering::SeqCst) == one.refused.load(Ordering::SeqCst))
+                    .then_some(())
             });
             all_told(&ledger, without);
         }
