@@ -8,7 +8,8 @@ import plots
 UNITS = {"mb_per_s": "MB/s", "cpu_s_per_gb": "broker CPU-s/GB",
          "client_cpu_s_per_gb": "client CPU-s/GB", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
          "p99_9_ms": "p99.9 ms", "ready_ms": "ms", "anonymous_mb": "anonymous MB",
-         "cpu_percent": "% of a core"}
+         "cpu_percent": "% of a core", "join_s": "s until the last has joined",
+         "cpu_s_per_1000_heartbeats": "broker CPU-s/1,000 heartbeats", "commits_per_s": "commits/s"}
 BEGIN, END = "<!-- scripts/bench compare --readme -->", "<!-- end -->"
 # What README.md quotes: words, the rows' name, the figure.
 QUOTED = [

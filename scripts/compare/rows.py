@@ -16,6 +16,8 @@ HERE = pathlib.Path(__file__).parent
 CACHES = pathlib.Path("/proc/sys/vm/drop_caches")
 PAGE_CACHE = "page cache"
 DISK = "disk before ack"
+# What commits get: Duramen has them on the disk, Kafka in its page cache.
+OWN_DEFAULT = "own default"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,6 +253,36 @@ def idle(node):
     return {"cpu_percent": (node.cpu() - before) * 10, "anonymous_mb": node.anonymous_mb()}
 
 
+# ---- groups -------------------------------------------------------------------------------------
+
+def groups(count, members, quick=False):
+    """Commits and heartbeats of members that are all there; each part costs what it costs above joining."""
+    name = f"groups-{count}-{members}"
+    heartbeats = 100
+
+    def run(node):
+        create(node, name, 12)
+        words = [name, "--groups", count, "--members", members, "--timeout", "120s"]
+
+        def part(kind, beats, commits):
+            before = node.cpu()
+            told = bench(node, "groups", *words, "--prefix", f"{name}-{kind}", "--heartbeats", beats,
+                         "--commits", commits, seconds=400)
+            return told, node.cpu() - before
+
+        part("warm", 0, 1)  # the first one makes the topic of offsets
+        _, joining = part("join", 0, 0)
+        _, beating = part("beat", heartbeats, 0)
+        told, _ = part("all", 0, 50)
+        beaten = count * members * heartbeats
+        return {"join_s": told["join_ms"]["max"] / 1e3,
+                "cpu_s_per_1000_heartbeats": max(beating - joining, 0) / beaten * 1e3,
+                "commits_per_s": told["commits_per_s"], "p99_ms": told["commit_ms"]["p99"]}
+
+    title = f"{count:,} groups of {members:,}" if count > 1 else f"a group of {members:,}"
+    return Row(name, title, OWN_DEFAULT, run, {}, quick)
+
+
 # ---- the table ----------------------------------------------------------------------------------
 
 def table(quick):
@@ -268,6 +300,7 @@ def table(quick):
     rows += [latency(1_000), latency(20_000, quick=True), latency(50_000)]
     for client in PRODUCERS:
         rows += [durable(client, 1), durable(client, 12, quick=True)]
+    rows += [groups(1_000, 1), groups(1, 1_000)]
     rows += [
         Row("memory", "anonymous memory after the rows above", "-", memory,
             {"anonymous_mb": memory_aim}, True),

@@ -128,8 +128,8 @@ fn produce(wire: &mut Wire, bytes: usize) {
     assert_eq!(wire.produce("t", 0, &vec![7; bytes]).unwrap(), ErrorCode::None);
 }
 
-/// Lets the good client end, also when the test fails.
-struct Ends<'a>(&'a AtomicBool);
+/// Lets those that run beside the test end, also when it fails.
+pub struct Ends<'a>(pub &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
@@ -137,13 +137,13 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn metric(node: &Node, name: &str) -> u64 {
+pub fn metric(node: &Node, name: &str) -> u64 {
     let text = http_get(&node.http().unwrap(), "/metrics").unwrap();
     let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
     text.lines().find_map(value).unwrap()
 }
 
-fn anonymous_kib(node: &Node) -> u64 {
+pub fn anonymous_kib(node: &Node) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

@@ -2,7 +2,7 @@
 //! and depends on no client's own retries.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +33,16 @@ impl Wire {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream, next_correlation: 0 })
+    }
+
+    /// From now on a write that is not taken within `time` is an error.
+    pub fn set_write_timeout(&mut self, time: Duration) {
+        self.stream.set_write_timeout(Some(time)).expect("a time above nothing");
+    }
+
+    /// Ends the connection without closing the socket.
+    pub fn shutdown(&mut self, how: Shutdown) {
+        let _ = self.stream.shutdown(how);
     }
 
     /// Sends a request and waits for its answer. Nothing else may be in flight.

@@ -5,6 +5,7 @@
 //! | `produce` | records in, at a fixed rate or as fast as they are taken |
 //! | `consume` | records out, as fast as they come |
 //! | `latency` | from a record's intended send time to its arrival at a consumer |
+//! | `groups` | members that join, heartbeat and commit |
 //! | `load` | the records that are sent, and the loop that sends them |
 //! | `timetable` | when each record is due, pure |
 //! | `tally` | what was delivered, when, and how late |
@@ -12,6 +13,7 @@
 //! | `topic` | the topic: looked up, or made |
 
 mod consume;
+mod groups;
 mod latency;
 mod load;
 mod produce;
@@ -25,12 +27,13 @@ use clap::{Args, Subcommand};
 use super::connect::ClusterArgs;
 use super::exit::Failure;
 
-/// Measure a broker: produce, consume, end-to-end latency.
+/// Measure a broker: produce, consume, end-to-end latency, groups.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   duramen bench produce load -p 12 --size 1k --duration 10s     as fast as the broker takes them
   duramen bench consume load                                    read it all back
   duramen bench latency probe --rate 20k --duration 30s         end-to-end percentiles
+  duramen bench groups --groups 1000 --members 1                members that join and commit
   duramen bench latency probe --rate 1k --format json | jq .end_to_end_ms.p99
 
 Any broker that speaks the Kafka protocol will do. At a fixed rate each latency is counted from the
@@ -48,6 +51,7 @@ enum BenchVerb {
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
     Latency(latency::LatencyArgs),
+    Groups(groups::GroupsArgs),
 }
 
 /// Measures what was asked for.
@@ -56,5 +60,6 @@ pub(super) async fn run(args: BenchArgs) -> Result<(), Failure> {
         BenchVerb::Produce(verb) => produce::run(&args.cluster, verb).await,
         BenchVerb::Consume(verb) => consume::run(&args.cluster, verb).await,
         BenchVerb::Latency(verb) => latency::run(&args.cluster, verb).await,
+        BenchVerb::Groups(verb) => groups::run(&args.cluster, verb).await,
     }
 }

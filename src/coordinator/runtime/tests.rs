@@ -78,7 +78,7 @@ impl World {
 
     async fn committed(&mut self, partition: i32) -> i64 {
         let wanted = Some(vec![("orders".into(), vec![partition])]);
-        let asked = self.ask(Command::FetchOffsets { group: GROUP.into(), wanted });
+        let asked = self.ask(Command::FetchOffsets { group: GROUP.into(), member: None, wanted });
         let answer: OffsetFetchResponseGroup =
             tokio::time::timeout(LONG, asked).await.unwrap().unwrap();
         answer.topics[0].partitions[0].committed_offset

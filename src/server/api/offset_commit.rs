@@ -21,59 +21,62 @@ pub(crate) fn handle(
 ) -> Reply<OffsetCommitResponse> {
     let by_id = context.api_version >= TOPIC_ID_VERSION;
     let image = context.services.image();
-    // Each topic, and why it is not committed: places in the answer are those of the request.
+    // What is refused already: places in the answer are those of the request.
     let mut outcomes = Vec::with_capacity(request.topics.len());
     request.topics.retain_mut(|topic| {
-        let unknown = resolve(&image, topic, by_id).err();
-        outcomes.push((refused(topic, unknown.unwrap_or(ErrorCode::None)), unknown.is_some()));
-        unknown.is_none()
+        outcomes.push(resolve(&image, topic, by_id));
+        !topic.partitions.is_empty()
     });
     let group = request.group_id.clone();
     let commit = Commit { request, version: context.api_version };
     let asked = context.services.groups.ask(&group, Command::Commit(commit));
     Reply::overlapping(async move {
         let asked: Result<OffsetCommitResponse, ErrorCode> = asked.await;
-        let mut answered = asked.map_err(of_commit).map(|answer| answer.topics.into_iter());
-        let topics = outcomes.into_iter().map(|(topic, unknown)| match &mut answered {
-            _ if unknown => topic,
-            Ok(topics) => topics.next().unwrap_or(topic),
-            Err(code) => with_error(topic, *code),
+        let mut answered = asked.map_err(of_commit).map(|answer| {
+            answer.topics.into_iter().flat_map(|topic| topic.partitions).map(|it| it.error_code)
         });
-        OffsetCommitResponse { topics: topics.collect(), ..OffsetCommitResponse::default() }
+        let passed = outcomes.iter_mut().flat_map(|topic| &mut topic.partitions);
+        for partition in passed.filter(|partition| partition.error_code == 0) {
+            partition.error_code = match &mut answered {
+                Ok(codes) => codes.next().unwrap_or(ErrorCode::UnknownServerError.code()),
+                Err(code) => code.code(),
+            };
+        }
+        OffsetCommitResponse { topics: outcomes, ..OffsetCommitResponse::default() }
     })
 }
 
-/// Gives a topic both its name and its id.
+/// Gives a topic both its name and its id, and leaves it those partitions that there are. What is
+/// answered of the others, and of these so far.
 fn resolve(
     image: &MetadataImage,
     topic: &mut OffsetCommitRequestTopic,
     by_id: bool,
-) -> Result<(), ErrorCode> {
+) -> OffsetCommitResponseTopic {
     let (found, unknown) = match by_id {
         true => (image.topics().by_id(topic.topic_id), ErrorCode::UnknownTopicId),
         false => (image.topics().by_name(&topic.name), ErrorCode::UnknownTopicOrPartition),
     };
-    let found = found.ok_or(unknown)?;
-    topic.name = found.name().clone();
-    topic.topic_id = found.id();
-    Ok(())
-}
-
-fn refused(topic: &OffsetCommitRequestTopic, code: ErrorCode) -> OffsetCommitResponseTopic {
+    if let Some(found) = found {
+        topic.name = found.name().clone();
+        topic.topic_id = found.id();
+    }
+    let outcome = |partition_index| match found.map(|it| it.partition(partition_index)) {
+        None => unknown,
+        Some(None) => ErrorCode::UnknownTopicOrPartition,
+        Some(Some(_)) => ErrorCode::None,
+    };
     let partitions = topic.partitions.iter().map(|partition| OffsetCommitResponsePartition {
         partition_index: partition.partition_index,
-        error_code: code.code(),
+        error_code: outcome(partition.partition_index).code(),
     });
-    OffsetCommitResponseTopic {
+    let answer = OffsetCommitResponseTopic {
         name: topic.name.clone(),
         topic_id: topic.topic_id,
         partitions: partitions.collect(),
-    }
-}
-
-fn with_error(mut topic: OffsetCommitResponseTopic, code: ErrorCode) -> OffsetCommitResponseTopic {
-    topic.partitions.iter_mut().for_each(|partition| partition.error_code = code.code());
-    topic
+    };
+    topic.partitions.retain(|partition| outcome(partition.partition_index).is_none());
+    answer
 }
 
 /// What a client understands of an error here.

@@ -42,10 +42,9 @@ impl ClassicGroup {
         turn: &mut Turn<'_>,
         request: &LeaveGroupRequest,
     ) -> LeaveGroupResponse {
-        let mut changed = false;
+        let before = self.members.len();
         let mut leave_one = |group: &mut Self, member: &MemberIdentity| {
             let outcome = group.leave_one(turn, member);
-            changed |= outcome.is_ok();
             MemberResponse {
                 member_id: member.member_id.clone(),
                 group_instance_id: member.group_instance_id.clone(),
@@ -53,7 +52,8 @@ impl ClassicGroup {
             }
         };
         let members = request.members.iter().map(|member| leave_one(self, member)).collect();
-        if changed {
+        // An id that was never used was no member: it may have been waited for, no more.
+        if self.members.len() < before || self.state == State::PreparingRebalance {
             self.rebalance_or_complete(turn);
         }
         LeaveGroupResponse { members, ..LeaveGroupResponse::default() }
@@ -83,11 +83,11 @@ impl ClassicGroup {
         waiting.into_iter().flatten().for_each(|to| turn.refuse(to, ErrorCode::UnknownMemberId));
     }
 
-    /// Ids that were given and never used.
+    /// Ids that were given and never used: nobody waits for them any more.
     pub(super) fn expire_pending(&mut self, turn: &mut Turn<'_>) {
         let before = self.pending.len();
         self.pending.retain(|_, until| *until > turn.now.at);
-        if self.pending.len() < before {
+        if self.pending.len() < before && self.state == State::PreparingRebalance {
             self.rebalance_or_complete(turn);
         }
     }

@@ -1,0 +1,139 @@
+//! The story: the broker is killed again and again while members come, go and commit. What it has
+//! answered is there when it is back: no offset moves back, and no generation is given twice.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::messages::leave_group::MemberIdentity;
+use duramen_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
+
+use crate::group_lab::{
+    GROUP, LEAVE, Ledger, Member, PATIENCE, await_coordinator, check_passing, join_request,
+    node_with, offsets,
+};
+use crate::hostile_peers::Ends;
+use crate::support::chance::Chance;
+use crate::support::eventually;
+use crate::support::wire::Wire;
+
+const PARTITIONS: i32 = 4;
+const MEMBERS: usize = 4;
+/// Kills of a test run.
+const ROUNDS: u64 = 6;
+
+/// What was asked to be stored for a partition, and what of it was answered.
+#[derive(Default)]
+struct Offset {
+    asked: AtomicI64,
+    acked: AtomicI64,
+}
+
+#[test]
+fn what_groups_were_answered_survives_kills() {
+    let mut chance = Chance::new();
+    println!("group_killed: seed {}", chance.seed);
+    let mut node = node_with(&["group.initial.rebalance.delay.ms=20"], PARTITIONS);
+    let ledger = Ledger::default();
+    let kept: Vec<Offset> = (0..PARTITIONS).map(|_| Offset::default()).collect();
+    for round in 0..ROUNDS * crate::effort() {
+        let stop = AtomicBool::new(false);
+        let before = ledger.newest();
+        thread::scope(|scope| {
+            let ends = Ends(&stop);
+            for number in 0..MEMBERS {
+                let (kept, ledger, stop, port) = (&kept, &ledger, &stop, node.port());
+                let seed = chance.below(u64::MAX);
+                scope.spawn(move || {
+                    // The kill ends it with an error of the connection.
+                    let churns = number == 0;
+                    let _ = live(port, Chance::of(seed), churns, kept, ledger, stop);
+                });
+            }
+            let committed: i64 = kept.iter().map(|it| it.acked.load(Ordering::SeqCst)).sum();
+            eventually("generations and commits go on", PATIENCE, || {
+                let now: i64 = kept.iter().map(|it| it.acked.load(Ordering::SeqCst)).sum();
+                (ledger.newest() > before + 1 && now > committed + 20).then_some(())
+            });
+            thread::sleep(Duration::from_millis(chance.below(150))); // any moment will do
+            node.kill();
+            drop(ends);
+        });
+        node.restart();
+        await_coordinator(&node);
+        let found = offsets(&mut Wire::connect(node.port()).unwrap(), PARTITIONS).unwrap();
+        for (partition, (found, kept)) in found.iter().zip(&kept).enumerate() {
+            let (asked, acked) =
+                (kept.asked.load(Ordering::SeqCst), kept.acked.load(Ordering::SeqCst));
+            // Nothing was ever committed: -1 is as good as 0.
+            let found = (*found).max(0);
+            assert!(
+                (acked..=asked).contains(&found),
+                "round {round}, partition {partition}: {found} stored, {acked} answered, {asked} asked"
+            );
+        }
+        println!("group_killed: round {round}, generation {}, offsets {found:?}", ledger.newest());
+    }
+    assert!(!node.output().contains("panicked"), "{}", node.output());
+}
+
+/// A member that commits what it owns, and, when it `churns`, leaves again and again.
+fn live(
+    port: u16,
+    mut chance: Chance,
+    churns: bool,
+    kept: &[Offset],
+    ledger: &Ledger,
+    stop: &AtomicBool,
+) -> io::Result<()> {
+    let request = |id: &str| JoinGroupRequest {
+        session_timeout_ms: 1_500,
+        rebalance_timeout_ms: 1_500,
+        ..join_request(id)
+    };
+    let mut member = Member::new(port)?;
+    while !stop.load(Ordering::SeqCst) {
+        member.enter(request, PARTITIONS, ledger)?;
+        let until = if churns { 1 + chance.below(10) } else { u64::MAX };
+        for _ in 0..until {
+            if stop.load(Ordering::SeqCst) || !commit_all(&mut member, kept)? {
+                break;
+            }
+            let code = member.heartbeat()?;
+            check_passing(code);
+            if code != ErrorCode::None {
+                break;
+            }
+        }
+        if churns && !member.id.is_empty() {
+            leave(&mut member)?;
+        }
+    }
+    Ok(())
+}
+
+/// Commits the next offset of each partition that is the member's; whether it is still a member.
+fn commit_all(member: &mut Member, kept: &[Offset]) -> io::Result<bool> {
+    for partition in member.owned.clone() {
+        let offset = &kept[usize::try_from(partition).unwrap()];
+        let next = offset.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let code = member.commit(partition, next)?;
+        check_passing(code);
+        if code != ErrorCode::None {
+            return Ok(false);
+        }
+        offset.acked.fetch_max(next, Ordering::SeqCst);
+    }
+    Ok(true)
+}
+
+fn leave(member: &mut Member) -> io::Result<()> {
+    let identity = MemberIdentity { member_id: member.id.clone(), ..MemberIdentity::default() };
+    let request =
+        LeaveGroupRequest { group_id: GROUP.into(), members: vec![identity], ..Default::default() };
+    check_passing(ErrorCode::from_code(member.wire.ask(LEAVE, &request)?.error_code));
+    member.id = Default::default();
+    Ok(())
+}

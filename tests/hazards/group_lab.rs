@@ -1,0 +1,308 @@
+//! Groups as their hazards see them: a member that says each thing itself, and a ledger of who was told
+//! to read what.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
+use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
+use duramen_protocol::messages::offset_commit::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use duramen_protocol::messages::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
+use duramen_protocol::messages::{
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, OffsetFetchRequest,
+    SyncGroupRequest,
+};
+use duramen_protocol::text::Text;
+
+use crate::support::eventually;
+use crate::support::node::Node;
+use crate::support::wire::Wire;
+
+pub const GROUP: &str = "hazard";
+pub const TOPIC: &str = "t";
+/// How long anything may take that only has to come some time.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const JOIN: i16 = 9;
+pub const SYNC: i16 = 5;
+pub const HEARTBEAT: i16 = 4;
+pub const LEAVE: i16 = 5;
+/// The newest version that names topics by name.
+pub const BY_NAME: i16 = 9;
+
+/// A node with `partitions` partitions of the topic, whose coordinator answers.
+pub fn node_with(settings: &[&str], partitions: i32) -> Node {
+    let small = ["offsets.topic.num.partitions=3", "group.min.session.timeout.ms=100"];
+    let node = Node::start(&[&small, settings].concat());
+    let topic = CreatableTopic {
+        name: TOPIC.into(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request =
+        CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
+    let answer = Wire::connect(node.port()).unwrap().ask(7, &request).unwrap();
+    assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
+    await_coordinator(&node);
+    node
+}
+
+/// Waits until the coordinator of [`GROUP`] has loaded.
+pub fn await_coordinator(node: &Node) {
+    let mut wire = Wire::connect(node.port()).unwrap();
+    let request =
+        FindCoordinatorRequest { coordinator_keys: vec![GROUP.into()], ..Default::default() };
+    eventually("the coordinator has loaded", PATIENCE, || {
+        let found = wire.ask(4, &request).unwrap().coordinators[0].error_code;
+        (found == 0 && offsets(&mut wire, 1).is_ok()).then_some(())
+    });
+}
+
+pub fn join_request(member: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: GROUP.into(),
+        session_timeout_ms: 5_000,
+        rebalance_timeout_ms: 5_000,
+        member_id: member.into(),
+        protocol_type: "consumer".into(),
+        protocols: vec![protocol("range", b"what I want")],
+        ..JoinGroupRequest::default()
+    }
+}
+
+pub fn protocol(name: &str, metadata: &[u8]) -> JoinGroupRequestProtocol {
+    JoinGroupRequestProtocol { name: name.into(), metadata: Bytes::copy_from_slice(metadata) }
+}
+
+/// The committed offsets of the first `count` partitions; -1 for none.
+pub fn offsets(wire: &mut Wire, count: i32) -> Result<Vec<i64>, ErrorCode> {
+    let topic = OffsetFetchRequestTopics {
+        name: TOPIC.into(),
+        partition_indexes: (0..count).collect(),
+        ..OffsetFetchRequestTopics::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: GROUP.into(),
+        topics: Some(vec![topic]),
+        ..OffsetFetchRequestGroup::default()
+    };
+    let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    let group = wire.ask(BY_NAME, &request).unwrap().groups.remove(0);
+    match error(group.error_code) {
+        ErrorCode::None => {
+            Ok(group.topics[0].partitions.iter().map(|it| it.committed_offset).collect())
+        }
+        code => Err(code),
+    }
+}
+
+pub fn error(code: i16) -> ErrorCode {
+    ErrorCode::from_code(code)
+}
+
+/// A member that does nothing by itself.
+#[derive(Debug)]
+pub struct Member {
+    pub wire: Wire,
+    pub id: Text,
+    pub generation: i32,
+    /// What it was told to read.
+    pub owned: Vec<i32>,
+}
+
+impl Member {
+    pub fn new(port: u16) -> io::Result<Self> {
+        let wire = Wire::connect(port)?;
+        Ok(Self { wire, id: Text::default(), generation: -1, owned: Vec::new() })
+    }
+
+    /// One JoinGroup, with the id that a new member is given.
+    pub fn join(
+        &mut self,
+        request: impl Fn(&str) -> JoinGroupRequest,
+    ) -> io::Result<JoinGroupResponse> {
+        let mut joined = self.wire.ask(JOIN, &request(&self.id))?;
+        if error(joined.error_code) == ErrorCode::MemberIdRequired {
+            self.id = joined.member_id;
+            joined = self.wire.ask(JOIN, &request(&self.id))?;
+        }
+        self.took(&joined);
+        Ok(joined)
+    }
+
+    /// Remembers what a JoinGroup was answered.
+    pub fn took(&mut self, joined: &JoinGroupResponse) {
+        match error(joined.error_code) {
+            ErrorCode::None => {
+                self.id = joined.member_id.clone();
+                self.generation = joined.generation_id;
+            }
+            ErrorCode::UnknownMemberId => self.id = Text::default(),
+            _ => {}
+        }
+    }
+
+    pub fn sync_request(&self, joined: &JoinGroupResponse, partitions: i32) -> SyncGroupRequest {
+        let leads = joined.leader == self.id && !joined.skip_assignment;
+        let count = joined.members.len();
+        let share = |(at, member): (usize, &Text)| SyncGroupRequestAssignment {
+            member_id: member.clone(),
+            assignment: (0..partitions)
+                .filter(|partition| usize::try_from(*partition).unwrap() % count == at)
+                .flat_map(i32::to_be_bytes)
+                .collect::<Vec<u8>>()
+                .into(),
+        };
+        let members = joined.members.iter().map(|member| &member.member_id).enumerate();
+        SyncGroupRequest {
+            group_id: GROUP.into(),
+            generation_id: self.generation,
+            member_id: self.id.clone(),
+            protocol_type: joined.protocol_type.clone(),
+            protocol_name: joined.protocol_name.clone(),
+            assignments: if leads { members.map(share).collect() } else { Vec::new() },
+            ..SyncGroupRequest::default()
+        }
+    }
+
+    /// One SyncGroup; what it is told to read goes into the ledger.
+    pub fn sync(
+        &mut self,
+        joined: &JoinGroupResponse,
+        partitions: i32,
+        ledger: &Ledger,
+    ) -> io::Result<ErrorCode> {
+        let answer = self.wire.ask(SYNC, &self.sync_request(joined, partitions))?;
+        if answer.error_code == 0 {
+            let words = answer.assignment.chunks_exact(4);
+            self.owned = words.map(|it| i32::from_be_bytes(it.try_into().unwrap())).collect();
+            ledger.told(self);
+        }
+        Ok(error(answer.error_code))
+    }
+
+    /// Joins and syncs until it is told what to read.
+    pub fn enter(
+        &mut self,
+        request: impl Fn(&str) -> JoinGroupRequest,
+        partitions: i32,
+        ledger: &Ledger,
+    ) -> io::Result<()> {
+        loop {
+            let joined = self.join(&request)?;
+            if joined.error_code != 0 {
+                check_passing(error(joined.error_code));
+                continue;
+            }
+            match self.sync(&joined, partitions, ledger)? {
+                ErrorCode::None => return Ok(()),
+                ErrorCode::UnknownMemberId => self.id = Text::default(),
+                code => check_passing(code),
+            }
+        }
+    }
+
+    pub fn heartbeat(&mut self) -> io::Result<ErrorCode> {
+        let request = HeartbeatRequest {
+            group_id: GROUP.into(),
+            generation_id: self.generation,
+            member_id: self.id.clone(),
+            ..HeartbeatRequest::default()
+        };
+        let code = error(self.wire.ask(HEARTBEAT, &request)?.error_code);
+        if code == ErrorCode::UnknownMemberId {
+            self.id = Text::default();
+        }
+        Ok(code)
+    }
+
+    /// Commits one offset as the member that it takes itself for.
+    pub fn commit(&mut self, partition: i32, offset: i64) -> io::Result<ErrorCode> {
+        let request = commit_request(&self.id, self.generation, partition, offset, "");
+        let answer = self.wire.ask(BY_NAME, &request)?;
+        Ok(error(answer.topics[0].partitions[0].error_code))
+    }
+}
+
+pub fn commit_request(
+    member: &str,
+    generation: i32,
+    partition_index: i32,
+    committed_offset: i64,
+    metadata: &str,
+) -> OffsetCommitRequest {
+    let partition = OffsetCommitRequestPartition {
+        partition_index,
+        committed_offset,
+        committed_metadata: Some(metadata.into()),
+        ..OffsetCommitRequestPartition::default()
+    };
+    let topic = OffsetCommitRequestTopic {
+        name: TOPIC.into(),
+        partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
+    };
+    OffsetCommitRequest {
+        group_id: GROUP.into(),
+        generation_id_or_member_epoch: generation,
+        member_id: member.into(),
+        topics: vec![topic],
+        ..OffsetCommitRequest::default()
+    }
+}
+
+/// Panics when a member that behaves should never see this.
+pub fn check_passing(code: ErrorCode) {
+    let passing = [
+        ErrorCode::None,
+        ErrorCode::RebalanceInProgress,
+        ErrorCode::UnknownMemberId,
+        ErrorCode::IllegalGeneration,
+        ErrorCode::CoordinatorLoadInProgress,
+        ErrorCode::CoordinatorNotAvailable,
+        ErrorCode::NotCoordinator,
+    ];
+    assert!(passing.contains(&code), "a member was told {code:?}");
+    if !matches!(code, ErrorCode::None | ErrorCode::RebalanceInProgress) {
+        std::thread::sleep(Duration::from_millis(10)); // its own pace
+    }
+}
+
+/// All that members were told to read: in a generation each partition is one member's, for ever.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    owners: Mutex<BTreeMap<(i32, i32), Text>>,
+    newest: AtomicI32,
+}
+
+impl Ledger {
+    fn told(&self, member: &Member) {
+        self.newest.fetch_max(member.generation, Ordering::SeqCst);
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        for partition in &member.owned {
+            let at = (member.generation, *partition);
+            let owner = owners.entry(at).or_insert_with(|| member.id.clone());
+            assert_eq!(*owner, member.id, "two own partition {partition} in generation {}", at.0);
+        }
+    }
+
+    /// The newest generation of which a member was told its part.
+    pub fn newest(&self) -> i32 {
+        self.newest.load(Ordering::SeqCst)
+    }
+
+    /// How many partitions members have been told of in a generation.
+    pub fn told_in(&self, generation: i32) -> usize {
+        let owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.range((generation, 0)..=(generation, i32::MAX)).count()
+    }
+}
