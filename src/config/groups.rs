@@ -18,14 +18,6 @@ pub struct GroupsConfig {
     pub session_timeout_max_ms: i32,
     /// `group.max.size`.
     pub members_max: u32,
-    /// `group.consumer.session.timeout.ms`; longer than the heartbeat interval.
-    pub consumer_session_timeout: Duration,
-    /// `group.consumer.heartbeat.interval.ms`, in ms.
-    pub consumer_heartbeat_interval_ms: i32,
-    /// `group.consumer.max.size`.
-    pub consumer_members_max: u32,
-    /// `group.consumer.assignors`; the first is the default.
-    pub consumer_assignors: Vec<String>,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: u32,
     /// `offsets.retention.minutes`, in ms.
@@ -50,14 +42,6 @@ impl GroupsConfig {
                  group.min.session.timeout.ms ({shortest})"
             )));
         }
-        let session = of.int("group.consumer.session.timeout.ms")?;
-        let interval = of.int("group.consumer.heartbeat.interval.ms")?;
-        if session <= interval {
-            return Err(ConfigError::Conflict(format!(
-                "group.consumer.session.timeout.ms ({session}) must be greater than \
-                 group.consumer.heartbeat.interval.ms ({interval})"
-            )));
-        }
         let every = |name| Ok(of.duration(name)?.unwrap_or(Duration::MAX));
         // Kafka bounds none of these; below 0 there is nothing.
         let number = |name| Ok::<u32, ConfigError>(u32::try_from(of.int(name)?).unwrap_or(0));
@@ -69,10 +53,6 @@ impl GroupsConfig {
             session_timeout_min_ms: shortest,
             session_timeout_max_ms: longest,
             members_max: of.size("group.max.size")?,
-            consumer_session_timeout: Duration::from_millis(u64::try_from(session).unwrap_or(0)),
-            consumer_heartbeat_interval_ms: interval,
-            consumer_members_max: of.size("group.consumer.max.size")?,
-            consumer_assignors: of.list("group.consumer.assignors")?,
             offset_metadata_max_bytes: number("offset.metadata.max.bytes")?,
             offsets_retention_ms: of.long("offsets.retention.minutes")? * MS_A_MINUTE,
             expiry_interval: every("offsets.retention.check.interval.ms")?,

@@ -7,20 +7,18 @@ use std::time::Duration;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::ids::TopicId;
-use duramen_protocol::messages::consumer_group_describe;
 use duramen_protocol::messages::delete_groups::DeletableGroupResult;
 use duramen_protocol::messages::describe_groups::DescribedGroup;
 use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use duramen_protocol::messages::{
-    ConsumerGroupHeartbeatResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
-    ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest,
+    SyncGroupResponse,
 };
 use duramen_protocol::text::Text;
 
 use super::group::Label;
-use super::group::consumer::{Assignor, Beat};
 use super::offsets::GroupOffset;
 
 /// Stands for a request whose answer is awaited; the runtime knows who waits.
@@ -82,16 +80,12 @@ pub(crate) enum Command {
     Heartbeat(HeartbeatRequest),
     /// Members leave; always in the form of version 3.
     Leave(LeaveGroupRequest),
-    /// A member of a consumer group lives, joins or leaves.
-    Beat(Box<Beat>),
     /// Commit offsets.
     Commit(Commit),
     /// Tell committed offsets of one group; without `wanted`, all.
     FetchOffsets {
         /// The group.
         group: Text,
-        /// The member that asks, and its epoch, where they are told.
-        member: Option<(Text, i32)>,
         /// The partitions.
         wanted: Option<Wanted>,
     },
@@ -103,11 +97,6 @@ pub(crate) enum Command {
         group: Text,
         /// The request's version.
         version: i16,
-    },
-    /// Describe a consumer group.
-    DescribeConsumer {
-        /// The group.
-        group: Text,
     },
     /// List the groups of a shard.
     List(ListGroupsRequest),
@@ -166,8 +155,6 @@ answers! {
     Sync(SyncGroupResponse),
     /// To `Heartbeat`.
     Heartbeat(HeartbeatResponse),
-    /// To `Beat`.
-    Beat(ConsumerGroupHeartbeatResponse),
     /// To `Leave`.
     Leave(LeaveGroupResponse),
     /// To `Commit`.
@@ -178,8 +165,6 @@ answers! {
     DeletedOffsets(OffsetDeleteResponse),
     /// To `Describe`.
     Described(DescribedGroup),
-    /// To `DescribeConsumer`.
-    DescribedConsumer(consumer_group_describe::DescribedGroup),
     /// To `List`.
     Listed(ListGroupsResponse),
     /// To `Survey`.
@@ -260,33 +245,6 @@ pub(crate) struct Limits {
     pub(crate) pending_max: usize,
     /// Groups of one shard.
     pub(crate) groups_max: usize,
-    /// Of consumer groups.
-    pub(crate) consumer: ConsumerLimits,
-}
-
-/// What the settings allow consumer groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConsumerLimits {
-    /// `group.consumer.session.timeout.ms`.
-    pub(crate) session_timeout: Duration,
-    /// `group.consumer.heartbeat.interval.ms`, in ms.
-    pub(crate) heartbeat_interval_ms: i32,
-    /// `group.consumer.max.size`.
-    pub(crate) members_max: usize,
-    /// `group.consumer.assignors`; the first is the default.
-    pub(crate) assignors: [Option<Assignor>; 2],
-}
-
-impl ConsumerLimits {
-    /// Whether members may ask for this assignor.
-    pub(crate) fn has(&self, assignor: Assignor) -> bool {
-        self.assignors.contains(&Some(assignor))
-    }
-
-    /// The assignor of a group whose members ask for none.
-    pub(crate) fn assignor(&self) -> Assignor {
-        self.assignors.into_iter().flatten().next().unwrap_or(Assignor::Uniform)
-    }
 }
 
 /// Whether a topic is still there: by id when one is given, by name otherwise.

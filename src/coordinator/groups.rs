@@ -1,10 +1,7 @@
 //! PURE. All that one shard knows: its groups, and the offsets they committed. `decide` says what
 //! comes of a command, `on_time` of the clock; what is kept changes by `replay` alone.
 
-mod consumer;
-
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
@@ -21,10 +18,8 @@ use super::command::{
     Command, Commit, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
 };
 use super::group::classic::{ClassicGroup, State};
-use super::group::consumer::Topics;
 use super::group::{Group, Label};
 use super::offsets::{Aging, Offsets};
-use crate::metadata::MetadataImage;
 
 /// First version of DescribeGroups in which a group that is not there is an error.
 const DESCRIBE_ABSENT_VERSION: i16 = 6;
@@ -39,8 +34,6 @@ pub(crate) struct Groups {
     groups: BTreeMap<Text, Group>,
     offsets: Offsets,
     alarms: Alarms,
-    /// The topics of the cluster.
-    topics: Arc<dyn Topics>,
     /// When offsets are next looked through for those that have expired.
     expiry_at: Duration,
 }
@@ -80,7 +73,6 @@ impl Groups {
             groups: BTreeMap::new(),
             offsets: Offsets::default(),
             alarms: Alarms::default(),
-            topics: Arc::new(MetadataImage::default()),
             expiry_at,
         }
     }
@@ -99,17 +91,19 @@ impl Groups {
                 }
             }
             GroupRecord::GroupMetadata(key, Some(value)) => {
-                self.make_way(&key);
                 if let Some(group) = self.classic_or_new(&key.group) {
                     group.replay(value);
                 }
             }
             GroupRecord::GroupMetadata(key, None) => {
-                if self.consumer(&key.group).is_none() {
-                    self.forget(&key.group);
+                self.groups.remove(&key.group);
+                self.alarms.set(&key.group, None);
+                if self.offsets.has(&key.group) {
+                    self.classic_or_new(&key.group);
                 }
             }
-            other => self.replay_consumer(&other),
+            // The groups of KIP-848 have records of their own.
+            _ => {}
         }
     }
 
@@ -117,10 +111,8 @@ impl Groups {
     pub(crate) fn loaded(&mut self, now: Now) {
         self.expiry_at = now.at + self.limits.expiry_interval;
         for (id, group) in &mut self.groups {
-            match group {
-                Group::Classic(group) => group.loaded(now),
-                Group::Consumer(group) => group.loaded(now, &self.limits.consumer),
-            }
+            let Some(group) = group.classic() else { continue };
+            group.loaded(now);
             self.alarms.set(id, group.wake_at());
         }
     }
@@ -148,10 +140,7 @@ impl Groups {
     /// A classic group.
     #[cfg(test)]
     pub(crate) fn classic(&self, id: &str) -> Option<&ClassicGroup> {
-        match self.groups.get(id)? {
-            Group::Classic(group) => Some(group),
-            Group::Consumer(_) => None,
-        }
+        self.groups.get(id).map(|Group::Classic(group)| group)
     }
 
     /// A committed offset.
@@ -173,22 +162,14 @@ impl Groups {
             Command::Join(join) => self.join(&mut turn, to, &join),
             Command::Sync(request) => self.sync(&mut turn, to, &request),
             Command::Heartbeat(request) => self.heartbeat(&mut turn, to, &request),
-            Command::Beat(beat) => self.beat(&mut turn, to, &beat),
             Command::Leave(request) => self.leave(&mut turn, to, &request),
             Command::Commit(commit) => self.commit(&mut turn, to, &commit),
-            Command::FetchOffsets { group, member, wanted } => {
-                match self.may_fetch(&group, member.as_ref()) {
-                    Ok(()) => turn.reply(to, self.offsets.fetch(&group, wanted.as_ref())),
-                    Err(code) => turn.refuse(to, code),
-                }
+            Command::FetchOffsets { group, wanted } => {
+                turn.reply(to, self.offsets.fetch(&group, wanted.as_ref()));
             }
             Command::DeleteOffsets(request) => self.delete_offsets(&mut turn, to, &request),
             Command::Describe { group, version } => {
                 turn.reply(to, self.describe(group, version));
-            }
-            Command::DescribeConsumer { group } => {
-                let described = self.describe_consumer(group, &turn);
-                turn.reply(to, described);
             }
             Command::List(request) => turn.reply(to, self.list(&request)),
             Command::Survey => {
@@ -212,27 +193,8 @@ impl Groups {
         }
         let due = self.alarms.by_time.first().filter(|(at, _)| *at <= now.at);
         match due.map(|(_, group)| group.clone()) {
-            Some(group) => self.group_on_time(now, &group),
+            Some(group) => self.with(now, &group, ClassicGroup::on_time),
             None => Decision::default(),
-        }
-    }
-
-    fn group_on_time(&mut self, now: Now, id: &Text) -> Decision {
-        let limits = self.limits;
-        let mut turn = Turn::new(now, &limits);
-        match self.groups.get_mut(id) {
-            Some(Group::Classic(group)) => group.on_time(&mut turn),
-            Some(Group::Consumer(group)) => group.on_time(&mut turn, self.topics.as_ref()),
-            None => {}
-        }
-        self.settle(id);
-        turn.out
-    }
-
-    fn may_fetch(&self, group: &Text, member: Option<&(Text, i32)>) -> Result<(), ErrorCode> {
-        match (self.groups.get(group), member) {
-            (Some(Group::Consumer(group)), Some((id, epoch))) => group.may_fetch(Some(id), *epoch),
-            _ => Ok(()),
         }
     }
 
@@ -260,14 +222,15 @@ impl Groups {
 
     /// After a group has been worked on: sets its alarm, or forgets it when nothing is left of it.
     fn settle(&mut self, id: &Text) {
-        let wake_at = self.groups.get(id).and_then(Group::wake_at);
+        let wake_at = self.groups.get_mut(id).and_then(Group::classic).and_then(|it| it.wake_at());
         self.alarms.set(id, wake_at);
         self.drop_if_nothing(id);
     }
 
     fn drop_if_nothing(&mut self, id: &Text) {
-        let nothing = self.groups.get(id).is_some_and(Group::is_nothing);
-        if nothing && !self.offsets.has(id) {
+        let group = self.groups.get_mut(id).and_then(Group::classic);
+        let nothing = |group: &mut ClassicGroup| group.is_vacant() && !group.is_recorded();
+        if group.is_some_and(nothing) && !self.offsets.has(id) {
             self.groups.remove(id);
             self.alarms.set(id, None);
         }
@@ -298,9 +261,6 @@ impl Groups {
         } else {
             None
         };
-        if refused.is_none() {
-            self.of_classic(turn, id);
-        }
         match (refused, self.classic_or_new_unless(refused.is_some(), id)) {
             (None, Some(group)) => group.join(turn, to, join),
             (refused, _) => {
@@ -356,11 +316,10 @@ impl Groups {
     fn commit(&mut self, turn: &mut Turn<'_>, to: ReplyTo, commit: &Commit) {
         let request = &commit.request;
         let allowed = match self.groups.get_mut(&request.group_id) {
-            Some(Group::Classic(group)) => group.may_commit(turn, request),
-            Some(Group::Consumer(group)) => {
-                let epoch = request.generation_id_or_member_epoch;
-                group.may_commit(&request.member_id, epoch, commit.version)
-            }
+            Some(group) => match group.classic() {
+                Some(group) => group.may_commit(turn, request),
+                None => Err(ErrorCode::UnknownMemberId),
+            },
             None if request.generation_id_or_member_epoch < 0 => {
                 let room = self.groups.len() < turn.limits.groups_max;
                 room.then_some(()).ok_or(ErrorCode::CoordinatorNotAvailable)
@@ -379,16 +338,11 @@ impl Groups {
     }
 
     fn delete_offsets(&mut self, turn: &mut Turn<'_>, to: ReplyTo, request: &OffsetDeleteRequest) {
-        match self.groups.get_mut(&request.group_id) {
+        let group = self.groups.get_mut(&request.group_id).and_then(Group::classic);
+        match group {
             None => turn.refuse(to, ErrorCode::GroupIdNotFound),
-            Some(Group::Consumer(group)) => {
-                let answer = self.offsets.delete(turn, request, |topic| group.may_forget(topic));
-                turn.reply(to, answer);
-            }
-            Some(Group::Classic(group)) if !group.is_of_consumers() => {
-                turn.refuse(to, ErrorCode::NonEmptyGroup)
-            }
-            Some(Group::Classic(group)) => {
+            Some(group) if !group.is_of_consumers() => turn.refuse(to, ErrorCode::NonEmptyGroup),
+            Some(group) => {
                 let answer = self.offsets.delete(turn, request, |topic| group.may_forget(topic));
                 turn.reply(to, answer);
             }
@@ -398,17 +352,14 @@ impl Groups {
     fn describe(&self, id: Text, version: i16) -> DescribedGroup {
         match self.groups.get(&id) {
             Some(Group::Classic(group)) => group.describe(),
-            other if version >= DESCRIBE_ABSENT_VERSION => DescribedGroup {
+            None if version >= DESCRIBE_ABSENT_VERSION => DescribedGroup {
                 error_code: ErrorCode::GroupIdNotFound.code(),
-                error_message: Some(match other {
-                    None => format!("Group {id} not found.").into(),
-                    Some(_) => format!("Group {id} is not a classic group.").into(),
-                }),
+                error_message: Some(format!("Group {id} not found.").into()),
                 group_state: DEAD.into(),
                 group_id: id,
                 ..DescribedGroup::default()
             },
-            _ => DescribedGroup {
+            None => DescribedGroup {
                 group_state: DEAD.into(),
                 group_id: id,
                 ..DescribedGroup::default()
@@ -420,7 +371,7 @@ impl Groups {
         let asked = |filter: &[Text], value: &str| {
             filter.is_empty() || filter.iter().any(|word| word.eq_ignore_ascii_case(value))
         };
-        let groups = self.groups.values().map(Group::list).filter(|it| {
+        let groups = self.groups.values().map(|Group::Classic(group)| group.list()).filter(|it| {
             asked(&request.states_filter, &it.group_state)
                 && asked(&request.types_filter, &it.group_type)
         });
@@ -428,15 +379,11 @@ impl Groups {
     }
 
     fn delete(&mut self, turn: &mut Turn<'_>, to: ReplyTo, id: Text) {
-        let (allowed, records) = match self.groups.get(&id) {
-            None => (Err(ErrorCode::GroupIdNotFound), Vec::new()),
-            Some(Group::Classic(group)) => (group.may_delete(), vec![group_tombstone(&id)]),
-            Some(Group::Consumer(group)) if group.is_empty() => (Ok(()), group.tombstones()),
-            Some(Group::Consumer(_)) => (Err(ErrorCode::NonEmptyGroup), Vec::new()),
-        };
+        let group = self.groups.get_mut(&id).and_then(Group::classic);
+        let allowed = group.map_or(Err(ErrorCode::GroupIdNotFound), |group| group.may_delete());
         if allowed.is_ok() {
             self.offsets.forget_group(turn, &id);
-            turn.out.records.extend(records);
+            turn.record(group_tombstone(&id));
         }
         let error_code = allowed.err().unwrap_or(ErrorCode::None).code();
         turn.reply(to, DeletableGroupResult { group_id: id, error_code });
@@ -445,23 +392,14 @@ impl Groups {
     /// Forgets what has expired, and groups of which nothing is left: so many at a time.
     fn expire(&mut self, now: Now) -> Decision {
         let mut turn = Turn::new(now, &self.limits);
-        for (id, group) in &self.groups {
-            let aging = match group {
-                Group::Classic(group) if group.state() == State::Empty => {
-                    group.empty_since_ms().map_or(Aging::EachFromCommit, Aging::Since)
-                }
-                Group::Consumer(group) if group.is_empty() => Aging::EachFromCommit,
+        for (id, Group::Classic(group)) in &self.groups {
+            let aging = match group.state() {
+                State::Empty => group.empty_since_ms().map_or(Aging::EachFromCommit, Aging::Since),
                 _ => Aging::No,
             };
             let none_left = self.offsets.expire(&mut turn, id, aging);
-            match group {
-                Group::Classic(group) if group.is_vacant() && group.is_recorded() && none_left => {
-                    turn.record(group_tombstone(id));
-                }
-                Group::Consumer(group) if group.is_empty() && group.is_recorded() && none_left => {
-                    turn.out.records.extend(group.tombstones());
-                }
-                _ => {}
+            if none_left && group.is_vacant() && group.is_recorded() {
+                turn.record(group_tombstone(id));
             }
             if turn.out.records.len() >= EXPIRED_AT_ONCE {
                 // The rest soon, when others have had their turn; what is done is not met again.

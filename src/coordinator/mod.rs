@@ -29,7 +29,6 @@ mod offsets;
 mod runtime;
 
 pub(crate) use group::classic::refused_join;
-pub(crate) use group::consumer::{Beat, refused_heartbeat};
 pub(crate) use lag::{Lag, lags};
 pub(crate) use runtime::{Asked, Coordinator, CoordinatorParts, OFFSETS_TOPIC, offsets_topic};
 

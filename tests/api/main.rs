@@ -19,8 +19,6 @@ mod support;
 mod alter_configs;
 mod api_versions;
 mod compaction;
-mod consumer_group_describe;
-mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;

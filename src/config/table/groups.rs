@@ -16,23 +16,6 @@ pub(super) const GROUPS: &[Setting] = &[
     Setting::broker("group.max.size", Kind::Int, "2147483647")
         .valid(Valid::AtLeast(1))
         .doc("Members that a group may have."),
-    Setting::broker("group.consumer.session.timeout.ms", Kind::Int, "45000")
-        .valid(Valid::AtLeast(1))
-        .unit(Unit::Ms)
-        .doc("How long a member of a consumer group (KIP-848) may be silent."),
-    Setting::broker("group.consumer.heartbeat.interval.ms", Kind::Int, "5000")
-        .valid(Valid::AtLeast(1))
-        .unit(Unit::Ms)
-        .doc("How often members of consumer groups are told to say that they live."),
-    Setting::broker("group.consumer.max.size", Kind::Int, "2147483647")
-        .valid(Valid::AtLeast(1))
-        .doc("Members that a consumer group may have."),
-    Setting::broker("group.consumer.assignors", Kind::List, "uniform,range")
-        .valid(Valid::ListOf(&["uniform", "range"]))
-        .doc(
-            "Assignors that consumer groups may choose from; the first is for those that do not \
-             choose. Kafka also takes the names of Java classes.",
-        ),
     Setting::broker("offset.metadata.max.bytes", Kind::Int, "4096")
         .unit(Unit::Bytes)
         .importance(Importance::High)

@@ -28,8 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, ConsumerLimits, Limits, ReplyTo, Survey};
-use super::group::consumer::Assignor;
+use super::command::{Command, Limits, ReplyTo, Survey};
 use crate::config::GroupsConfig;
 use crate::env::Env;
 use crate::metadata::{MetadataDelta, MetadataImage, PartitionImage};
@@ -50,12 +49,6 @@ const MEMBER_BYTES_MAX: usize = 1 << 20;
 
 /// Shards that load at once: each reads a log.
 const LOADING_AT_ONCE: usize = 4;
-
-/// The assignors of `group.consumer.assignors`.
-fn assignors(names: &[String]) -> [Option<Assignor>; 2] {
-    let mut named = names.iter().filter_map(|name| Assignor::named(name));
-    [named.next(), named.next()]
-}
 
 /// What a coordinator is made of.
 #[derive(Debug)]
@@ -138,12 +131,6 @@ impl Coordinator {
             member_bytes_max: MEMBER_BYTES_MAX,
             pending_max: PENDING_MAX,
             groups_max: GROUPS_MAX,
-            consumer: ConsumerLimits {
-                session_timeout: config.consumer_session_timeout,
-                heartbeat_interval_ms: config.consumer_heartbeat_interval_ms,
-                members_max: size(config.consumer_members_max),
-                assignors: assignors(&config.consumer_assignors),
-            },
         }
     }
 

@@ -173,7 +173,6 @@ impl ShardTask {
             partition: Arc::clone(&parts.partition),
             env: parts.env.clone(),
             groups,
-            image: parts.image.clone(),
             batch_bytes_max,
             figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
@@ -195,8 +194,6 @@ struct Serving {
     partition: Arc<Partition>,
     env: Env,
     groups: Groups,
-    /// The cluster as of now.
-    image: watch::Receiver<Arc<MetadataImage>>,
     batch_bytes_max: usize,
     figures: Arc<GroupFigures>,
     /// Who waits for which answer.
@@ -241,7 +238,6 @@ impl Serving {
 
     /// Takes a message and those that came with it.
     fn burst(&mut self, first: Message, messages: &mut mpsc::UnboundedReceiver<Message>) {
-        self.see();
         let now = now(&self.env);
         let mut batch = Batch::new(self.batch_bytes_max);
         let mut next = Some(first);
@@ -355,14 +351,7 @@ impl Serving {
         self.answer(replies.into_iter().map(|(to, _)| (to, Err(error))).collect());
     }
 
-    /// Shows the groups the cluster as it is now.
-    fn see(&mut self) {
-        let image = Arc::clone(&self.image.borrow());
-        self.groups.see(image);
-    }
-
     fn on_time(&mut self) {
-        self.see();
         let now = now(&self.env);
         // What is due is done one by one, so that each decision sees what came of the one before.
         while self.groups.wake_at() <= now.at {

@@ -2,7 +2,6 @@
 
 mod bounds;
 mod classic;
-mod consumer;
 mod model;
 mod offsets;
 pub(super) mod world;

@@ -21,9 +21,8 @@ use duramen_protocol::messages::{
 use duramen_protocol::text::Text;
 
 use crate::coordinator::command::{
-    Answer, Command, Commit, ConsumerLimits, Decision, Join, Limits, Now, Outcome, ReplyTo,
+    Answer, Command, Commit, Decision, Join, Limits, Now, Outcome, ReplyTo,
 };
-use crate::coordinator::group::consumer::Assignor;
 use crate::coordinator::groups::Groups;
 
 pub(in crate::coordinator) const GROUP: &str = "payment-service";
@@ -44,12 +43,6 @@ pub(in crate::coordinator) fn limits() -> Limits {
         member_bytes_max: 1 << 20,
         pending_max: 2_000,
         groups_max: 100_000,
-        consumer: ConsumerLimits {
-            session_timeout: Duration::from_secs(45),
-            heartbeat_interval_ms: 5_000,
-            members_max: usize::MAX,
-            assignors: [Some(Assignor::Uniform), Some(Assignor::Range)],
-        },
     }
 }
 

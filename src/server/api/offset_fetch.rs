@@ -85,9 +85,7 @@ fn ask(context: &RequestContext, group: OffsetFetchRequestGroup) -> AskedGroup {
         named.collect()
     });
     let group_id = group.group_id;
-    let epoch = group.member_epoch;
-    let member = group.member_id.map(|member| (member, epoch));
-    let command = Command::FetchOffsets { group: group_id.clone(), member, wanted: wanted.clone() };
+    let command = Command::FetchOffsets { group: group_id.clone(), wanted: wanted.clone() };
     let asked = context.services.groups.ask(&group_id, command);
     AskedGroup { group_id, asked, wanted, unknown, by_id }
 }
