@@ -1,6 +1,7 @@
 //! A shard without tasks: its log is a vector, its clock is moved by hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,9 +21,11 @@ use duramen_protocol::messages::{
 use duramen_protocol::text::Text;
 
 use crate::coordinator::command::{
-    Answer, Command, Commit, Decision, Join, Limits, Now, Outcome, ReplyTo,
+    Answer, Command, Commit, ConsumerLimits, Decision, Join, Limits, Now, Outcome, ReplyTo,
 };
+use crate::coordinator::group::consumer::AssignorKind;
 use crate::coordinator::groups::Groups;
+use crate::metadata::MetadataImage;
 
 pub(super) const GROUP: &str = "payment-service";
 pub(super) const TOPIC: &str = "orders";
@@ -40,6 +43,12 @@ pub(super) fn limits() -> Limits {
         member_bytes_max: 1 << 20,
         pending_max: 2_000,
         groups_max: 100_000,
+        consumer: ConsumerLimits {
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval_ms: 5_000,
+            members_max: 100,
+            assignors: [Some(AssignorKind::Uniform), Some(AssignorKind::Range)],
+        },
     }
 }
 
@@ -48,6 +57,8 @@ pub(super) struct World {
     pub(super) groups: Groups,
     pub(super) log: Vec<GroupRecord>,
     pub(super) now: Now,
+    /// The cluster.
+    pub(super) image: Arc<MetadataImage>,
     /// The next append fails with this.
     pub(super) fails: Option<ErrorCode>,
     answers: BTreeMap<ReplyTo, Outcome>,
@@ -66,6 +77,7 @@ impl World {
             groups: Groups::new(limits, now),
             log: Vec::new(),
             now,
+            image: Arc::default(),
             fails: None,
             answers: BTreeMap::new(),
             next: 0,
@@ -81,6 +93,7 @@ impl World {
             let (key, value) = record.encode().unwrap();
             self.groups.replay(GroupRecord::decode(&key, value.as_ref()).unwrap());
         }
+        self.groups.see(Arc::clone(&self.image));
         self.groups.loaded(self.now);
     }
 

@@ -8,10 +8,8 @@ use super::{AssignorKind, Refusal};
 use crate::coordinator::command::{ConsumerBeat, Limits};
 
 /// A member joins.
-pub(super) const JOIN: i32 = 0;
-/// A member leaves for good.
-pub(super) const LEAVE: i32 = -1;
-/// A static member leaves, and will be back.
+pub(crate) const JOIN: i32 = 0;
+/// A static member leaves, and will be back; -1 is to leave for good.
 pub(super) const LEAVE_FOR_A_WHILE: i32 = -2;
 
 /// First version in which clients make their member ids (KIP-1082).
@@ -61,10 +59,7 @@ fn wrong_of_join(request: &ConsumerGroupHeartbeatRequest) -> Option<&'static str
     }
 }
 
-fn check_assignor(
-    request: &ConsumerGroupHeartbeatRequest,
-    limits: &Limits,
-) -> Result<(), Refusal> {
+fn check_assignor(request: &ConsumerGroupHeartbeatRequest, limits: &Limits) -> Result<(), Refusal> {
     let Some(name) = &request.server_assignor else { return Ok(()) };
     let served = limits.consumer.assignors.iter().flatten();
     if AssignorKind::from_name(name).is_some_and(|kind| served.clone().any(|it| *it == kind)) {

@@ -102,9 +102,8 @@ impl ConsumerGroup {
         let known = self.members.get(&id);
         let limit = turn.limits.consumer.members_max;
         if known.is_none() && self.members.len() >= limit {
-            let message = format!(
-                "The consumer group has reached its maximum capacity of {limit} members."
-            );
+            let message =
+                format!("The consumer group has reached its maximum capacity of {limit} members.");
             return Err(Refusal::new(ErrorCode::GroupMaxSizeReached, message));
         }
         let joins = request.member_epoch == JOIN;
@@ -112,7 +111,9 @@ impl ConsumerGroup {
             match self.statics.get(instance) {
                 Some(current) if *current != id && joins => return self.replacing(current, id),
                 Some(current) if *current != id => {
-                    let message = format!("Static member {id} with instance id {instance} was fenced by member {current}.");
+                    let message = format!(
+                        "Static member {id} with instance id {instance} was fenced by member {current}."
+                    );
                     return Err(Refusal::new(ErrorCode::FencedInstanceId, message));
                 }
                 None if !joins => {
@@ -127,9 +128,7 @@ impl ConsumerGroup {
                 check_epoch(member, request.member_epoch, owned)?;
                 Ok(Sender { member: member.clone(), is_new: false, replaces: None })
             }
-            None if joins => {
-                Ok(Sender { member: Member::new(id), is_new: true, replaces: None })
-            }
+            None if joins => Ok(Sender { member: Member::new(id), is_new: true, replaces: None }),
             None => Err(self.unknown(&id)),
         }
     }
@@ -325,9 +324,8 @@ impl<'a> Draft<'a> {
             })
             .collect();
         let topics = specs.iter().flat_map(|spec| &spec.topics);
-        let count = |topic: &TopicId| {
-            Some((*topic, self.image.topics().by_id(*topic)?.partition_count()))
-        };
+        let count =
+            |topic: &TopicId| Some((*topic, self.image.topics().by_id(*topic)?.partition_count()));
         let partitions: BTreeMap<TopicId, i32> = topics.filter_map(count).collect();
         let kind = preferred(members.values().copied(), turn);
         assignor::assign(kind, &specs, &partitions)

@@ -46,6 +46,8 @@ use assignor::Assignment;
 use member::{Member, MemberState};
 
 pub(crate) use assignor::AssignorKind;
+pub(crate) use checks::{JOIN, check};
+pub(crate) use records::group_of;
 
 /// Why a request of a member is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

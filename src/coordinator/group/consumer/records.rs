@@ -138,3 +138,16 @@ pub(super) fn regex(
     });
     GroupRecord::ConsumerGroupRegularExpression(key, value)
 }
+
+/// The group that a record is about, when it is one of KIP-848.
+pub(crate) fn group_of(record: &GroupRecord) -> Option<&Text> {
+    Some(match record {
+        GroupRecord::ConsumerGroupMetadata(key, _) => &key.group_id,
+        GroupRecord::ConsumerGroupMemberMetadata(key, _) => &key.group_id,
+        GroupRecord::ConsumerGroupTargetAssignmentMetadata(key, _) => &key.group_id,
+        GroupRecord::ConsumerGroupTargetAssignmentMember(key, _) => &key.group_id,
+        GroupRecord::ConsumerGroupCurrentMemberAssignment(key, _) => &key.group_id,
+        GroupRecord::ConsumerGroupRegularExpression(key, _) => &key.group_id,
+        _ => return None,
+    })
+}
