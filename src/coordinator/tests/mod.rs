@@ -2,6 +2,7 @@
 
 mod bounds;
 mod classic;
+mod consumer_model;
 mod model;
 mod offsets;
 mod world;

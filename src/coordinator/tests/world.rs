@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
+use duramen_protocol::messages::consumer_group_describe::DescribedGroup;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
 use duramen_protocol::messages::leave_group::MemberIdentity;
 use duramen_protocol::messages::offset_commit::{
@@ -14,14 +15,15 @@ use duramen_protocol::messages::offset_commit::{
 };
 use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use duramen_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, SyncGroupRequest,
-    SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest,
+    OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use duramen_protocol::text::Text;
 
 use crate::coordinator::command::{
-    Answer, Command, Commit, ConsumerLimits, Decision, Join, Limits, Now, Outcome, ReplyTo,
+    Answer, Command, Commit, ConsumerBeat, ConsumerLimits, Decision, Join, Limits, Now, Outcome,
+    ReplyTo,
 };
 use crate::coordinator::group::consumer::AssignorKind;
 use crate::coordinator::groups::Groups;
@@ -175,6 +177,10 @@ impl World {
         ErrorCode::from_code(answer.error_code)
     }
 
+    pub(super) fn described_consumers(&mut self) -> DescribedGroup {
+        self.ask(Command::DescribeConsumers { group: GROUP.into() }).unwrap()
+    }
+
     pub(super) fn leave(&mut self, member: &str) -> ErrorCode {
         let members = vec![MemberIdentity { member_id: member.into(), ..Default::default() }];
         let request = LeaveGroupRequest { group_id: GROUP.into(), members, ..Default::default() };
@@ -290,4 +296,15 @@ pub(super) fn commit(member: &str, generation: i32, partition: i32, offset: i64)
         ..OffsetCommitRequest::default()
     };
     Command::Commit(Commit { request, version: 9 })
+}
+
+/// A heartbeat of a member of a KIP-848 group.
+pub(super) fn beat(request: ConsumerGroupHeartbeatRequest, version: i16) -> Command {
+    Command::ConsumerBeat(Box::new(ConsumerBeat {
+        request,
+        version,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        unique: uuid::Uuid::new_v4(),
+    }))
 }

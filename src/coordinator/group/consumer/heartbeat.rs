@@ -75,7 +75,7 @@ impl ConsumerGroup {
             self.seen = Some(image.offset());
         }
         if refresh {
-            self.matched_at = Some(turn.now.at);
+            self.matched = Some((turn.now.at, image.offset()));
         }
         self.keep_time(turn, &member);
         Ok(answer(turn, beat, &sender.member, &member))
@@ -83,9 +83,10 @@ impl ConsumerGroup {
 
     /// Whether regular expressions should be matched again.
     fn matches_are_old(&self, now: Duration, image: &MetadataImage) -> bool {
-        self.seen != Some(image.offset())
-            && !self.regexes.is_empty()
-            && self.matched_at.is_none_or(|at| now >= at + MATCH_AGAIN)
+        !self.regexes.is_empty()
+            && self.matched.is_none_or(|(at, offset)| {
+                offset != image.offset() && now >= at + MATCH_AGAIN
+            })
     }
 
     fn sender(

@@ -148,8 +148,8 @@ pub(crate) struct ConsumerGroup {
     timers: Timers,
     /// Offset of the metadata that the hash was last found to be right for.
     seen: Option<i64>,
-    /// When the regular expressions were last matched.
-    matched_at: Option<Duration>,
+    /// When the regular expressions were last matched, and in the metadata of which offset.
+    matched: Option<(Duration, i64)>,
 }
 
 impl ConsumerGroup {
@@ -168,7 +168,7 @@ impl ConsumerGroup {
             owners: BTreeMap::new(),
             timers: Timers::default(),
             seen: None,
-            matched_at: None,
+            matched: None,
         }
     }
 
