@@ -84,9 +84,9 @@ impl ConsumerGroup {
     /// Whether regular expressions should be matched again.
     fn matches_are_old(&self, now: Duration, image: &MetadataImage) -> bool {
         !self.regexes.is_empty()
-            && self.matched.is_none_or(|(at, offset)| {
-                offset != image.offset() && now >= at + MATCH_AGAIN
-            })
+            && self
+                .matched
+                .is_none_or(|(at, offset)| offset != image.offset() && now >= at + MATCH_AGAIN)
     }
 
     fn sender(
