@@ -69,12 +69,14 @@ impl ConsumerGroup {
         let (target_epoch, target) = draft.target(turn);
         let goal = Goal { epoch: target_epoch, target: &target, owned: owned.as_ref() };
         draft.reconcile(&goal, &sender);
+        // What changed is looked at once more: its records may not be written.
+        let matched = refresh && matches!(draft.matches, Cow::Borrowed(_));
         let (member, records) = (draft.member, draft.records);
         turn.out.records.extend(records);
         if kept {
             self.seen = Some(image.offset());
         }
-        if refresh {
+        if matched {
             self.matched = Some((turn.now.at, image.offset()));
         }
         self.keep_time(turn, &member);
