@@ -5,7 +5,8 @@ import statistics
 
 import plots
 
-UNITS = {"mb_per_s": "MB/s", "cpu_s_per_gb": "broker CPU-s/GB", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
+UNITS = {"mb_per_s": "MB/s", "cpu_s_per_gb": "broker CPU-s/GB",
+         "client_cpu_s_per_gb": "client CPU-s/GB", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
          "p99_9_ms": "p99.9 ms", "ready_ms": "ms", "anonymous_mb": "anonymous MB",
          "cpu_percent": "% of a core"}
 BEGIN, END = "<!-- scripts/bench compare --readme -->", "<!-- end -->"

@@ -125,12 +125,7 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let _ = listening.replicas.set(Arc::downgrade(&replicas));
 
     let shared = Arc::new(RwLock::new(settings));
-    let groups = Arc::new(Coordinator::new(CoordinatorParts {
-        env: env.clone(),
-        node_id: config.node_id,
-        config: config.groups.clone(),
-        replicas: Arc::clone(&replicas),
-    }));
+    let groups = coordinator(&env, &config, &replicas);
     let planning = Planning {
         env: &env,
         config: &config,
@@ -139,24 +134,7 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         groups: &groups,
     };
     let mut plane = planning.start(metadata_log, listening.metadata, &cluster_id);
-    let registered = tokio::select! {
-        // Without its disk the metadata log can't go on, and only the disk says why.
-        failure = failure_of(&replicas, &config.metadata.dir) => {
-            return Err(StartError::Metadata(failure));
-        }
-        registered = register(&env, &config, &plane.controller, &cluster_id, &doors) => registered,
-    };
-    let broker_epoch = match registered {
-        Ok(epoch) => epoch,
-        Err(error) => {
-            let of_disk = replicas.failure(|path| path == config.metadata.dir);
-            return Err(match of_disk {
-                Some(failure) => StartError::Metadata(failure),
-                None => plane.cause_of(error).await,
-            });
-        }
-    };
-
+    let broker_epoch = enrol(&planning, &mut plane, &cluster_id, &doors).await?;
     // This broker's registration is behind all that was written before.
     groups.open();
     let upkeep = upkeep::run(
@@ -185,6 +163,43 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
     let Plane { raft, followers, controllers, .. } = plane;
     let parts = Parts { doors, groups, controller: controllers, followers, raft, replicas };
     Ok(Broker { addresses, http_address, cluster_id, parts })
+}
+
+/// Makes this broker known, and finds the reason when that fails; its broker epoch.
+async fn enrol(
+    planning: &Planning<'_>,
+    plane: &mut Plane,
+    cluster_id: &str,
+    doors: &Doors,
+) -> Result<i64, StartError> {
+    let Planning { env, config, replicas, .. } = planning;
+    let registered = tokio::select! {
+        // Without its disk the metadata log can't go on, and only the disk says why.
+        failure = failure_of(replicas, &config.metadata.dir) => {
+            return Err(StartError::Metadata(failure));
+        }
+        registered = register(env, config, &plane.controller, cluster_id, doors) => registered,
+    };
+    match registered {
+        Ok(epoch) => Ok(epoch),
+        Err(error) => {
+            let of_disk = replicas.failure(|path| path == config.metadata.dir);
+            Err(match of_disk {
+                Some(failure) => StartError::Metadata(failure),
+                None => plane.cause_of(error).await,
+            })
+        }
+    }
+}
+
+/// The coordinator of groups, which begins nothing yet.
+fn coordinator(env: &Env, config: &BrokerConfig, replicas: &Arc<Replicas>) -> Arc<Coordinator> {
+    Arc::new(Coordinator::new(CoordinatorParts {
+        env: env.clone(),
+        node_id: config.node_id,
+        config: config.groups.clone(),
+        replicas: Arc::clone(replicas),
+    }))
 }
 
 /// Completes when the directory fails, with the reason.

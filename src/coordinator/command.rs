@@ -19,6 +19,7 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
+use super::group::Label;
 use super::group::consumer::AssignorKind;
 use super::offsets::GroupOffset;
 
@@ -137,8 +138,8 @@ pub(crate) enum Command {
 /// What a shard has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Survey {
-    /// Groups in each state, by the state's name.
-    pub(crate) groups: BTreeMap<&'static str, usize>,
+    /// How many groups there are, by type and state.
+    pub(crate) groups: BTreeMap<Label, usize>,
     /// All committed offsets.
     pub(crate) offsets: Vec<GroupOffset>,
 }
@@ -214,6 +215,8 @@ pub(crate) struct Decision {
     pub(crate) records: Vec<GroupRecord>,
     /// Who is answered what.
     pub(crate) replies: Vec<(ReplyTo, Outcome)>,
+    /// Generations that began.
+    pub(crate) rebalances: u64,
 }
 
 /// One turn of a coordinator: when it is, within which limits, and what comes of it.

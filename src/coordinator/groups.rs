@@ -20,9 +20,9 @@ use duramen_protocol::text::Text;
 use super::command::{
     Command, Commit, ConsumerBeat, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
 };
-use super::group::Group;
 use super::group::classic::{ClassicGroup, State};
 use super::group::consumer::{self, ConsumerGroup, Refusal};
+use super::group::{Group, Label};
 use super::offsets::{Aging, Offsets};
 use crate::metadata::MetadataImage;
 
@@ -168,13 +168,19 @@ impl Groups {
         self.alarms.first().map_or(self.expiry_at, |at| at.min(self.expiry_at))
     }
 
-    /// How many groups are in each state, by the state's name.
-    pub(crate) fn census(&self) -> BTreeMap<&'static str, usize> {
+    /// How many groups there are, by type and state.
+    fn census(&self) -> BTreeMap<Label, usize> {
         let mut census = BTreeMap::new();
         for group in self.groups.values() {
-            *census.entry(group.state_name()).or_default() += 1;
+            *census.entry(group.label()).or_default() += 1;
         }
         census
+    }
+
+    /// How many groups there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
     }
 
     /// A classic group.
@@ -183,15 +189,6 @@ impl Groups {
         match self.groups.get(id)? {
             Group::Classic(group) => Some(group),
             Group::Consumer(_) => None,
-        }
-    }
-
-    /// A KIP-848 group.
-    #[cfg(test)]
-    pub(crate) fn consumer(&self, id: &str) -> Option<&ConsumerGroup> {
-        match self.groups.get(id)? {
-            Group::Classic(_) => None,
-            Group::Consumer(group) => Some(group),
         }
     }
 
@@ -561,7 +558,7 @@ impl Groups {
         }
     }
 
-    /// Forgets what has expired, and groups of which nothing is left.
+    /// Forgets what has expired, and groups of which nothing is left: so many at a time.
     fn expire(&mut self, now: Now) -> Decision {
         let mut turn = Turn::new(now, &self.limits);
         for (id, group) in &self.groups {
@@ -576,6 +573,11 @@ impl Groups {
             if none_left && group.is_vacant() && group.is_recorded() {
                 self.bury(&mut turn, id);
             }
+            if turn.out.records.len() >= EXPIRED_AT_ONCE {
+                // The rest soon, when others have had their turn; what is done is not met again.
+                self.expiry_at = now.at + EXPIRY_PAUSE;
+                break;
+            }
         }
         turn.out
     }
@@ -585,6 +587,11 @@ impl Groups {
 fn not_found(message: String) -> Refusal {
     Refusal::new(ErrorCode::GroupIdNotFound, message)
 }
+/// Records after which the search for expired offsets lets others have their turn.
+const EXPIRED_AT_ONCE: usize = 10_000;
+
+/// How long it then pauses.
+const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Kafka's name for the state of a group that is not there.
 const DEAD: &str = "Dead";

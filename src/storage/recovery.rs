@@ -200,7 +200,8 @@ fn tell(recovered: &Recovered) {
         Some(Cut { offset, bytes, zeros: false }) => {
             tracing::warn!(%log, offset, bytes, "cut a tail that was never synced");
         }
-        _ if !report.clean => {
+        // Of an empty log there is nothing to tell, and a node has many.
+        _ if !report.clean && recovered.log.log_end_offset() > 0 => {
             let scanned = report.scanned_bytes;
             tracing::info!(%log, end = recovered.log.log_end_offset(), scanned, "recovered");
         }

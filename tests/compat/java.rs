@@ -25,24 +25,24 @@ const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const PRODUCE: &str = "org.apache.kafka.tools.ConsoleProducer";
-const CONSUME: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+pub const CONSUME: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 const VERIFIABLE: &str = "org.apache.kafka.tools.VerifiableProducer";
-const DUMP: &str = "org.apache.kafka.tools.DumpLogSegments";
+pub const DUMP: &str = "org.apache.kafka.tools.DumpLogSegments";
 
 /// Runs a tool with `--bootstrap-server` and these arguments, written as one line.
-fn tool(context: &Context, class: &str, arguments: &str) -> Output {
+pub fn tool(context: &Context, class: &str, arguments: &str) -> Output {
     let bootstrap = context.bootstrap();
     let mut all = vec!["--bootstrap-server", &bootstrap];
     all.extend(arguments.split_whitespace());
     context.tools.java(class, &all, None)
 }
 
-fn create(context: &Context, topic: &str, more: &str) {
+pub fn create(context: &Context, topic: &str, more: &str) {
     tool(context, TOPICS, &format!("--create --topic {topic} {more}")).ok();
 }
 
-fn produce(context: &Context, topic: &str, more: &str, input: &[u8]) {
+pub fn produce(context: &Context, topic: &str, more: &str, input: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("input");
     fs::write(&file, input).unwrap();
@@ -57,7 +57,7 @@ fn consume(context: &Context, topic: &str, more: &str) -> String {
     tool(context, CONSUME, &arguments).ok().text()
 }
 
-fn lines(count: usize) -> String {
+pub fn lines(count: usize) -> String {
     (0..count).map(|n| format!("line {n}, of {count} in all\n")).collect()
 }
 

@@ -13,12 +13,16 @@ pub const CASES: &[Case] = &[
     Case { name: "kafka_python::admin_client", need: Need::Python, run: admin },
 ];
 
-/// A program as a newcomer copies it; only the port is this test's.
+/// A program as a newcomer copies it; only the port is this test's. The same group goes on behind what
+/// it has read, and another gets everything again.
 fn snippet(context: &Context) {
     let source = fs::read_to_string(folder().join("python/orders.py")).expect("orders.py");
     let source = source.replace("localhost:9092", &context.bootstrap());
-    let got = context.tools.python_source(&source).ok();
-    assert_eq!(got.text().trim(), "100 orders, in order");
+    let other = source.replace("payment-service", "audit");
+    for (program, which) in [(&source, "first"), (&source, "next"), (&other, "all")] {
+        let got = context.tools.python_source(program).ok();
+        assert_eq!(got.text().trim(), "100 orders, in order", "{which}");
+    }
 }
 
 fn codecs(context: &Context) {

@@ -20,6 +20,7 @@ mod support;
 
 mod aiokafka;
 mod confluent;
+mod groups;
 mod java;
 mod java_tools;
 mod kafka_python;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         confluent::CASES,
         java::CASES,
         kill_loop::CASES,
+        groups::CASES,
     ];
     runner::run(&cases.concat())
 }

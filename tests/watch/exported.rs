@@ -139,7 +139,7 @@ async fn how_far_a_group_is_behind() {
         assert_eq!(value(&text, lag), Some(behind), "{text}");
         let age = value(&text, seconds).unwrap();
         assert!(if behind == 0.0 { age == 0.0 } else { age > 0.0 }, "{age}");
-        assert_eq!(value(&text, "duramen_groups{state=\"Empty\"}"), Some(1.0));
+        assert_eq!(value(&text, "duramen_groups{type=\"classic\",state=\"Empty\"}"), Some(1.0));
         assert_eq!(value(&text, "duramen_group_committed_offsets"), Some(1.0));
     }
 }

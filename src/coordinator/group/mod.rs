@@ -12,6 +12,9 @@ use duramen_protocol::messages::list_groups::ListedGroup;
 use classic::ClassicGroup;
 use consumer::ConsumerGroup;
 
+/// A group's type and state.
+pub(crate) type Label = (&'static str, &'static str);
+
 /// A group.
 #[derive(Debug)]
 pub(crate) enum Group {
@@ -22,6 +25,14 @@ pub(crate) enum Group {
 }
 
 impl Group {
+    /// Type and state, in Kafka's words.
+    pub(crate) fn label(&self) -> Label {
+        match self {
+            Self::Classic(group) => ("classic", group.state().name()),
+            Self::Consumer(group) => ("consumer", group.state().name()),
+        }
+    }
+
     /// The group, when it is a classic one.
     pub(crate) fn classic(&mut self) -> Option<&mut ClassicGroup> {
         match self {
@@ -35,14 +46,6 @@ impl Group {
         match self {
             Self::Classic(_) => None,
             Self::Consumer(group) => Some(group),
-        }
-    }
-
-    /// Kafka's name of its state.
-    pub(crate) fn state_name(&self) -> &'static str {
-        match self {
-            Self::Classic(group) => group.state().name(),
-            Self::Consumer(group) => group.state().name(),
         }
     }
 

@@ -87,11 +87,11 @@ impl Loading {
         let mut scratch = Vec::new();
         for batch in BatchView::iter(records) {
             let Ok(batch) = batch else { return };
-            if !batch.is_control() {
-                if let Err(error) = self.replay_batch(&batch, &mut scratch) {
-                    let partition = self.partition.name();
-                    error!(%partition, offset = batch.base_offset(), %error, "a batch can't be read");
-                }
+            if !batch.is_control()
+                && let Err(error) = self.replay_batch(&batch, &mut scratch)
+            {
+                let partition = self.partition.name();
+                error!(%partition, offset = batch.base_offset(), %error, "a batch can't be read");
             }
             self.offset = self.offset.max(batch.next_offset());
         }

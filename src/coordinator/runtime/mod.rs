@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
+use prometheus_client::metrics::counter::Counter;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -69,11 +70,21 @@ pub(crate) struct Coordinator {
     parts: CoordinatorParts,
     next_token: AtomicU64,
     loading: Arc<Semaphore>,
+    figures: Arc<GroupFigures>,
     /// The cluster as of the last change; grows with each topic that goes.
     image: watch::Sender<Arc<MetadataImage>>,
     /// Where tasks are begun.
     tasks: Handle,
     table: Mutex<Table>,
+}
+
+/// What all shards count.
+#[derive(Debug, Default)]
+pub(crate) struct GroupFigures {
+    /// Offsets committed.
+    pub(crate) commits: Counter,
+    /// Generations that began.
+    pub(crate) rebalances: Counter,
 }
 
 /// The shards.
@@ -99,6 +110,7 @@ impl Coordinator {
             parts,
             next_token: AtomicU64::new(0),
             loading: Arc::new(Semaphore::new(LOADING_AT_ONCE)),
+            figures: Arc::default(),
             image: watch::Sender::new(Arc::new(MetadataImage::default())),
             tasks: Handle::current(),
             table: Mutex::default(),
@@ -181,6 +193,7 @@ impl Coordinator {
             env: self.parts.env.clone(),
             image: self.image.subscribe(),
             loading: Arc::clone(&self.loading),
+            figures: Arc::clone(&self.figures),
         });
         let task = self.tasks.spawn(task.run(stop.clone()));
         Running { shard, stop, task }
@@ -215,14 +228,19 @@ impl Coordinator {
         shards.iter().map(ask).collect()
     }
 
+    /// What all shards count.
+    pub(crate) fn figures(&self) -> &GroupFigures {
+        &self.figures
+    }
+
     /// What all shards of this broker have; those that are loading say nothing yet.
     pub(crate) async fn survey(&self) -> Survey {
         let mut whole = Survey::default();
         for asked in self.ask_all::<Survey>(&Command::Survey) {
             let Ok(survey) = asked.await else { continue };
             whole.offsets.extend(survey.offsets);
-            for (state, count) in survey.groups {
-                *whole.groups.entry(state).or_default() += count;
+            for (label, count) in survey.groups {
+                *whole.groups.entry(label).or_default() += count;
             }
         }
         whole
@@ -264,3 +282,6 @@ impl Drop for Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

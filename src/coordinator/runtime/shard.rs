@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::text::Text;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::GroupFigures;
 use super::asked::{Abandon, Asked};
 use super::batch::{Batch, NotTaken};
 use super::load::load;
@@ -28,8 +30,10 @@ use crate::replication::{Commit, Partition};
 /// Messages that are taken in one turn, before commits and the clock are looked at again.
 const BURST_MAX: usize = 1_000;
 
-/// How long a shard that could not load, or lost what it wrote, waits before it loads again.
+/// How long a shard that could not load, or lost what it wrote, waits before it loads again; each
+/// time twice as long, up to a minute.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
+const LOAD_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Something that a shard is told.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub(super) struct ShardParts {
     pub(super) image: watch::Receiver<Arc<MetadataImage>>,
     /// Permits to load.
     pub(super) loading: Arc<Semaphore>,
+    /// What all shards count.
+    pub(super) figures: Arc<GroupFigures>,
 }
 
 /// A shard as others see it.
@@ -66,6 +72,12 @@ impl Shard {
     /// Whether it keeps its state in this partition.
     pub(super) fn is_of(&self, partition: &Arc<Partition>) -> bool {
         Arc::ptr_eq(&self.partition, partition)
+    }
+
+    /// Whether its log was read to its end.
+    #[cfg(test)]
+    pub(super) fn serves(&self) -> bool {
+        self.serves.load(Ordering::Acquire)
     }
 
     /// Hands it a command. Commands are taken in the order of these calls.
@@ -120,21 +132,25 @@ impl ShardTask {
 
     /// Loads and serves until `stop` says so, or the partition is gone.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = LOAD_AGAIN;
         while !stop.is_cancelled() {
             let Some(loaded) = stop.run_until_cancelled(self.load()).await else { return };
             let error = match loaded {
-                Ok(groups) => match self.serve(groups, &stop).await {
-                    Ended::Stopped => return,
-                    Ended::Lost(error) => error,
-                },
+                Ok(groups) => {
+                    pause = LOAD_AGAIN;
+                    match self.serve(groups, &stop).await {
+                        Ended::Stopped => return,
+                        Ended::Lost(error) => error,
+                    }
+                }
                 Err(error) => error,
             };
             let partition = self.parts.partition.name();
             warn!(%partition, error = error.name(), "a group coordinator has to load again");
-            let pause = tokio::time::sleep(LOAD_AGAIN);
-            if stop.run_until_cancelled(pause).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
+            pause = (pause * 2).min(LOAD_AGAIN_MAX);
         }
     }
 
@@ -158,6 +174,7 @@ impl ShardTask {
             env: parts.env.clone(),
             groups,
             batch_bytes_max,
+            figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
             pending: VecDeque::new(),
         };
@@ -178,6 +195,7 @@ struct Serving {
     env: Env,
     groups: Groups,
     batch_bytes_max: usize,
+    figures: Arc<GroupFigures>,
     /// Who waits for which answer.
     waiting: HashMap<ReplyTo, oneshot::Sender<Outcome>>,
     /// Batches that are not committed yet, in the order of the log.
@@ -263,7 +281,8 @@ impl Serving {
         }
     }
 
-    fn put(&mut self, now: Now, decision: Decision, mut batch: Batch) -> Batch {
+    fn put(&mut self, now: Now, mut decision: Decision, mut batch: Batch) -> Batch {
+        self.figures.rebalances.inc_by(std::mem::take(&mut decision.rebalances));
         match batch.take(decision, now.wall_ms) {
             Ok(()) => batch,
             Err(NotTaken::Full(decision)) => {
@@ -302,6 +321,7 @@ impl Serving {
             }
         };
         for record in built.records {
+            self.figures.commits.inc_by(u64::from(is_commit(&record)));
             self.groups.replay(record);
         }
         match (commit, self.pending.back_mut()) {
@@ -358,17 +378,19 @@ impl Serving {
 
     /// Writes a decision that nobody asked for. It may be of any size: what it deletes does not
     /// depend on what else it deletes.
-    fn write(&mut self, now: Now, decision: Decision) {
+    fn write(&mut self, now: Now, mut decision: Decision) {
         let mut batch = Batch::new(self.batch_bytes_max);
-        let mut records = decision.records.into_iter();
-        for record in records.by_ref() {
-            let one = Decision { records: vec![record], replies: Vec::new() };
+        for record in std::mem::take(&mut decision.records) {
+            let one = Decision { records: vec![record], ..Decision::default() };
             batch = self.put(now, one, batch);
         }
-        let replies = Decision { records: Vec::new(), replies: decision.replies };
-        batch = self.put(now, replies, batch);
+        batch = self.put(now, decision, batch);
         self.append(now, batch);
     }
+}
+
+fn is_commit(record: &GroupRecord) -> bool {
+    matches!(record, GroupRecord::OffsetCommit(_, Some(_)))
 }
 
 /// A sleep is cut to this: nothing wants to be woken later, and timers have their limits.

@@ -5,4 +5,4 @@ mod classic;
 mod consumer_model;
 mod model;
 mod offsets;
-mod world;
+pub(super) mod world;

@@ -1,5 +1,7 @@
 //! Committed offsets: who may commit, what is kept, and what makes them go.
 
+use std::time::Duration;
+
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::delete_groups::DeletableGroupResult;
 use duramen_protocol::messages::offset_delete::{
@@ -9,7 +11,7 @@ use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use duramen_protocol::messages::{OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::world::{GROUP, TOPIC, World, commit, joining, limits};
-use crate::coordinator::command::Command;
+use crate::coordinator::command::{Command, Limits};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -104,9 +106,9 @@ fn offsets_expire_once_nobody_has_read_for_as_long_as_they_are_kept() {
     assert_eq!(kept(&world, 0), Some(10));
     world.pass_ms(2 * 3_600_000);
     assert_eq!(kept(&world, 0), None);
-    assert_eq!(world.groups.census().len(), 0, "and the group is gone");
+    assert_eq!(world.groups.len(), 0, "and the group is gone");
     world.crash();
-    assert_eq!(world.groups.census().len(), 0);
+    assert_eq!(world.groups.len(), 0);
 }
 
 #[test]
@@ -125,7 +127,28 @@ fn without_members_each_offset_ages_from_its_commit_or_as_its_client_said() {
     world.pass_ms(5 * DAY_MS);
     assert_eq!((kept(&world, 0), kept(&world, 2)), (None, Some(12)));
     world.pass_ms(3 * DAY_MS);
-    assert_eq!(world.groups.census().len(), 0);
+    assert_eq!(world.groups.len(), 0);
+}
+
+#[test]
+fn many_offsets_expire_bit_by_bit() {
+    let expiry_interval = Duration::from_millis(8 * DAY_MS);
+    let mut world = World::with(Limits { expiry_interval, ..limits() });
+    for partition in 0..12_000 {
+        world.commit("", -1, partition, 1);
+    }
+    for n in 0..12_000 {
+        let mut commit = commit("", -1, 0, 1);
+        if let Command::Commit(commit) = &mut commit {
+            commit.request.group_id = format!("group-{n}").as_str().into();
+        }
+        world.ask::<OffsetCommitResponse>(commit).unwrap();
+    }
+    world.pass_ms(8 * DAY_MS + 1);
+    let left = world.groups.len();
+    assert!(left > 0, "others have their turn");
+    world.pass_ms(5_000);
+    assert_eq!(world.groups.len(), 0);
 }
 
 #[test]
@@ -175,7 +198,7 @@ fn offsets_of_topics_that_are_gone_go() {
     let decision = world.groups.forget_topics(world.now, &|_, _| false);
     world.carry_out(decision);
     assert_eq!(kept(&world, 0), None);
-    assert_eq!(world.groups.census().len(), 0, "nothing is left of the group");
+    assert_eq!(world.groups.len(), 0, "nothing is left of the group");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,11 +30,13 @@ use crate::coordinator::group::consumer::AssignorKind;
 use crate::coordinator::groups::Groups;
 use crate::metadata::MetadataImage;
 
-pub(super) const GROUP: &str = "payment-service";
+pub(in crate::coordinator) const GROUP: &str = "payment-service";
+static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);
+
 pub(super) const TOPIC: &str = "orders";
 
 /// What the settings allow by default.
-pub(super) fn limits() -> Limits {
+pub(in crate::coordinator) fn limits() -> Limits {
     Limits {
         initial_rebalance_delay: Duration::from_secs(3),
         session_timeout_min_ms: 6_000,
@@ -259,7 +262,8 @@ pub(super) fn join_with(
         version,
         client_id: "client".into(),
         client_host: "/127.0.0.1".into(),
-        unique: uuid::Uuid::new_v4(),
+        // Always rising, so that a seed replays whatever else runs.
+        unique: uuid::Uuid::from_u128(NEXT_ID.fetch_add(1, Ordering::Relaxed).into()),
     }))
 }
 
@@ -277,7 +281,12 @@ pub(super) fn syncing(member: &str, generation: i32, assignments: &[(Text, Bytes
     })
 }
 
-pub(super) fn commit(member: &str, generation: i32, partition: i32, offset: i64) -> Command {
+pub(in crate::coordinator) fn commit(
+    member: &str,
+    generation: i32,
+    partition: i32,
+    offset: i64,
+) -> Command {
     let partition = OffsetCommitRequestPartition {
         partition_index: partition,
         committed_offset: offset,
@@ -305,6 +314,6 @@ pub(super) fn beat(request: ConsumerGroupHeartbeatRequest, version: i16) -> Comm
         version,
         client_id: "client".into(),
         client_host: "/127.0.0.1".into(),
-        unique: uuid::Uuid::new_v4(),
+        unique: uuid::Uuid::from_u128(NEXT_ID.fetch_add(1, Ordering::Relaxed).into()),
     }))
 }

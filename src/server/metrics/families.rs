@@ -98,7 +98,9 @@ families! {
     LOG_START = "duramen_log_start_offset" "first offset that still exists, by partition";
     LOG_END = "duramen_log_end_offset" "first offset not yet written, by partition";
 
-    GROUPS = "duramen_groups" "consumer groups that this broker looks after, by state";
+    GROUPS = "duramen_groups" "groups that this broker looks after, by type and state";
+    REBALANCES = "duramen_group_rebalances" "generations of groups that began";
+    COMMITS = "duramen_offsets_committed" "offsets committed by groups";
     GROUP_OFFSETS = "duramen_group_committed_offsets" "offsets that those groups have committed";
     GROUP_LAG = "duramen_group_lag_records" "records from the first that a group has not read to the end, by partition";
     GROUP_LAG_SECONDS = "duramen_group_lag_seconds" "age of the first record that a group has not read, by partition";

@@ -168,9 +168,13 @@ fn groups(out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
     let Ok(runtime) = Handle::try_current() else { return Ok(()) };
     // A scrape runs on a thread that may wait.
     let survey = runtime.block_on(services.groups.survey());
-    let states = survey.groups.into_iter();
-    let states = states.map(|(state, count)| ([("state", state)], ConstGauge::new(count as u64)));
+    let states = survey.groups.into_iter().map(|((kind, state), count)| {
+        ([("type", kind), ("state", state)], ConstGauge::new(count as u64))
+    });
     f::GROUPS.each(out, states)?;
+    let figures = services.groups.figures();
+    f::REBALANCES.one(out, &figures.rebalances)?;
+    f::COMMITS.one(out, &figures.commits)?;
     f::GROUP_OFFSETS.one(out, &ConstGauge::new(survey.offsets.len()))?;
     let mut lags = lags(&services.replicas, survey.offsets, services.env.clock.wall_ms());
     lags.sort_by(|left, right| right.records.cmp(&left.records).then(left.at.cmp(&right.at)));

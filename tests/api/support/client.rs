@@ -1,17 +1,21 @@
 //! A client of one broker, with short words for what most tests do.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use duramen_client::Connection;
 use duramen_protocol::api;
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::TopicId;
+use duramen_protocol::ids::{RESOURCE_TOPIC, TopicId};
 use duramen_protocol::messages::Request;
 use duramen_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use duramen_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use duramen_protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
 use duramen_protocol::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
 };
@@ -22,9 +26,12 @@ use duramen_protocol::messages::init_producer_id::InitProducerIdRequest;
 use duramen_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
 };
+use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use duramen_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
+
+use duramen_protocol::text::Text;
 
 use super::{Batch, PATIENCE, values_of};
 
@@ -204,6 +211,26 @@ impl Client {
     /// The offset after the last record that may be read.
     pub async fn end(&self, topic: &str, partition: i32) -> i64 {
         self.list(topic, partition, duramen_protocol::ids::LATEST).await.offset
+    }
+
+    /// The id of a topic.
+    pub async fn topic_id(&self, name: &str) -> TopicId {
+        let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+        let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+        self.ask(&request).await.topics[0].topic_id
+    }
+
+    /// The settings of a topic.
+    pub async fn configs_of(&self, topic: &str) -> BTreeMap<String, String> {
+        let resource = DescribeConfigsResource {
+            resource_type: RESOURCE_TOPIC,
+            resource_name: topic.into(),
+            configuration_keys: None,
+        };
+        let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+        let configs = self.ask(&request).await.results.remove(0).configs.into_iter();
+        let text = |value: Option<Text>| value.map(String::from).unwrap_or_default();
+        configs.map(|config| (config.name.into(), text(config.value))).collect()
     }
 
     /// A new producer's id and epoch.

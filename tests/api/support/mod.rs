@@ -14,6 +14,7 @@
 
 pub mod batches;
 pub mod client;
+pub mod groups;
 pub mod node;
 pub mod raw;
 

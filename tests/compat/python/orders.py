@@ -13,6 +13,7 @@ producer.flush()
 consumer = KafkaConsumer(
     'orders',
     bootstrap_servers=['localhost:9092'],
+    group_id='payment-service',
     auto_offset_reset='earliest',
     value_deserializer=lambda v: json.loads(v.decode('utf-8')),
 )
@@ -21,5 +22,6 @@ for message in consumer:
     orders.append(message.value['order_id'])
     if len(orders) == 100:
         break
+consumer.close()
 assert orders == list(range(100)), orders
 print('100 orders, in order')

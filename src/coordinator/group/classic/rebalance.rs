@@ -96,7 +96,13 @@ impl ClassicGroup {
             self.await_joins(turn, self.rebalance_timeout());
             return;
         }
+        if self.members.is_empty() && !self.recorded {
+            // Whoever came left before there was a generation: nothing is worth a record.
+            self.enter(State::Empty, turn.now);
+            return;
+        }
         self.generation = self.generation.wrapping_add(1).max(1);
+        turn.out.rebalances += 1;
         if self.members.is_empty() {
             self.protocol = None;
             self.leader = None;

@@ -1,0 +1,196 @@
+"""A group whose members are killed, with one of three clients: groups.py CLIENT BOOTSTRAP
+
+Each member is a process of its own. It prints what it reads, and what it has committed. All records
+are read by someone; what was committed is read by nobody who came later.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+
+PARTITIONS = 3
+RECORDS = 300
+SESSION_MS = 6000
+# a member pauses so long between records that it can be killed in the middle
+PAUSE = 0.01
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def member_kafka_python(bootstrap, topic, group):
+    from kafka import KafkaConsumer
+
+    consumer = KafkaConsumer(
+        topic, bootstrap_servers=[bootstrap], group_id=group, auto_offset_reset="earliest",
+        enable_auto_commit=False, session_timeout_ms=SESSION_MS, heartbeat_interval_ms=500,
+        max_poll_records=5,
+    )
+    while True:
+        batches = consumer.poll(timeout_ms=500)
+        for partition, records in batches.items():
+            for record in records:
+                say("read", partition.partition, record.offset)
+                time.sleep(PAUSE)
+        if batches:
+            try:
+                consumer.commit()
+            except Exception as error:
+                say("refused", repr(error))
+                continue
+            for partition in consumer.assignment():
+                say("committed", partition.partition, consumer.position(partition))
+
+
+def member_aiokafka(bootstrap, topic, group):
+    from aiokafka import AIOKafkaConsumer
+
+    async def read():
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
+            enable_auto_commit=False, session_timeout_ms=SESSION_MS, heartbeat_interval_ms=500,
+        )
+        await consumer.start()
+        while True:
+            batches = await consumer.getmany(timeout_ms=500, max_records=5)
+            for partition, records in batches.items():
+                for record in records:
+                    say("read", partition.partition, record.offset)
+                    await asyncio.sleep(PAUSE)
+            offsets = {partition: records[-1].offset + 1 for partition, records in batches.items() if records}
+            if offsets:
+                try:
+                    await consumer.commit(offsets)
+                except Exception as error:
+                    say("refused", repr(error))
+                    continue
+                for partition, offset in offsets.items():
+                    say("committed", partition.partition, offset)
+
+    asyncio.run(read())
+
+
+def member_confluent(bootstrap, topic, group):
+    from confluent_kafka import Consumer, KafkaException
+
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+        "enable.auto.commit": False, "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500,
+    })
+    consumer.subscribe([topic])
+    while True:
+        records = [record for record in consumer.consume(5, timeout=0.5) if not record.error()]
+        for record in records:
+            say("read", record.partition(), record.offset())
+            time.sleep(PAUSE)
+        if records:
+            try:
+                done = consumer.commit(asynchronous=False)
+            except KafkaException as error:
+                say("refused", error)
+                continue
+            for partition in done:
+                say("committed", partition.partition, partition.offset)
+
+
+class Member:
+    """A member's process and what it has printed."""
+
+    def __init__(self, client, bootstrap, topic, group):
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__, f"member-{client}", bootstrap, topic, group],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        self.lines = []
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.split())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+
+    def told(self, word):
+        return [(int(line[1]), int(line[2])) for line in self.lines if line[:1] == [word] and len(line) == 3]
+
+    def committed(self):
+        offsets = {}
+        for partition, offset in self.told("committed"):
+            offsets[partition] = max(offset, offsets.get(partition, 0))
+        return offsets
+
+
+def eventually(reason, ask, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < deadline, reason
+        time.sleep(0.05)
+
+
+def scenario(client, bootstrap):
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka.admin import NewTopic
+
+    topic, group = f"groups-{client}", f"group-of-{client}"
+    admin = KafkaAdminClient(bootstrap_servers=[bootstrap])
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=[bootstrap])
+    for n in range(RECORDS):
+        producer.send(topic, str(n).encode(), partition=n % PARTITIONS).get(30)
+    producer.close()
+
+    first = Member(client, bootstrap, topic, group)
+    second = Member(client, bootstrap, topic, group)
+    started = [first, second]
+    try:
+        eventually("both read and commit", lambda: all(len(m.told("committed")) > 2 for m in started))
+        first.kill()
+        dead = first.committed()
+        third = Member(client, bootstrap, topic, group)
+        started.append(third)
+        everything = {(n % PARTITIONS, n // PARTITIONS) for n in range(RECORDS)}
+        seen = lambda: {read for m in started for read in m.told("read")}
+        eventually("all records are read", lambda: seen() == everything, 90)
+        for partition, offset in third.told("read"):
+            assert offset >= dead.get(partition, 0), (partition, offset, dead)
+        done = {partition: RECORDS // PARTITIONS for partition in range(PARTITIONS)}
+
+        def all_committed():
+            best = {}
+            for member in started:
+                for partition, offset in member.committed().items():
+                    best[partition] = max(offset, best.get(partition, 0))
+            return best == done
+
+        eventually("all is committed", all_committed)
+    finally:
+        for member in started:
+            member.kill()
+    # whoever asks later is told the same
+    consumer = KafkaConsumer(bootstrap_servers=[bootstrap], group_id=group)
+    for partition in range(PARTITIONS):
+        committed = consumer.committed(TopicPartition(topic, partition))
+        assert committed == RECORDS // PARTITIONS, (partition, committed)
+    consumer.close()
+
+
+def end_with_parent():
+    """A member must not outlive the scenario, however that ends."""
+    sys.stdin.read()
+    os._exit(0)
+
+
+if sys.argv[1].startswith("member-"):
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    globals()[sys.argv[1].replace("-", "_")](*sys.argv[2:])
+else:
+    scenario(*sys.argv[1:])
