@@ -162,7 +162,7 @@ impl Model {
         self.made += 1;
         let name = ["orders", "order-lines", "payments"][self.below(3)].to_owned();
         match self.topics.get_mut(&name) {
-            Some(_) if self.made % 3 == 0 && name != "orders" => {
+            Some(_) if self.made.is_multiple_of(3) && name != "orders" => {
                 self.topics.remove(&name);
             }
             Some((_, count)) => *count = (*count + 1).min(9),

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod classic;
+mod consumer;
 mod consumer_model;
 mod model;
 mod offsets;
