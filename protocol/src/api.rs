@@ -146,6 +146,8 @@ macro_rules! for_each_api {
             OffsetDelete OffsetDeleteRequest, 0-0 (from 0), Broker, Request, "";
             DescribeCluster DescribeClusterRequest, 0-2 (from 0), Both, Request, "";
             DescribeProducers DescribeProducersRequest, 0-0 (from 0), Broker, Request, "";
+            ConsumerGroupHeartbeat ConsumerGroupHeartbeatRequest, 0-1 (from 0), Broker, Request, "";
+            ConsumerGroupDescribe ConsumerGroupDescribeRequest, 0-1 (from 0), Broker, Request, "";
             ListConfigResources ListConfigResourcesRequest, 0-1 (from 0), Broker, Request, "";
             DescribeTopicPartitions DescribeTopicPartitionsRequest, 0-0 (from 0), Broker, Request, "";
         }
@@ -158,10 +160,7 @@ macro_rules! for_each_api {
 #[macro_export]
 macro_rules! for_each_unserved_api {
     ($each:ident) => {
-        $each! {
-            ConsumerGroupHeartbeat ConsumerGroupHeartbeatRequest, 0-1 (from 0), Broker, Request, "";
-            ConsumerGroupDescribe ConsumerGroupDescribeRequest, 0-1 (from 0), Broker, Request, "";
-        }
+        $each! {}
     };
 }
 

@@ -7,18 +7,20 @@ use std::time::Duration;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::ids::TopicId;
+use duramen_protocol::messages::consumer_group_describe;
 use duramen_protocol::messages::delete_groups::DeletableGroupResult;
 use duramen_protocol::messages::describe_groups::DescribedGroup;
 use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use duramen_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest,
-    SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
+    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use duramen_protocol::text::Text;
 
 use super::group::Label;
+use super::group::consumer::AssignorKind;
 use super::offsets::GroupOffset;
 
 /// Stands for a request whose answer is awaited; the runtime knows who waits.
@@ -57,6 +59,21 @@ impl Join {
     }
 }
 
+/// A heartbeat of a member of a KIP-848 group, and what its request does not say.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsumerBeat {
+    /// The request.
+    pub(crate) request: ConsumerGroupHeartbeatRequest,
+    /// The request's version.
+    pub(crate) version: i16,
+    /// The client id in the request's header.
+    pub(crate) client_id: Text,
+    /// Where the client is, as Kafka prints it: `/127.0.0.1`.
+    pub(crate) client_host: Text,
+    /// Random: the id of a member that has not made one itself.
+    pub(crate) unique: uuid::Uuid,
+}
+
 /// Offsets to be committed; the topics have names.
 #[derive(Debug, Clone)]
 pub(crate) struct Commit {
@@ -78,6 +95,8 @@ pub(crate) enum Command {
     Sync(SyncGroupRequest),
     /// A member of a classic group lives.
     Heartbeat(HeartbeatRequest),
+    /// Enter, stay in or leave a KIP-848 group.
+    ConsumerBeat(Box<ConsumerBeat>),
     /// Members leave; always in the form of version 3.
     Leave(LeaveGroupRequest),
     /// Commit offsets.
@@ -88,6 +107,8 @@ pub(crate) enum Command {
         group: Text,
         /// The partitions.
         wanted: Option<Wanted>,
+        /// The member of a KIP-848 group that asks, and its epoch.
+        member: Option<(Text, i32)>,
     },
     /// Forget committed offsets; without the topics that nobody knows.
     DeleteOffsets(OffsetDeleteRequest),
@@ -97,6 +118,11 @@ pub(crate) enum Command {
         group: Text,
         /// The request's version.
         version: i16,
+    },
+    /// Describe a KIP-848 group.
+    DescribeConsumers {
+        /// The group.
+        group: Text,
     },
     /// List the groups of a shard.
     List(ListGroupsRequest),
@@ -155,6 +181,8 @@ answers! {
     Sync(SyncGroupResponse),
     /// To `Heartbeat`.
     Heartbeat(HeartbeatResponse),
+    /// To `ConsumerBeat`.
+    ConsumerBeat(ConsumerGroupHeartbeatResponse),
     /// To `Leave`.
     Leave(LeaveGroupResponse),
     /// To `Commit`.
@@ -165,6 +193,8 @@ answers! {
     DeletedOffsets(OffsetDeleteResponse),
     /// To `Describe`.
     Described(DescribedGroup),
+    /// To `DescribeConsumers`.
+    DescribedConsumers(consumer_group_describe::DescribedGroup),
     /// To `List`.
     Listed(ListGroupsResponse),
     /// To `Survey`.
@@ -245,6 +275,21 @@ pub(crate) struct Limits {
     pub(crate) pending_max: usize,
     /// Groups of one shard.
     pub(crate) groups_max: usize,
+    /// Groups of KIP-848.
+    pub(crate) consumer: ConsumerLimits,
+}
+
+/// What the settings say of groups of KIP-848.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConsumerLimits {
+    /// `group.consumer.session.timeout.ms`.
+    pub(crate) session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub(crate) heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub(crate) members_max: usize,
+    /// `group.consumer.assignors`: the first is taken when members want none.
+    pub(crate) assignors: [Option<AssignorKind>; 2],
 }
 
 /// Whether a topic is still there: by id when one is given, by name otherwise.

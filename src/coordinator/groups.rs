@@ -2,24 +2,29 @@
 //! comes of a command, `on_time` of the clock; what is kept changes by `replay` alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::{GroupMetadataKey, GroupRecord};
+use duramen_protocol::messages::consumer_group_describe;
 use duramen_protocol::messages::delete_groups::DeletableGroupResult;
 use duramen_protocol::messages::describe_groups::DescribedGroup;
 use duramen_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
-    ListGroupsResponse, OffsetDeleteRequest, SyncGroupRequest,
+    ConsumerGroupHeartbeatResponse, HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest,
+    LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetDeleteRequest,
+    SyncGroupRequest,
 };
 use duramen_protocol::text::Text;
 
 use super::command::{
-    Command, Commit, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
+    Command, Commit, ConsumerBeat, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
 };
 use super::group::classic::{ClassicGroup, State};
+use super::group::consumer::{self, ConsumerGroup, Refusal};
 use super::group::{Group, Label};
 use super::offsets::{Aging, Offsets};
+use crate::metadata::MetadataImage;
 
 /// First version of DescribeGroups in which a group that is not there is an error.
 const DESCRIBE_ABSENT_VERSION: i16 = 6;
@@ -36,6 +41,10 @@ pub(crate) struct Groups {
     alarms: Alarms,
     /// When offsets are next looked through for those that have expired.
     expiry_at: Duration,
+    /// The cluster.
+    image: Arc<MetadataImage>,
+    /// A KIP-848 group that comes to be with the records of the last decision.
+    incoming: Option<ConsumerGroup>,
 }
 
 /// Which group wants to be woken when.
@@ -74,6 +83,8 @@ impl Groups {
             offsets: Offsets::default(),
             alarms: Alarms::default(),
             expiry_at,
+            image: Arc::default(),
+            incoming: None,
         }
     }
 
@@ -91,28 +102,63 @@ impl Groups {
                 }
             }
             GroupRecord::GroupMetadata(key, Some(value)) => {
+                if matches!(self.groups.get(&key.group), Some(Group::Consumer(_))) {
+                    self.groups.remove(&key.group);
+                }
                 if let Some(group) = self.classic_or_new(&key.group) {
                     group.replay(value);
                 }
             }
             GroupRecord::GroupMetadata(key, None) => {
-                self.groups.remove(&key.group);
-                self.alarms.set(&key.group, None);
-                if self.offsets.has(&key.group) {
-                    self.classic_or_new(&key.group);
+                if matches!(self.groups.get(&key.group), Some(Group::Classic(_))) {
+                    self.remove(&key.group);
                 }
             }
-            // The groups of KIP-848 have records of their own.
-            _ => {}
+            GroupRecord::ConsumerGroupMetadata(key, None) => {
+                if matches!(self.groups.get(&key.group_id), Some(Group::Consumer(_))) {
+                    self.remove(&key.group_id);
+                }
+            }
+            record => self.replay_consumer(record),
         }
+    }
+
+    /// A record of a KIP-848 group; one that deletes says nothing to a group that is not there.
+    fn replay_consumer(&mut self, record: GroupRecord) {
+        let Some(id) = consumer::group_of(&record).cloned() else { return };
+        if !record.is_tombstone() && !matches!(self.groups.get(&id), Some(Group::Consumer(_))) {
+            let incoming = self.incoming.take().filter(|group| *group.id() == id);
+            let group = incoming.unwrap_or_else(|| ConsumerGroup::new(id.clone()));
+            self.alarms.set(&id, group.wake_at());
+            self.groups.insert(id.clone(), Group::Consumer(group));
+        }
+        if let Some(group) = self.groups.get_mut(&id).and_then(Group::consumer) {
+            group.replay(record);
+        }
+    }
+
+    /// Forgets a group; what is left of it are its offsets.
+    fn remove(&mut self, id: &Text) {
+        self.groups.remove(id);
+        self.alarms.set(id, None);
+        if self.offsets.has(id) {
+            self.classic_or_new(id);
+        }
+    }
+
+    /// The cluster has changed.
+    pub(crate) fn see(&mut self, image: Arc<MetadataImage>) {
+        self.image = image;
     }
 
     /// The log was read to its end.
     pub(crate) fn loaded(&mut self, now: Now) {
         self.expiry_at = now.at + self.limits.expiry_interval;
         for (id, group) in &mut self.groups {
-            let Some(group) = group.classic() else { continue };
-            group.loaded(now);
+            match group {
+                Group::Classic(group) => group.loaded(now),
+                Group::Consumer(group) => group.loaded(now, &self.limits),
+            }
             self.alarms.set(id, group.wake_at());
         }
     }
@@ -140,7 +186,10 @@ impl Groups {
     /// A classic group.
     #[cfg(test)]
     pub(crate) fn classic(&self, id: &str) -> Option<&ClassicGroup> {
-        self.groups.get(id).map(|Group::Classic(group)| group)
+        match self.groups.get(id)? {
+            Group::Classic(group) => Some(group),
+            Group::Consumer(_) => None,
+        }
     }
 
     /// A committed offset.
@@ -162,14 +211,21 @@ impl Groups {
             Command::Join(join) => self.join(&mut turn, to, &join),
             Command::Sync(request) => self.sync(&mut turn, to, &request),
             Command::Heartbeat(request) => self.heartbeat(&mut turn, to, &request),
+            Command::ConsumerBeat(beat) => self.consumer_beat(&mut turn, to, &beat),
             Command::Leave(request) => self.leave(&mut turn, to, &request),
             Command::Commit(commit) => self.commit(&mut turn, to, &commit),
-            Command::FetchOffsets { group, wanted } => {
-                turn.reply(to, self.offsets.fetch(&group, wanted.as_ref()));
+            Command::FetchOffsets { group, wanted, member } => {
+                match self.may_fetch(&group, member) {
+                    Ok(()) => turn.reply(to, self.offsets.fetch(&group, wanted.as_ref())),
+                    Err(error) => turn.refuse(to, error),
+                }
             }
             Command::DeleteOffsets(request) => self.delete_offsets(&mut turn, to, &request),
             Command::Describe { group, version } => {
                 turn.reply(to, self.describe(group, version));
+            }
+            Command::DescribeConsumers { group } => {
+                turn.reply(to, self.describe_consumers(group));
             }
             Command::List(request) => turn.reply(to, self.list(&request)),
             Command::Survey => {
@@ -193,7 +249,7 @@ impl Groups {
         }
         let due = self.alarms.by_time.first().filter(|(at, _)| *at <= now.at);
         match due.map(|(_, group)| group.clone()) {
-            Some(group) => self.with(now, &group, ClassicGroup::on_time),
+            Some(group) => self.wake(now, &group),
             None => Decision::default(),
         }
     }
@@ -202,6 +258,18 @@ impl Groups {
     pub(crate) fn forget_topics(&mut self, now: Now, exists: TopicExists<'_>) -> Decision {
         let mut turn = Turn::new(now, &self.limits);
         self.offsets.forget_topics(&mut turn, exists);
+        turn.out
+    }
+
+    fn wake(&mut self, now: Now, id: &Text) -> Decision {
+        let limits = self.limits;
+        let mut turn = Turn::new(now, &limits);
+        match self.groups.get_mut(id) {
+            Some(Group::Classic(group)) => group.on_time(&mut turn),
+            Some(Group::Consumer(group)) => group.on_time(&mut turn, &self.image),
+            None => {}
+        }
+        self.settle(id);
         turn.out
     }
 
@@ -222,15 +290,14 @@ impl Groups {
 
     /// After a group has been worked on: sets its alarm, or forgets it when nothing is left of it.
     fn settle(&mut self, id: &Text) {
-        let wake_at = self.groups.get_mut(id).and_then(Group::classic).and_then(|it| it.wake_at());
+        let wake_at = self.groups.get(id).and_then(Group::wake_at);
         self.alarms.set(id, wake_at);
         self.drop_if_nothing(id);
     }
 
     fn drop_if_nothing(&mut self, id: &Text) {
-        let group = self.groups.get_mut(id).and_then(Group::classic);
-        let nothing = |group: &mut ClassicGroup| group.is_vacant() && !group.is_recorded();
-        if group.is_some_and(nothing) && !self.offsets.has(id) {
+        let nothing = |group: &Group| group.is_vacant() && !group.is_recorded();
+        if self.groups.get(id).is_some_and(nothing) && !self.offsets.has(id) {
             self.groups.remove(id);
             self.alarms.set(id, None);
         }
@@ -261,6 +328,9 @@ impl Groups {
         } else {
             None
         };
+        if refused.is_none() {
+            self.give_way(turn, id);
+        }
         match (refused, self.classic_or_new_unless(refused.is_some(), id)) {
             (None, Some(group)) => group.join(turn, to, join),
             (refused, _) => {
@@ -270,6 +340,91 @@ impl Groups {
             }
         }
         self.settle(id);
+    }
+
+    /// A KIP-848 group without members is nothing to a member that speaks the classic protocol.
+    fn give_way(&mut self, turn: &mut Turn<'_>, id: &Text) {
+        let group = self.groups.get_mut(id).and_then(Group::consumer);
+        if let Some(group) = group.filter(|group| group.is_empty()) {
+            group.bury(turn);
+            self.groups.insert(id.clone(), Group::Classic(ClassicGroup::new(id.clone())));
+        }
+    }
+
+    fn consumer_beat(&mut self, turn: &mut Turn<'_>, to: ReplyTo, beat: &ConsumerBeat) {
+        let id = beat.request.group_id.clone();
+        let image = Arc::clone(&self.image);
+        let answer = match self.groups.get_mut(&id) {
+            Some(Group::Consumer(group)) => group.heartbeat(turn, beat, &image),
+            Some(Group::Classic(group)) if !group.is_vacant() => {
+                Err(not_found(format!("Group {id} is not a consumer group.")))
+            }
+            group => {
+                let recorded = group.is_some_and(|group| group.is_recorded());
+                self.begin_consumer(turn, beat, recorded)
+            }
+        };
+        turn.reply(
+            to,
+            answer.unwrap_or_else(|refusal| ConsumerGroupHeartbeatResponse {
+                error_code: refusal.code.code(),
+                error_message: Some(refusal.message.into()),
+                ..ConsumerGroupHeartbeatResponse::default()
+            }),
+        );
+        self.settle(&id);
+    }
+
+    /// A KIP-848 group that comes to be with its first member, in the place of a classic group
+    /// without members when there is one.
+    fn begin_consumer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        beat: &ConsumerBeat,
+        recorded: bool,
+    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
+        let id = &beat.request.group_id;
+        consumer::check(beat, turn.limits)?;
+        if beat.request.member_epoch != consumer::JOIN {
+            return Err(not_found(format!("Group {id} not found.")));
+        }
+        if !self.groups.contains_key(id) && self.groups.len() >= turn.limits.groups_max {
+            let message = "This coordinator has as many groups as it can.";
+            return Err(Refusal::new(ErrorCode::CoordinatorNotAvailable, message));
+        }
+        let mut group = ConsumerGroup::new(id.clone());
+        if recorded {
+            turn.record(group_tombstone(id));
+        }
+        let answer = group.heartbeat(turn, beat, &self.image);
+        if answer.is_err() {
+            turn.out.records.clear();
+        }
+        self.incoming = answer.is_ok().then_some(group);
+        answer
+    }
+
+    fn may_fetch(&mut self, id: &Text, member: Option<(Text, i32)>) -> Result<(), ErrorCode> {
+        let Some((member, epoch)) = member else { return Ok(()) };
+        match self.groups.get_mut(id) {
+            Some(Group::Consumer(group)) => group.may_fetch(Some(&member), epoch),
+            Some(Group::Classic(_)) => Ok(()),
+            None => Err(ErrorCode::GroupIdNotFound),
+        }
+    }
+
+    fn describe_consumers(&mut self, id: Text) -> consumer_group_describe::DescribedGroup {
+        let message = match self.groups.get_mut(&id) {
+            Some(Group::Consumer(group)) => return group.describe(&self.limits, &self.image),
+            Some(Group::Classic(_)) => format!("Group {id} is not a consumer group."),
+            None => format!("Group {id} not found."),
+        };
+        consumer_group_describe::DescribedGroup {
+            error_code: ErrorCode::GroupIdNotFound.code(),
+            error_message: Some(message.into()),
+            group_id: id,
+            ..consumer_group_describe::DescribedGroup::default()
+        }
     }
 
     fn classic_or_new_unless(&mut self, refused: bool, id: &Text) -> Option<&mut ClassicGroup> {
@@ -316,10 +471,8 @@ impl Groups {
     fn commit(&mut self, turn: &mut Turn<'_>, to: ReplyTo, commit: &Commit) {
         let request = &commit.request;
         let allowed = match self.groups.get_mut(&request.group_id) {
-            Some(group) => match group.classic() {
-                Some(group) => group.may_commit(turn, request),
-                None => Err(ErrorCode::UnknownMemberId),
-            },
+            Some(Group::Classic(group)) => group.may_commit(turn, request),
+            Some(Group::Consumer(group)) => group.may_commit(commit.version, request),
             None if request.generation_id_or_member_epoch < 0 => {
                 let room = self.groups.len() < turn.limits.groups_max;
                 room.then_some(()).ok_or(ErrorCode::CoordinatorNotAvailable)
@@ -338,11 +491,16 @@ impl Groups {
     }
 
     fn delete_offsets(&mut self, turn: &mut Turn<'_>, to: ReplyTo, request: &OffsetDeleteRequest) {
-        let group = self.groups.get_mut(&request.group_id).and_then(Group::classic);
-        match group {
+        match self.groups.get_mut(&request.group_id) {
             None => turn.refuse(to, ErrorCode::GroupIdNotFound),
-            Some(group) if !group.is_of_consumers() => turn.refuse(to, ErrorCode::NonEmptyGroup),
-            Some(group) => {
+            Some(Group::Classic(group)) if !group.is_of_consumers() => {
+                turn.refuse(to, ErrorCode::NonEmptyGroup);
+            }
+            Some(Group::Consumer(group)) => {
+                let answer = self.offsets.delete(turn, request, |topic| group.may_forget(topic));
+                turn.reply(to, answer);
+            }
+            Some(Group::Classic(group)) => {
                 let answer = self.offsets.delete(turn, request, |topic| group.may_forget(topic));
                 turn.reply(to, answer);
             }
@@ -352,14 +510,17 @@ impl Groups {
     fn describe(&self, id: Text, version: i16) -> DescribedGroup {
         match self.groups.get(&id) {
             Some(Group::Classic(group)) => group.describe(),
-            None if version >= DESCRIBE_ABSENT_VERSION => DescribedGroup {
+            other if version >= DESCRIBE_ABSENT_VERSION => DescribedGroup {
                 error_code: ErrorCode::GroupIdNotFound.code(),
-                error_message: Some(format!("Group {id} not found.").into()),
+                error_message: Some(match other {
+                    Some(_) => format!("Group {id} is not a classic group.").into(),
+                    None => format!("Group {id} not found.").into(),
+                }),
                 group_state: DEAD.into(),
                 group_id: id,
                 ..DescribedGroup::default()
             },
-            None => DescribedGroup {
+            _ => DescribedGroup {
                 group_state: DEAD.into(),
                 group_id: id,
                 ..DescribedGroup::default()
@@ -371,7 +532,7 @@ impl Groups {
         let asked = |filter: &[Text], value: &str| {
             filter.is_empty() || filter.iter().any(|word| word.eq_ignore_ascii_case(value))
         };
-        let groups = self.groups.values().map(|Group::Classic(group)| group.list()).filter(|it| {
+        let groups = self.groups.values().map(Group::list).filter(|it| {
             asked(&request.states_filter, &it.group_state)
                 && asked(&request.types_filter, &it.group_type)
         });
@@ -379,27 +540,38 @@ impl Groups {
     }
 
     fn delete(&mut self, turn: &mut Turn<'_>, to: ReplyTo, id: Text) {
-        let group = self.groups.get_mut(&id).and_then(Group::classic);
-        let allowed = group.map_or(Err(ErrorCode::GroupIdNotFound), |group| group.may_delete());
+        let group = self.groups.get(&id);
+        let allowed = group.map_or(Err(ErrorCode::GroupIdNotFound), Group::may_delete);
         if allowed.is_ok() {
             self.offsets.forget_group(turn, &id);
-            turn.record(group_tombstone(&id));
+            self.bury(turn, &id);
         }
         let error_code = allowed.err().unwrap_or(ErrorCode::None).code();
         turn.reply(to, DeletableGroupResult { group_id: id, error_code });
     }
 
+    /// Writes that a group, which has no members, is no more.
+    fn bury(&self, turn: &mut Turn<'_>, id: &Text) {
+        match self.groups.get(id) {
+            Some(Group::Consumer(group)) => group.bury(turn),
+            _ => turn.record(group_tombstone(id)),
+        }
+    }
+
     /// Forgets what has expired, and groups of which nothing is left: so many at a time.
     fn expire(&mut self, now: Now) -> Decision {
         let mut turn = Turn::new(now, &self.limits);
-        for (id, Group::Classic(group)) in &self.groups {
-            let aging = match group.state() {
-                State::Empty => group.empty_since_ms().map_or(Aging::EachFromCommit, Aging::Since),
+        for (id, group) in &self.groups {
+            let aging = match group {
+                Group::Classic(group) if group.state() == State::Empty => {
+                    group.empty_since_ms().map_or(Aging::EachFromCommit, Aging::Since)
+                }
+                Group::Consumer(group) if group.is_empty() => Aging::EachFromCommit,
                 _ => Aging::No,
             };
             let none_left = self.offsets.expire(&mut turn, id, aging);
             if none_left && group.is_vacant() && group.is_recorded() {
-                turn.record(group_tombstone(id));
+                self.bury(&mut turn, id);
             }
             if turn.out.records.len() >= EXPIRED_AT_ONCE {
                 // The rest soon, when others have had their turn; what is done is not met again.
@@ -411,6 +583,10 @@ impl Groups {
     }
 }
 
+/// Kafka's answer where a group of the protocol was asked for.
+fn not_found(message: String) -> Refusal {
+    Refusal::new(ErrorCode::GroupIdNotFound, message)
+}
 /// Records after which the search for expired offsets lets others have their turn.
 const EXPIRED_AT_ONCE: usize = 10_000;
 

@@ -19,6 +19,8 @@ mod support;
 mod alter_configs;
 mod api_versions;
 mod compaction;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;

@@ -95,8 +95,10 @@ async fn each_topic_and_partition_has_its_own_outcome_in_its_own_place() {
 #[tokio::test]
 async fn what_no_batch_can_hold_is_refused_as_a_whole() {
     let (_node, client) = coordinator().await;
+    client.create("wide", 400).await;
     let offsets: Vec<(i32, i64)> = (0..400).map(|partition| (partition, 1)).collect();
     let mut request = commit_request(None, &offsets);
+    request.topics[0].name = "wide".into();
     for partition in &mut request.topics[0].partitions {
         partition.committed_metadata = Some("x".repeat(4000).as_str().into());
     }

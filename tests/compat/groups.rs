@@ -22,8 +22,10 @@ pub const CASES: &[Case] = &[
     Case { name: "groups::kafka_python_members_killed", need: Need::Python, run: kafka_python },
     Case { name: "groups::aiokafka_members_killed", need: Need::Python, run: aiokafka },
     Case { name: "groups::confluent_members_killed", need: Need::Python, run: confluent },
+    Case { name: "groups::confluent_kip848_members_killed", need: Need::Python, run: kip848 },
     Case { name: "groups::kcat_goes_on_where_it_was", need: Need::Kcat, run: kcat },
     Case { name: "groups::java_consumers_and_tools", need: Need::Java, run: java_tools },
+    Case { name: "groups::java_kip848_consumer", need: Need::Java, run: java_kip848 },
     Case { name: "groups::java_reads_our_records", need: Need::Java, run: dump },
     Case { name: "groups::commits_survive_kill_9", need: Need::Nothing, run: kill_loop },
 ];
@@ -40,6 +42,10 @@ fn aiokafka(context: &Context) {
 
 fn confluent(context: &Context) {
     context.tools.python("groups.py", &["confluent", &context.bootstrap()]).ok();
+}
+
+fn kip848(context: &Context) {
+    context.tools.python("groups.py", &["confluent-kip848", &context.bootstrap()]).ok();
 }
 
 fn kcat(context: &Context) {
@@ -99,6 +105,23 @@ fn java_tools(context: &Context) {
     tool(context, GROUPS, "--group console --delete");
     let listed = tool(context, GROUPS, "--list");
     assert!(!listed.lines().any(|line| line.trim() == "console"), "{listed}");
+}
+
+fn java_kip848(context: &Context) {
+    let topic = "java-kip848";
+    java::create(context, topic, "--partitions 1");
+    java::produce(context, topic, "", java::lines(100).as_bytes());
+    let verifiable = format!(
+        "--bootstrap-server {} --topic {topic} --group-id kip848 --group-protocol consumer \
+         --max-messages 100 --reset-policy earliest",
+        context.bootstrap()
+    );
+    let arguments: Vec<&str> = verifiable.split_whitespace().collect();
+    let got = context.tools.java_alone(VERIFIABLE, &arguments).text();
+    assert!(got.contains("offsets_committed"), "{got}");
+    assert_eq!(described(context, "kip848", topic)[3..6], ["100", "100", "0"]);
+    let listed = tool(context, LIST, "--list --group-type consumer");
+    assert!(listed.contains("kip848") && listed.contains("Consumer"), "{listed}");
 }
 
 /// Kafka's dump tool understands every record that we keep.

@@ -16,6 +16,36 @@ pub(super) const GROUPS: &[Setting] = &[
     Setting::broker("group.max.size", Kind::Int, "2147483647")
         .valid(Valid::AtLeast(1))
         .doc("Members that a group may have."),
+    Setting::broker("group.consumer.session.timeout.ms", Kind::Int, "45000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .doc("How long a member of a KIP-848 group may be silent."),
+    Setting::broker("group.consumer.min.session.timeout.ms", Kind::Int, "45000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .doc("The shortest session timeout of KIP-848 groups."),
+    Setting::broker("group.consumer.max.session.timeout.ms", Kind::Int, "60000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .doc("The longest session timeout of KIP-848 groups."),
+    Setting::broker("group.consumer.heartbeat.interval.ms", Kind::Int, "5000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .doc("How often members of KIP-848 groups are to be heard of."),
+    Setting::broker("group.consumer.min.heartbeat.interval.ms", Kind::Int, "5000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .doc("The shortest heartbeat interval of KIP-848 groups."),
+    Setting::broker("group.consumer.max.heartbeat.interval.ms", Kind::Int, "15000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .doc("The longest heartbeat interval of KIP-848 groups."),
+    Setting::broker("group.consumer.max.size", Kind::Int, "2147483647")
+        .valid(Valid::AtLeast(1))
+        .doc("Members that a KIP-848 group may have."),
+    Setting::broker("group.consumer.assignors", Kind::List, "uniform,range")
+        .valid(Valid::ListOf(&["uniform", "range"]))
+        .doc("The assignors of KIP-848 groups; the first is taken when members want none."),
     Setting::broker("offset.metadata.max.bytes", Kind::Int, "4096")
         .unit(Unit::Bytes)
         .importance(Importance::High)

@@ -28,7 +28,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, Limits, ReplyTo, Survey};
+use super::command::{Command, ConsumerLimits, Limits, ReplyTo, Survey};
+use super::group::consumer::AssignorKind;
 use crate::config::GroupsConfig;
 use crate::env::Env;
 use crate::metadata::{MetadataDelta, MetadataImage, PartitionImage};
@@ -131,6 +132,12 @@ impl Coordinator {
             member_bytes_max: MEMBER_BYTES_MAX,
             pending_max: PENDING_MAX,
             groups_max: GROUPS_MAX,
+            consumer: ConsumerLimits {
+                session_timeout: config.consumer_session_timeout,
+                heartbeat_interval_ms: config.consumer_heartbeat_interval_ms,
+                members_max: size(config.consumer_members_max),
+                assignors: assignors(&config.consumer_assignors),
+            },
         }
     }
 
@@ -260,6 +267,12 @@ impl Coordinator {
             let _ = running.task.await;
         }
     }
+}
+
+/// The assignors of these names, in their order.
+fn assignors(names: &[String]) -> [Option<AssignorKind>; 2] {
+    let mut kinds = names.iter().filter_map(|name| AssignorKind::from_name(name));
+    [kinds.next(), kinds.next()]
 }
 
 impl Drop for Coordinator {

@@ -221,7 +221,10 @@ impl Serving {
                     self.release();
                 }
                 message = messages.recv() => match message {
-                    Some(message) => self.burst(message, messages),
+                    Some(message) => {
+                        self.groups.see(Arc::clone(&image.borrow()));
+                        self.burst(message, messages);
+                    }
                     None => return Ended::Stopped,
                 },
                 changed = image.changed() => match changed {
@@ -231,7 +234,10 @@ impl Serving {
                     }
                     Err(_) => return Ended::Stopped,
                 },
-                () = tokio::time::sleep(wake_in.min(LONGEST_SLEEP)) => self.on_time(),
+                () = tokio::time::sleep(wake_in.min(LONGEST_SLEEP)) => {
+                    self.groups.see(Arc::clone(&image.borrow()));
+                    self.on_time();
+                }
             }
         }
     }

@@ -2,6 +2,8 @@
 
 mod bounds;
 mod classic;
+mod consumer;
+mod consumer_model;
 mod model;
 mod offsets;
 pub(super) mod world;

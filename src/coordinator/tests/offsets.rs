@@ -55,13 +55,14 @@ fn whoever_is_no_member_commits_while_there_are_none_and_is_found_after_a_crash(
     let mut world = World::new();
     assert_eq!(world.commit("", -1, 3, 42), ErrorCode::None);
     world.crash();
-    let fetched: OffsetFetchResponseGroup =
-        world.ask(Command::FetchOffsets { group: GROUP.into(), wanted: None }).unwrap();
+    let fetched: OffsetFetchResponseGroup = world
+        .ask(Command::FetchOffsets { group: GROUP.into(), wanted: None, member: None })
+        .unwrap();
     assert_eq!(fetched.topics[0].name, TOPIC);
     assert_eq!(fetched.topics[0].partitions[0].committed_offset, 42);
     let wanted = Some(vec![(TOPIC.into(), vec![3, 4]), ("other".into(), vec![0])]);
     let fetched: OffsetFetchResponseGroup =
-        world.ask(Command::FetchOffsets { group: GROUP.into(), wanted }).unwrap();
+        world.ask(Command::FetchOffsets { group: GROUP.into(), wanted, member: None }).unwrap();
     let offsets: Vec<i64> = fetched
         .topics
         .iter()

@@ -1,12 +1,14 @@
 //! A shard without tasks: its log is a vector, its clock is moved by hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
+use duramen_protocol::messages::consumer_group_describe::DescribedGroup;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
 use duramen_protocol::messages::leave_group::MemberIdentity;
 use duramen_protocol::messages::offset_commit::{
@@ -14,16 +16,19 @@ use duramen_protocol::messages::offset_commit::{
 };
 use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use duramen_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, SyncGroupRequest,
-    SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest,
+    OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use duramen_protocol::text::Text;
 
 use crate::coordinator::command::{
-    Answer, Command, Commit, Decision, Join, Limits, Now, Outcome, ReplyTo,
+    Answer, Command, Commit, ConsumerBeat, ConsumerLimits, Decision, Join, Limits, Now, Outcome,
+    ReplyTo,
 };
+use crate::coordinator::group::consumer::AssignorKind;
 use crate::coordinator::groups::Groups;
+use crate::metadata::MetadataImage;
 
 pub(in crate::coordinator) const GROUP: &str = "payment-service";
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);
@@ -43,6 +48,12 @@ pub(in crate::coordinator) fn limits() -> Limits {
         member_bytes_max: 1 << 20,
         pending_max: 2_000,
         groups_max: 100_000,
+        consumer: ConsumerLimits {
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval_ms: 5_000,
+            members_max: 100,
+            assignors: [Some(AssignorKind::Uniform), Some(AssignorKind::Range)],
+        },
     }
 }
 
@@ -51,6 +62,8 @@ pub(super) struct World {
     pub(super) groups: Groups,
     pub(super) log: Vec<GroupRecord>,
     pub(super) now: Now,
+    /// The cluster.
+    pub(super) image: Arc<MetadataImage>,
     /// The next append fails with this.
     pub(super) fails: Option<ErrorCode>,
     answers: BTreeMap<ReplyTo, Outcome>,
@@ -69,6 +82,7 @@ impl World {
             groups: Groups::new(limits, now),
             log: Vec::new(),
             now,
+            image: Arc::default(),
             fails: None,
             answers: BTreeMap::new(),
             next: 0,
@@ -84,6 +98,7 @@ impl World {
             let (key, value) = record.encode().unwrap();
             self.groups.replay(GroupRecord::decode(&key, value.as_ref()).unwrap());
         }
+        self.groups.see(Arc::clone(&self.image));
         self.groups.loaded(self.now);
     }
 
@@ -163,6 +178,10 @@ impl World {
         };
         let answer: HeartbeatResponse = self.ask(Command::Heartbeat(request)).unwrap();
         ErrorCode::from_code(answer.error_code)
+    }
+
+    pub(super) fn described_consumers(&mut self) -> DescribedGroup {
+        self.ask(Command::DescribeConsumers { group: GROUP.into() }).unwrap()
     }
 
     pub(super) fn leave(&mut self, member: &str) -> ErrorCode {
@@ -286,4 +305,15 @@ pub(in crate::coordinator) fn commit(
         ..OffsetCommitRequest::default()
     };
     Command::Commit(Commit { request, version: 9 })
+}
+
+/// A heartbeat of a member of a KIP-848 group.
+pub(super) fn beat(request: ConsumerGroupHeartbeatRequest, version: i16) -> Command {
+    Command::ConsumerBeat(Box::new(ConsumerBeat {
+        request,
+        version,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        unique: uuid::Uuid::from_u128(NEXT_ID.fetch_add(1, Ordering::Relaxed).into()),
+    }))
 }

@@ -85,7 +85,8 @@ fn ask(context: &RequestContext, group: OffsetFetchRequestGroup) -> AskedGroup {
         named.collect()
     });
     let group_id = group.group_id;
-    let command = Command::FetchOffsets { group: group_id.clone(), wanted: wanted.clone() };
+    let member = group.member_id.map(|member| (member, group.member_epoch));
+    let command = Command::FetchOffsets { group: group_id.clone(), wanted: wanted.clone(), member };
     let asked = context.services.groups.ask(&group_id, command);
     AskedGroup { group_id, asked, wanted, unknown, by_id }
 }

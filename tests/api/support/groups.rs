@@ -13,8 +13,8 @@ use duramen_protocol::messages::offset_fetch::{
 };
 use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use duramen_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetFetchRequest, SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use duramen_protocol::text::Text;
 
@@ -63,6 +63,18 @@ pub fn join_request(member: &str) -> JoinGroupRequest {
             metadata: Bytes::from_static(b"what I want"),
         }],
         ..JoinGroupRequest::default()
+    }
+}
+
+/// A member of a KIP-848 group joins.
+pub fn consumer_join(member: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: GROUP.into(),
+        member_id: member.into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec![TOPIC.into()]),
+        topic_partitions: Some(Vec::new()),
+        ..ConsumerGroupHeartbeatRequest::default()
     }
 }
 

@@ -75,11 +75,20 @@ def member_aiokafka(bootstrap, topic, group):
 
 
 def member_confluent(bootstrap, topic, group):
+    times = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500}
+    read_confluent(bootstrap, topic, group, times)
+
+
+def member_confluent_kip848(bootstrap, topic, group):
+    read_confluent(bootstrap, topic, group, {"group.protocol": "consumer"})
+
+
+def read_confluent(bootstrap, topic, group, settings):
     from confluent_kafka import Consumer, KafkaException
 
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-        "enable.auto.commit": False, "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500,
+        "enable.auto.commit": False, **settings,
     })
     consumer.subscribe([topic])
     while True:

@@ -1,0 +1,116 @@
+//! PURE. A member of a group of KIP-848, and its position: what it has, and on the way to which
+//! epoch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use duramen_protocol::group_records::ConsumerGroupMemberMetadataValue;
+use duramen_protocol::ids::TopicId;
+use duramen_protocol::text::Text;
+
+use super::assignor::Assignment;
+use crate::coordinator::command::ConsumerBeat;
+
+/// Partitions, and for each the epoch in which it was given.
+pub(super) type Given = BTreeMap<TopicId, BTreeMap<i32, i32>>;
+
+/// Where a member is on the way to its target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum MemberState {
+    /// It has what it is to have in its epoch.
+    #[default]
+    Stable,
+    /// It has partitions to give up.
+    Unrevoked,
+    /// It waits for partitions that others have not given up yet.
+    Unreleased,
+}
+
+/// What a member has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Its epoch; -2 while a static member is away for a while.
+    pub(super) epoch: i32,
+    /// The epoch before.
+    pub(super) previous_epoch: i32,
+    /// On its way.
+    pub(super) state: MemberState,
+    /// What it may read.
+    pub(super) assigned: Given,
+    /// What it must give up.
+    pub(super) revoking: Given,
+}
+
+impl Position {
+    /// All partitions that it may be reading.
+    pub(super) fn held(&self) -> impl Iterator<Item = (TopicId, i32)> {
+        let all = self.assigned.iter().chain(&self.revoking);
+        all.flat_map(|(topic, partitions)| partitions.keys().map(|index| (*topic, *index)))
+    }
+
+    /// What it may read, without epochs.
+    pub(super) fn assignment(&self) -> Assignment {
+        let topics = self.assigned.iter();
+        topics.map(|(topic, given)| (*topic, given.keys().copied().collect())).collect()
+    }
+}
+
+/// A member.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) id: Text,
+    /// What it said of itself.
+    pub(super) about: ConsumerGroupMemberMetadataValue,
+    pub(super) position: Position,
+}
+
+impl Member {
+    /// A member that has said nothing and has nothing.
+    pub(super) fn new(id: Text) -> Self {
+        Self {
+            id,
+            about: ConsumerGroupMemberMetadataValue::default(),
+            position: Position::default(),
+        }
+    }
+
+    /// How long it may take to give up partitions.
+    pub(super) fn rebalance_timeout(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.about.rebalance_timeout_ms).unwrap_or(0))
+    }
+
+    /// The regular expression it subscribes to; an empty one is none.
+    pub(super) fn regex(&self) -> Option<&Text> {
+        self.about.subscribed_topic_regex.as_ref().filter(|regex| !regex.is_empty())
+    }
+
+    /// Takes over what a heartbeat says; what it leaves out did not change.
+    pub(super) fn hear(&mut self, beat: &ConsumerBeat) {
+        let (request, about) = (&beat.request, &mut self.about);
+        let take = |kept: &mut Option<Text>, said: &Option<Text>| {
+            if said.is_some() {
+                kept.clone_from(said);
+            }
+        };
+        take(&mut about.instance_id, &request.instance_id);
+        take(&mut about.rack_id, &request.rack_id);
+        take(&mut about.server_assignor, &request.server_assignor);
+        take(&mut about.subscribed_topic_regex, &request.subscribed_topic_regex);
+        if request.rebalance_timeout_ms != -1 {
+            about.rebalance_timeout_ms = request.rebalance_timeout_ms;
+        }
+        if let Some(names) = &request.subscribed_topic_names {
+            about.subscribed_topic_names.clone_from(names);
+            about.subscribed_topic_names.sort();
+            about.subscribed_topic_names.dedup();
+        }
+        about.client_id.clone_from(&beat.client_id);
+        about.client_host.clone_from(&beat.client_host);
+    }
+
+    /// Whether it subscribes to the same topics, in the same words.
+    pub(super) fn subscribes_as(&self, other: &Self) -> bool {
+        self.about.subscribed_topic_names == other.about.subscribed_topic_names
+            && self.regex() == other.regex()
+    }
+}

@@ -1,0 +1,142 @@
+//! KIP-848 groups, step by step: who is fenced when, and what is told of whom.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use duramen_protocol::error::ErrorCode;
+use duramen_protocol::messages::consumer_group_heartbeat::TopicPartitions;
+use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
+use duramen_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use uuid::Uuid;
+
+use super::consumer_model::cluster;
+use super::world::{GROUP, TOPIC, World, beat};
+use crate::coordinator::command::Command;
+
+const ID: Uuid = Uuid::from_u128(7);
+
+fn world() -> World {
+    let mut world = World::new();
+    world.image = cluster(1, &BTreeMap::from([(TOPIC.to_owned(), (ID, 4))]));
+    world.groups.see(world.image.clone());
+    world
+}
+
+fn owned(partitions: &[i32]) -> Option<Vec<TopicPartitions>> {
+    Some(vec![TopicPartitions { topic_id: ID, partitions: partitions.to_vec() }])
+}
+
+fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: GROUP.into(),
+        member_id: member.into(),
+        rebalance_timeout_ms: 20_000,
+        subscribed_topic_names: Some(vec![TOPIC.into()]),
+        topic_partitions: Some(Vec::new()),
+        ..ConsumerGroupHeartbeatRequest::default()
+    }
+}
+
+fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: GROUP.into(),
+        member_id: member.into(),
+        member_epoch: epoch,
+        topic_partitions: owned(has),
+        ..ConsumerGroupHeartbeatRequest::default()
+    }
+}
+
+fn send(
+    world: &mut World,
+    request: ConsumerGroupHeartbeatRequest,
+) -> ConsumerGroupHeartbeatResponse {
+    world.ask(beat(request, 1)).unwrap()
+}
+
+fn has(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
+    let topics = &answer.assignment.as_ref()?.topic_partitions;
+    Some(topics.iter().flat_map(|topic| topic.partitions.clone()).collect())
+}
+
+/// One has all four partitions, and another has come.
+fn two() -> World {
+    let mut world = world();
+    let one = send(&mut world, join("one"));
+    assert_eq!((one.member_epoch, has(&one)), (1, Some(vec![0, 1, 2, 3])));
+    let two = send(&mut world, join("two"));
+    assert_eq!((two.member_epoch, has(&two)), (2, Some(Vec::new())));
+    world
+}
+
+#[test]
+fn a_partition_moves_when_its_owner_has_given_it_up() {
+    let mut world = two();
+    let told = send(&mut world, stay("one", 1, &[0, 1, 2, 3]));
+    assert_eq!((told.member_epoch, has(&told)), (1, Some(vec![0, 1])));
+    let waits = send(&mut world, stay("two", 2, &[]));
+    assert_eq!((waits.member_epoch, has(&waits)), (2, None));
+    let done = send(&mut world, stay("one", 1, &[0, 1]));
+    assert_eq!((done.member_epoch, has(&done)), (2, None));
+    let gets = send(&mut world, stay("two", 2, &[]));
+    assert_eq!((gets.member_epoch, has(&gets)), (2, Some(vec![2, 3])));
+    assert_eq!(&*world.described_consumers().group_state, "Stable");
+    // The answer that told of epoch 2 was lost.
+    assert_eq!(send(&mut world, stay("one", 1, &[0, 1])).error_code, 0);
+    let fenced = send(&mut world, stay("one", 1, &[0, 1, 2]));
+    assert_eq!(fenced.error_code, ErrorCode::FencedMemberEpoch.code());
+}
+
+#[test]
+fn whoever_holds_on_for_longer_than_it_may_is_fenced() {
+    let mut world = two();
+    send(&mut world, stay("one", 1, &[0, 1, 2, 3]));
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(6));
+        assert_eq!(send(&mut world, stay("one", 1, &[0, 1, 2, 3])).error_code, 0);
+        assert_eq!(send(&mut world, stay("two", 2, &[])).error_code, 0);
+    }
+    world.pass(Duration::from_secs(3));
+    let fenced = send(&mut world, stay("one", 1, &[0, 1, 2, 3]));
+    assert_eq!(fenced.error_code, ErrorCode::UnknownMemberId.code());
+    let all = send(&mut world, stay("two", 2, &[]));
+    assert_eq!((all.member_epoch, has(&all)), (3, Some(vec![0, 1, 2, 3])));
+}
+
+#[test]
+fn whoever_is_silent_is_fenced_also_by_a_broker_that_came_back() {
+    let mut world = two();
+    world.pass(Duration::from_secs(40));
+    world.crash();
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.described_consumers().members.len(), 2);
+    world.pass(Duration::from_secs(6));
+    assert_eq!(&*world.described_consumers().group_state, "Empty");
+}
+
+#[test]
+fn offsets_are_for_members_in_their_epoch() {
+    let mut world = two();
+    assert_eq!(world.commit("one", 1, 0, 5), ErrorCode::None);
+    assert_eq!(world.commit("one", 0, 0, 6), ErrorCode::StaleMemberEpoch);
+    assert_eq!(world.commit("one", 2, 0, 6), ErrorCode::StaleMemberEpoch);
+    assert_eq!(world.commit("nobody", 1, 0, 6), ErrorCode::UnknownMemberId);
+    let mut fetch = |member: &str, epoch| {
+        let member = Some((member.into(), epoch));
+        let group = Command::FetchOffsets { group: GROUP.into(), wanted: None, member };
+        world.ask::<OffsetFetchResponseGroup>(group).map(|group| group.topics.len())
+    };
+    assert_eq!(fetch("one", 1), Ok(1));
+    assert_eq!(fetch("one", 2), Err(ErrorCode::StaleMemberEpoch));
+    assert_eq!(fetch("nobody", 1), Err(ErrorCode::UnknownMemberId));
+}
+
+#[test]
+fn a_topic_that_grows_is_assigned_anew() {
+    let mut world = two();
+    world.image = cluster(2, &BTreeMap::from([(TOPIC.to_owned(), (ID, 6))]));
+    world.groups.see(world.image.clone());
+    let two = send(&mut world, stay("two", 2, &[]));
+    assert_eq!(two.member_epoch, 3);
+    assert_eq!(has(&two), Some(vec![5]), "what nobody had comes at once");
+}
