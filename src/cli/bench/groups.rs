@@ -109,10 +109,13 @@ pub(super) async fn run(cluster: &ClusterArgs, args: GroupsArgs) -> Result<(), F
             members.spawn(member.run(Arc::clone(&parts), partition));
         }
     }
-    let took = timed(&parts.barrier, &mut members).await?;
+    let mut ended = Vec::new();
+    let took = timed(&parts.barrier, &mut members, &mut ended).await?;
     let mut all = [latencies()?, latencies()?, latencies()?];
     while let Some(measured) = members.join_next().await {
-        let measured = measured.map_err(|error| Failure::new(Exit::Failed, error))??;
+        ended.push(measured.map_err(|error| Failure::new(Exit::Failed, error))??);
+    }
+    for measured in ended {
         for (all, one) in all.iter_mut().zip(&measured) {
             all.0.add(&one.0).map_err(|error| Failure::new(Exit::Failed, error))?;
         }
@@ -124,26 +127,36 @@ pub(super) async fn run(cluster: &ClusterArgs, args: GroupsArgs) -> Result<(), F
 async fn timed(
     barrier: &Barrier,
     members: &mut JoinSet<Measured>,
+    ended: &mut Vec<[Latencies; 3]>,
 ) -> Result<[Duration; 3], Failure> {
     let mut took = [Duration::ZERO; 3];
-    wait(barrier, members).await?;
+    wait(barrier, members, ended).await?;
     for part in &mut took {
         let began = Instant::now();
-        wait(barrier, members).await?;
+        wait(barrier, members, ended).await?;
         *part = began.elapsed();
     }
     Ok(took)
 }
 
-async fn wait(barrier: &Barrier, members: &mut JoinSet<Measured>) -> Result<(), Failure> {
-    tokio::select! {
-        biased;
-        _ = barrier.wait() => Ok(()),
-        Some(ended) = members.join_next() => match ended {
-            Ok(Ok(_)) => Err(Failure::new(Exit::Failed, "a member ended early")),
-            Ok(Err(error)) => Err(error.into()),
-            Err(error) => Err(Failure::new(Exit::Failed, error)),
-        },
+/// Waits for all members; those that have `ended` by then were behind the last wait already.
+async fn wait(
+    barrier: &Barrier,
+    members: &mut JoinSet<Measured>,
+    ended: &mut Vec<[Latencies; 3]>,
+) -> Result<(), Failure> {
+    let all_here = barrier.wait();
+    tokio::pin!(all_here);
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut all_here => return Ok(()),
+            Some(member) = members.join_next() => match member {
+                Ok(Ok(measured)) => ended.push(measured),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(error) => return Err(Failure::new(Exit::Failed, error)),
+            },
+        }
     }
 }
 
