@@ -236,7 +236,12 @@ async fn a_shard_reads_back_what_it_wrote_and_no_more_serves_once_it_is_stopped(
 async fn a_partition_that_goes_takes_its_shard_along() {
     let mut world = World::new().await;
     let waiting = world.commit(0, 5);
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    let written = async {
+        while world.partition.log().log_end_offset() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, written).await.expect("the commit is written");
     drop(world.partition.take_log());
     let outcome = tokio::time::timeout(LONG, waiting).await.unwrap();
     assert_eq!(outcome.unwrap_err(), ErrorCode::NotCoordinator);
