@@ -12,7 +12,9 @@ import threading
 import time
 
 PARTITIONS = 3
-RECORDS = 300
+# produced before the members come; more follow as long as the scenario lasts, so that there is
+# something to read for whoever comes late
+RECORDS = 150
 SESSION_MS = 6000
 # a member pauses so long between records that it can be killed in the middle
 PAUSE = 0.01
@@ -137,6 +139,38 @@ class Member:
         return offsets
 
 
+class Flow:
+    """Records that go on coming until it is stopped; `ends` is then where each partition ends."""
+
+    def __init__(self, bootstrap, topic):
+        self.stopping = threading.Event()
+        self.ends = dict.fromkeys(range(PARTITIONS), 0)
+        self.error = None
+        self.thread = threading.Thread(target=self.produce, args=(bootstrap, topic), daemon=True)
+        self.thread.start()
+
+    def produce(self, bootstrap, topic):
+        from kafka import KafkaProducer
+
+        try:
+            producer = KafkaProducer(bootstrap_servers=[bootstrap])
+            while not self.stopping.is_set() or sum(self.ends.values()) < RECORDS:
+                for partition in self.ends:
+                    producer.send(topic, b"a record", partition=partition).get(30)
+                    self.ends[partition] += 1
+                if sum(self.ends.values()) >= RECORDS:
+                    self.stopping.wait(0.1)
+            producer.close()
+        except Exception as error:
+            self.error = error
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+        assert self.error is None, self.error
+        return self.ends
+
+
 def eventually(reason, ask, seconds=60):
     deadline = time.monotonic() + seconds
     while not ask():
@@ -145,17 +179,14 @@ def eventually(reason, ask, seconds=60):
 
 
 def scenario(client, bootstrap):
-    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
     from kafka.admin import NewTopic
 
     topic, group = f"groups-{client}", f"group-of-{client}"
     admin = KafkaAdminClient(bootstrap_servers=[bootstrap])
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     admin.close()
-    producer = KafkaProducer(bootstrap_servers=[bootstrap])
-    for n in range(RECORDS):
-        producer.send(topic, str(n).encode(), partition=n % PARTITIONS).get(30)
-    producer.close()
+    flow = Flow(bootstrap, topic)
 
     first = Member(client, bootstrap, topic, group)
     second = Member(client, bootstrap, topic, group)
@@ -166,19 +197,20 @@ def scenario(client, bootstrap):
         dead = first.committed()
         third = Member(client, bootstrap, topic, group)
         started.append(third)
-        everything = {(n % PARTITIONS, n // PARTITIONS) for n in range(RECORDS)}
+        eventually("the third reads and commits", lambda: len(third.told("committed")) > 2, 120)
+        ends = flow.stop()
+        everything = {(partition, offset) for partition in ends for offset in range(ends[partition])}
         seen = lambda: {read for m in started for read in m.told("read")}
         eventually("all records are read", lambda: seen() == everything, 90)
         for partition, offset in third.told("read"):
             assert offset >= dead.get(partition, 0), (partition, offset, dead)
-        done = {partition: RECORDS // PARTITIONS for partition in range(PARTITIONS)}
 
         def all_committed():
             best = {}
             for member in started:
                 for partition, offset in member.committed().items():
                     best[partition] = max(offset, best.get(partition, 0))
-            return best == done
+            return best == ends
 
         eventually("all is committed", all_committed)
     finally:
@@ -188,7 +220,7 @@ def scenario(client, bootstrap):
     consumer = KafkaConsumer(bootstrap_servers=[bootstrap], group_id=group)
     for partition in range(PARTITIONS):
         committed = consumer.committed(TopicPartition(topic, partition))
-        assert committed == RECORDS // PARTITIONS, (partition, committed)
+        assert committed == ends[partition], (partition, committed, ends)
     consumer.close()
 
 
