@@ -91,3 +91,28 @@ fn a_stall_counts_for_every_record_that_was_due() {
         assert!(figures["max"].as_f64().unwrap() > 1000.0, "{figures}");
     }
 }
+
+#[test]
+fn groups_join_heartbeat_and_commit() {
+    let node = Node::start(&["group.initial.rebalance.delay.ms=100"]);
+    for (groups, members) in [("3", "1"), ("1", "3")] {
+        let prefix = format!("of-{members}");
+        let words = ["groups", "work", "-p", "3", "--groups", groups, "--members", members];
+        let counts = ["--heartbeats", "4", "--commits", "5", "--prefix", &prefix];
+        let figures = told(bench(&node, &[&words[..], &counts[..]].concat()));
+        assert_eq!(figures["join_ms"]["count"], 3, "{figures}");
+        assert_eq!(figures["heartbeat_ms"]["count"], 12, "{figures}");
+        assert_eq!(figures["commit_ms"]["count"], 15, "{figures}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_duramen"))
+        .args(["group", "lag", "of-3-0", "--brokers", &node.bootstrap(), "--format", "json"])
+        .output()
+        .unwrap();
+    let groups: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(groups[0]["state"], "Empty", "{groups}");
+    // a member's commits are the offsets 0 to 4 of its own partition
+    let rows = groups[0]["partitions"].as_array().unwrap();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["committed"] == 4), "{groups}");
+    let nobody = bench(&node, &["groups", "work", "--members", "0"]).wait_with_output().unwrap();
+    assert_eq!(nobody.status.code(), Some(2));
+}

@@ -11,12 +11,13 @@ use duramen_protocol::consumer_protocol::{ConsumerProtocolSubscription, PROTOCOL
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
+use duramen_protocol::messages::leave_group::MemberIdentity;
 use duramen_protocol::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use duramen_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, SyncGroupRequest,
+    HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest, SyncGroupRequest,
 };
 use duramen_protocol::text::Text;
 use serde_json::{Value, json};
@@ -46,8 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
   duramen bench groups --heartbeats 100 --commits 100 --format json | jq .commit_ms.p99
 
 All members start at once and wait for each other between the three parts: join until the group is
-stable, heartbeats, commits of one partition; each part as fast as the broker answers. Names of
-groups begin with --prefix; one that is new each time keeps the members of an earlier run out.")]
+stable, heartbeats, commits of one partition; each part as fast as the broker answers. Then they leave.
+Names of groups begin with --prefix; one that is new keeps out the members of a run that was killed.")]
 pub(super) struct GroupsArgs {
     #[command(flatten)]
     topic: TopicArgs,
@@ -247,6 +248,7 @@ impl Member {
             commits.add(began.elapsed(), 1);
         }
         parts.barrier.wait().await;
+        self.leave().await?;
         Ok(measured)
     }
 
@@ -337,6 +339,17 @@ impl Member {
             ..HeartbeatRequest::default()
         };
         Ok(self.connection.call(&request).await?.error_code)
+    }
+
+    /// Leaves, so that whoever looks at the group next finds it empty.
+    async fn leave(&self) -> Result<(), ClientError> {
+        let member = MemberIdentity { member_id: self.id.clone(), ..MemberIdentity::default() };
+        let request = LeaveGroupRequest {
+            group_id: self.group.clone(),
+            members: vec![member],
+            ..LeaveGroupRequest::default()
+        };
+        refused(&self.group, self.connection.call(&request).await?.error_code)
     }
 
     async fn commit(&self, topic: &Text, partition: i32, offset: usize) -> Result<(), ClientError> {
