@@ -1,6 +1,8 @@
 """Results as JSON, as a Markdown page and as plots, and the few lines that README.md may quote."""
 
 import json
+import os
+import pathlib
 import statistics
 
 import plots
@@ -10,6 +12,7 @@ UNITS = {"mb_per_s": "MB/s", "cpu_s_per_gb": "broker CPU-s/GB",
          "p99_9_ms": "p99.9 ms", "ready_ms": "ms", "anonymous_mb": "anonymous MB",
          "cpu_percent": "% of a core", "join_s": "s until the last has joined",
          "cpu_s_per_1000_heartbeats": "broker CPU-s/1,000 heartbeats", "commits_per_s": "commits/s"}
+WHAT_ROWS_ARE = pathlib.Path(__file__).resolve().parents[2] / "docs/benchmarks/README.md"
 BEGIN, END = "<!-- scripts/bench compare --readme -->", "<!-- end -->"
 # What README.md quotes: words, the rows' name, the figure.
 QUOTED = [
@@ -94,10 +97,11 @@ def failures(told):
                     yield f"- {name}, {broker}: {figures['failed']}"
 
 
-def markdown(told, rows):
+def markdown(folder, told, rows, charts):
     heading = ["row", "ack means", "figure", "Duramen", "Apache Kafka", "ratio", "aim", ""]
     out = ["# Duramen beside Apache Kafka 4.3.1", "",
-           "Written by `scripts/bench compare`; do not edit. [What each row is](README.md).", "",
+           "Written by `scripts/bench compare`; do not edit. "
+           f"[What each row is]({os.path.relpath(WHAT_ROWS_ARE, folder)}).", "",
            "Medians, with the smallest and largest round in brackets; the ratio is Duramen's figure divided by",
            "Kafka's, with the smallest and largest of the rounds. Absolute figures are those of one machine.", "",
            "| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
@@ -107,7 +111,7 @@ def markdown(told, rows):
             "16 KiB frames from loopback TCP, CRC-32C, one `pwrite` of all that came, an answer each "
             f"(`benches/floor.rs`): {spread(floors['mb_per_s'])} MB/s, "
             f"{spread(floors['cpu_s_per_gb'])} CPU-s/GB.", ""]
-    out += [f"![{title}]({name}.svg)\n" for name, title in plots.NAMES.items()]
+    out += [f"![{plots.NAMES[name]}]({name}.svg)\n" for name in charts]
     out += ["## Setting", ""]
     out += [f"- {name.replace('_', ' ')}: {value}" for name, value in told["setting"].items()]
     failed = list(failures(told))
@@ -130,8 +134,9 @@ def write(folder, told, rows):
         {"row": row.name, "figure": figure, "aim": judged[0], "met": judged[1]}
         for row in rows for figure in row.aims if (judged := verdict(told, row, figure))])
     (folder / "results.json").write_text(json.dumps(titled, indent=1) + "\n")
-    (folder / "results.md").write_text(markdown(told, rows))
-    for name, svg in plots.all_of(told, rows, series).items():
+    charts = plots.all_of(told, rows, series)
+    (folder / "results.md").write_text(markdown(folder, told, rows, charts))
+    for name, svg in charts.items():
         (folder / f"{name}.svg").write_text(svg)
 
 

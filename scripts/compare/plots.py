@@ -13,7 +13,9 @@ LEFT, WIDTH, BAR, GAP, TOP = 400, 480, 11, 10, 64
 
 
 def all_of(told, rows, series):
-    return {name: chart(NAMES[name], bars(told, rows, series, FIGURES[name])) for name in NAMES}
+    """The charts that have something to show, by name."""
+    every = {name: bars(told, rows, series, FIGURES[name]) for name in NAMES}
+    return {name: chart(NAMES[name], found) for name, found in every.items() if found}
 
 
 def bars(told, rows, series, figures):
