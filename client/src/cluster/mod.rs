@@ -3,6 +3,7 @@
 //! `view.rs` is the pure cache of metadata, `pool.rs` keeps connections. A [`Cluster`] is cheap to clone
 //! and shared by producers, consumers and admin calls.
 
+mod breaker;
 mod pool;
 mod view;
 
@@ -18,6 +19,7 @@ use duramen_protocol::messages::metadata::{
 use duramen_protocol::text::Text;
 use tokio::time::Instant;
 
+pub use breaker::Circuit;
 pub use view::{Broker, ClusterView, Partition, Topic};
 
 use crate::backoff::Backoff;
@@ -192,6 +194,12 @@ impl Cluster {
     /// As [`Cluster::broker`].
     pub async fn dedicated(&self, id: i32) -> Result<Connection, ClientError> {
         self.inner.pool.dedicated(&self.view(), id).await
+    }
+
+    /// How a broker is dealt with: whether it answered when last called.
+    #[must_use]
+    pub fn circuit(&self, id: i32) -> Circuit {
+        self.inner.pool.circuit(&self.view(), id)
     }
 
     /// A connection to the broker that takes changes of topics and configs.

@@ -1,13 +1,15 @@
-//! Connections to brokers, one shared per broker, made when first needed and again when broken.
+//! Connections to brokers, one shared per broker, made when first needed and again when broken. An
+//! address that does not answer has its circuit opened (`breaker.rs`).
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use super::ClusterOptions;
+use super::breaker::{Breaker, Circuit};
 use super::view::ClusterView;
 use crate::backoff::Backoff;
 use crate::connection::{Connection, ConnectionOptions};
@@ -23,17 +25,14 @@ pub(super) struct Pool {
     slots: Mutex<HashMap<Address, Arc<Slot>>>,
 }
 
-/// One address: the connection there, or when it may be tried again.
+/// One address.
 #[derive(Debug, Default)]
 struct Slot {
-    state: tokio::sync::Mutex<SlotState>,
-}
-
-#[derive(Debug, Default)]
-struct SlotState {
-    connection: Option<Connection>,
-    failures: u32,
-    not_before: Option<Instant>,
+    /// The connection there; locked by whoever makes it.
+    connection: tokio::sync::Mutex<Option<Connection>>,
+    breaker: Mutex<Breaker>,
+    /// What the last failed attempt met with.
+    last_failure: Mutex<String>,
 }
 
 #[derive(Debug)]
@@ -71,6 +70,7 @@ impl Pool {
                 return Ok(connection);
             }
         }
+        self.wait_for_one(&addresses).await;
         let mut last = String::new();
         for address in &addresses {
             match self.connect(address).await {
@@ -79,6 +79,25 @@ impl Pool {
             }
         }
         Err(unreachable(&addresses, last))
+    }
+
+    /// Waits until one of the addresses may be tried: with nowhere else to go, being refused at once
+    /// would help nobody.
+    async fn wait_for_one(&self, addresses: &[Address]) {
+        let now = Instant::now();
+        let mut earliest = None;
+        for address in addresses {
+            let slot = self.slot(address);
+            let breaker = slot.breaker();
+            if !breaker.refuses(now) {
+                return;
+            }
+            let until = breaker.until().unwrap_or(now);
+            earliest = Some(earliest.map_or(until, |at: Instant| at.min(until)));
+        }
+        if let Some(earliest) = earliest {
+            tokio::time::sleep_until(earliest).await;
+        }
     }
 
     pub(super) async fn shared(
@@ -98,10 +117,16 @@ impl Pool {
         id: i32,
     ) -> Result<Connection, ClientError> {
         let address = address_of(view, id)?;
-        self.dialer
-            .dial(address)
+        let slot = self.slot(address);
+        self.attempt(&slot, address)
             .await
             .map_err(|error| unreachable(std::slice::from_ref(address), error))
+    }
+
+    /// How a broker is dealt with; one that was never called is [`Circuit::Closed`].
+    pub(super) fn circuit(&self, view: &ClusterView, id: i32) -> Circuit {
+        let address = view.brokers.get(&id).map(|broker| &broker.address);
+        address.map_or(Circuit::Closed, |address| self.slot(address).breaker().circuit())
     }
 
     fn slot(&self, address: &Address) -> Arc<Slot> {
@@ -112,31 +137,78 @@ impl Pool {
     /// The connection to an address if it is open and nobody is making it just now.
     fn open(&self, address: &Address) -> Option<Connection> {
         let slot = self.slot(address);
-        let state = slot.state.try_lock().ok()?;
-        state.connection.clone().filter(|connection| connection.ended().is_none())
+        let connection = slot.connection.try_lock().ok()?;
+        connection.clone().filter(|connection| connection.ended().is_none())
     }
 
     /// The shared connection to an address; callers that come together wait for one attempt.
     async fn connect(&self, address: &Address) -> Result<Connection, String> {
+        if let Some(connection) = self.open(address) {
+            return Ok(connection);
+        }
         let slot = self.slot(address);
-        let mut state = slot.state.lock().await;
-        if let Some(connection) = state.connection.as_ref().filter(|c| c.ended().is_none()) {
+        // Whoever would be refused does not wait for another's attempt either.
+        if slot.breaker().refuses(Instant::now()) {
+            return Err(slot.last_failure().clone());
+        }
+        let mut connection = slot.connection.lock().await;
+        if let Some(connection) = connection.as_ref().filter(|c| c.ended().is_none()) {
             return Ok(connection.clone());
         }
-        state.connection = None;
-        if let Some(not_before) = state.not_before {
-            tokio::time::sleep_until(not_before).await;
+        *connection = None;
+        let made = self.attempt(&slot, address).await?;
+        *connection = Some(made.clone());
+        Ok(made)
+    }
+
+    /// Makes a connection, if the breaker lets this caller.
+    async fn attempt(&self, slot: &Slot, address: &Address) -> Result<Connection, String> {
+        if !slot.breaker().begin(Instant::now()) {
+            return Err(slot.last_failure().clone());
         }
-        match self.dialer.dial(address).await {
+        let attempt = Attempt { slot, known: false };
+        let dialled = self.dialer.dial(address).await;
+        attempt.known();
+        match dialled {
             Ok(connection) => {
-                *state = SlotState { connection: Some(connection.clone()), ..SlotState::default() };
+                slot.breaker().succeeded();
                 Ok(connection)
             }
             Err(error) => {
-                state.failures += 1;
-                state.not_before = Some(Instant::now() + self.dialer.wait(state.failures));
+                slot.breaker().failed(Instant::now(), |failures| self.dialer.wait(failures));
+                slot.last_failure().clone_from(&error);
                 Err(error)
             }
+        }
+    }
+}
+
+impl Slot {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, String> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt whose caller may go away while it runs.
+struct Attempt<'a> {
+    slot: &'a Slot,
+    known: bool,
+}
+
+impl Attempt<'_> {
+    fn known(mut self) {
+        self.known = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.known {
+            self.slot.breaker().abandoned();
         }
     }
 }

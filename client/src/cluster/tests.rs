@@ -101,3 +101,55 @@ async fn a_dead_cluster_is_told_soon() {
     assert!(Cluster::new("", ClusterOptions::default()).is_err());
     assert!(Cluster::new("a:1,b:x", ClusterOptions::default()).is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_does_not_answer_costs_one_caller_a_wait_and_the_others_nothing() {
+    let dead = Arc::new(AtomicI32::new(1));
+    let (is_dead, dials) = (Arc::clone(&dead), Arc::new(AtomicI32::new(0)));
+    let dialled = Arc::clone(&dials);
+    let both = played(ClusterOptions::default(), move |_, asked| answer(asked, 1, 0));
+    // Broker 2 takes connections and says nothing, as one that was stopped does.
+    let answering = both.options().clone();
+    let Connector::Custom(connect) = answering.connector.clone() else { panic!("played") };
+    let connector: Arc<crate::transport::Connect> = Arc::new(move |host, port| {
+        if port == 2 {
+            dialled.fetch_add(1, Ordering::Relaxed);
+            if is_dead.load(Ordering::Relaxed) == 1 {
+                return Box::pin(std::future::pending());
+            }
+        }
+        connect(host, port)
+    });
+    let options = ClusterOptions { connector: Connector::Custom(connector), ..answering };
+    let cluster = Cluster::new("played:1", options).unwrap();
+    cluster.refresh(Topics::None).await.unwrap();
+    assert_eq!(cluster.circuit(2), Circuit::Closed);
+
+    let began = Instant::now();
+    let (first, second) = tokio::join!(cluster.broker(2), cluster.broker(2));
+    assert!(first.is_err() && second.is_err());
+    let patience = cluster.options().connect_timeout;
+    assert_eq!((began.elapsed(), dials.load(Ordering::Relaxed)), (patience, 1));
+    assert_eq!(cluster.circuit(2), Circuit::Open);
+    for _ in 0..1000 {
+        let error = cluster.broker(2).await.unwrap_err();
+        assert!(error.is_retriable() && error.to_string().contains("no connection within"));
+        assert!(cluster.dedicated(2).await.is_err());
+        cluster.broker(1).await.unwrap();
+    }
+    assert_eq!((began.elapsed(), dials.load(Ordering::Relaxed)), (patience, 1));
+
+    // One looks again when the wait is over; the others are refused meanwhile.
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    let probe = cluster.clone();
+    let probe = tokio::spawn(async move { probe.broker(2).await.is_ok() });
+    tokio::task::yield_now().await;
+    assert_eq!(cluster.circuit(2), Circuit::HalfOpen);
+    assert!(cluster.broker(2).await.is_err() && cluster.dedicated(2).await.is_err());
+    // That one goes away: the next may try, and the broker is back.
+    probe.abort();
+    assert!(probe.await.is_err());
+    dead.store(0, Ordering::Relaxed);
+    cluster.broker(2).await.unwrap();
+    assert_eq!((cluster.circuit(2), dials.load(Ordering::Relaxed)), (Circuit::Closed, 3));
+}
