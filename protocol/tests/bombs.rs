@@ -1,6 +1,7 @@
 //! Decompression bombs and hostile counts: a few bytes that ask for gigabytes. An allocation that
 //! fails takes the process down, and no `catch_unwind` helps; so the memory that each of these
 //! takes is counted, and held against the limit that the caller gave.
+#![cfg(feature = "zstd")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;

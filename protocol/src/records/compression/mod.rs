@@ -10,11 +10,12 @@
 //! | gzip | RFC 1952, members may follow one another |
 //! | snappy | blocks of 32 KiB in snappy-java's framing; plain snappy is read too |
 //! | lz4 | an LZ4 frame, independent blocks of 64 KiB; any block size and linked blocks are read |
-//! | zstd | zstd frames, one after another; skippable frames are skipped |
+//! | zstd | zstd frames, one after another; skippable frames are skipped; only with the feature `zstd` |
 
 mod gzip;
 mod lz4;
 mod snappy;
+#[cfg_attr(not(feature = "zstd"), path = "without_zstd.rs")]
 mod zstd;
 
 use std::fmt;
@@ -110,6 +111,12 @@ pub enum CompressionError {
         codec: Compression,
         /// What the codec found.
         reason: String,
+    },
+    /// The codec was left out when this was built.
+    #[error("{codec} is not in this build: enable the feature `{codec}` of duramen-client")]
+    LeftOut {
+        /// The codec that is missing.
+        codec: Compression,
     },
     /// The codec has no such level.
     #[error("{codec} has no level {level}, use {min} to {max}")]
@@ -239,5 +246,5 @@ fn grow(out: &mut Vec<u8>, additional: usize) {
     out.resize(len + additional, 0);
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "zstd"))]
 mod tests;
