@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::delivery::{BatchDelivery, Delivery};
 use super::options::{ProducerOptions, ProducerRecord};
-use super::partitioner::{Sticky, partition_of_key};
+use super::partitioner::{Partitioner, Sticky};
 use crate::cluster::Topic;
 use crate::random::Random;
 
@@ -54,6 +54,7 @@ pub(super) type BufferId = usize;
 pub(super) struct Accumulator {
     batch_bytes: usize,
     linger: Duration,
+    partitioner: Partitioner,
     topics: Vec<TopicBuffers>,
     topic_index: HashMap<Text, usize>,
     buffers: Vec<Buffer>,
@@ -86,6 +87,7 @@ impl Accumulator {
         Self {
             batch_bytes: options.batch_bytes,
             linger: options.linger,
+            partitioner: options.partitioner.clone(),
             topics: Vec::new(),
             topic_index: HashMap::new(),
             buffers: Vec::new(),
@@ -185,10 +187,13 @@ impl Accumulator {
     ) -> Result<BufferId, Refusal> {
         let known = self.topics.get_mut(topic).ok_or(Refusal::UnknownTopic)?;
         let count = known.buffers.len();
-        let partition = match (record.partition, record.key) {
-            (Some(partition), _) => partition,
-            (None, Some(key)) if count > 0 => partition_of_key(key, count),
-            _ => {
+        let wanted = match record.partition {
+            None if count > 0 => self.partitioner.choose(record, count),
+            named => named,
+        };
+        let partition = match wanted {
+            Some(partition) => partition,
+            None => {
                 let chosen =
                     known.sticky.choose(&known.available, self.batch_bytes, &mut self.random);
                 known.sticky.sent(bytes);

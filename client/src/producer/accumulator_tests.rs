@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cluster::Partition;
+use crate::producer::partitioner::partition_of_key;
 
 fn topic(name: &str, leaders: &[Option<i32>]) -> Topic {
     Topic {
@@ -114,4 +115,28 @@ fn what_waits_too_long_is_taken_out_and_only_the_open_are_waited_for() {
         .complete(super::super::delivery::Outcome::Written { base_offset: 7, append_time: None });
     assert_eq!(accumulator.undelivered().len(), 0);
     assert_eq!(first.result().unwrap().unwrap().offset, 7);
+}
+
+#[test]
+fn a_partitioner_of_ones_own_is_asked_unless_the_record_names_its_partition() {
+    let options = ProducerOptions {
+        partitioner: Partitioner::by(|record, partitions| match record.key? {
+            b"last" => i32::try_from(partitions - 1).ok(),
+            _ => Some(99),
+        }),
+        ..ProducerOptions::default()
+    };
+    let mut accumulator = Accumulator::new(&options, Random::seeded(1));
+    accumulator.learn(&topic("t", &[Some(1); 3]));
+    let record = ProducerRecord::new("t", b"v");
+    let mut put = |record: &ProducerRecord<'_>| accumulator.append(record, 0, 100).map(|_| ());
+    put(&record).unwrap();
+    put(&record.with_key(b"last")).unwrap();
+    let beyond = Refusal::UnknownPartition { partition: 99, count: 3 };
+    assert_eq!(put(&record.with_key(b"other")).unwrap_err(), beyond);
+    put(&ProducerRecord { partition: Some(0), ..record.with_key(b"other") }).unwrap();
+    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 5);
+    let places = taken.iter().filter_map(|(id, _)| accumulator.place(*id));
+    let partitions: Vec<i32> = places.map(|(_, partition)| partition).collect();
+    assert!(partitions.contains(&2) && partitions.contains(&0), "{partitions:?}");
 }

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 pub use delivery::{Delivered, Delivery, DeliveryError};
 pub use duramen_protocol::records::{Compression, HeaderView};
 pub use options::{Acks, Identity, ProducerOptions, ProducerRecord};
+pub use partitioner::Partitioner;
 
 use accumulator::{Accumulator, Refusal};
 use sender::Sender;

@@ -7,6 +7,8 @@ use duramen_protocol::records::Compression;
 use duramen_protocol::records::HeaderView;
 use duramen_protocol::text::Text;
 
+use super::partitioner::Partitioner;
+
 /// Who must have a batch before it counts as delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Acks {
@@ -58,6 +60,8 @@ pub struct ProducerOptions {
     /// The identity to write under; `None` asks the cluster for one of this producer's own. Only with
     /// idempotence.
     pub identity: Option<Identity>,
+    /// Where records go that do not name their partition (`partitioner.class`).
+    pub partitioner: Partitioner,
     /// Codec of the batches (`compression.type`).
     pub compression: Compression,
     /// Level of the codec; `None` is its default.
@@ -87,6 +91,7 @@ impl Default for ProducerOptions {
             acks: Acks::All,
             idempotent: true,
             identity: None,
+            partitioner: Partitioner::default(),
             compression: Compression::None,
             compression_level: None,
             linger: Duration::from_millis(5),

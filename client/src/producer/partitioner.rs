@@ -1,7 +1,69 @@
 //! Which partition a record goes to, pure and equal to Kafka's: murmur2 of the key; without a key,
 //! one partition until a batch's worth has gone there, then another (KIP-480, KIP-794).
 
+use std::fmt;
+use std::sync::Arc;
+
+use super::ProducerRecord;
 use crate::random::Random;
+
+/// A way of one's own to choose: the record and the number of partitions its topic has now, to a
+/// partition, or `None` where any will do.
+type Choose = dyn Fn(&ProducerRecord<'_>, usize) -> Option<i32> + Send + Sync;
+
+/// How the partition of a record is chosen that does not name one.
+#[derive(Clone, Default)]
+pub enum Partitioner {
+    /// As Kafka's Java producer does: by murmur2 of the key; records without one go to a partition
+    /// until a batch's worth has gone there, then to another.
+    #[default]
+    Murmur2,
+    /// As if no record had a key (`partitioner.ignore.keys`).
+    IgnoreKeys,
+    /// The caller's own; see [`Partitioner::by`].
+    Custom(Arc<Choose>),
+}
+
+impl Partitioner {
+    /// A way of one's own: from the record and the number of partitions to a partition, or `None`
+    /// where any will do. It is called once a record, under the producer's lock: it should be short.
+    /// A partition that the topic does not have fails the record.
+    ///
+    /// ```
+    /// use duramen_client::producer::Partitioner;
+    ///
+    /// // Numbered customers: each to the partition of its number.
+    /// let by_number = Partitioner::by(|record, partitions| {
+    ///     let number: usize = std::str::from_utf8(record.key?).ok()?.parse().ok()?;
+    ///     i32::try_from(number % partitions).ok()
+    /// });
+    /// # let _ = by_number;
+    /// ```
+    pub fn by(
+        choose: impl Fn(&ProducerRecord<'_>, usize) -> Option<i32> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Custom(Arc::new(choose))
+    }
+
+    /// The partition of a record among `partitions` of them, at least one; `None`: any will do.
+    pub(super) fn choose(&self, record: &ProducerRecord<'_>, partitions: usize) -> Option<i32> {
+        match self {
+            Self::Murmur2 => record.key.map(|key| partition_of_key(key, partitions)),
+            Self::IgnoreKeys => None,
+            Self::Custom(choose) => choose(record, partitions),
+        }
+    }
+}
+
+impl fmt::Debug for Partitioner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Murmur2 => "Murmur2",
+            Self::IgnoreKeys => "IgnoreKeys",
+            Self::Custom(_) => "Custom",
+        })
+    }
+}
 
 /// Kafka's murmur2 (seed 0x9747b28c), bit for bit.
 #[must_use]
@@ -127,6 +189,21 @@ mod tests {
         sticky.sent(1000);
         assert_eq!(sticky.choose(&[other], 100, &mut random), Some(other), "the only one stays");
         assert_eq!(sticky.choose(&[], 100, &mut random), None);
+    }
+
+    #[test]
+    fn keys_choose_as_the_partitioner_says() {
+        let keyed = ProducerRecord::new("t", b"v").with_key(b"21");
+        let own = Partitioner::by(|record, partitions| {
+            record.key.map(|key| i32::try_from(key.len() % partitions).unwrap_or(0))
+        });
+        let murmur = Some(partition_of_key(b"21", 3));
+        for (partitioner, want) in
+            [(Partitioner::Murmur2, murmur), (Partitioner::IgnoreKeys, None), (own, Some(2))]
+        {
+            assert_eq!(partitioner.choose(&keyed, 3), want, "{partitioner:?}");
+            assert_eq!(partitioner.choose(&ProducerRecord::new("t", b"v"), 3), None);
+        }
     }
 
     proptest! {
