@@ -67,6 +67,9 @@ pub enum ClientError {
     /// A record that Kafka's format can't hold.
     #[error("the record can't be written: {0}")]
     Record(duramen_protocol::records::BatchError),
+    /// A key or value that has no bytes in its format.
+    #[error(transparent)]
+    Serde(#[from] crate::serde::SerdeError),
     /// A partition that the topic does not have.
     #[error("topic {topic} has no partition {partition}; it has {count}, numbered from 0")]
     NoPartition {
@@ -111,6 +114,7 @@ impl ClientError {
             | Self::Address(_)
             | Self::RecordTooLarge { .. }
             | Self::Record(_)
+            | Self::Serde(_)
             | Self::NoPartition { .. }
             | Self::Incomplete(_)
             | Self::Closed => Remedy::Change,

@@ -8,6 +8,7 @@
 //! | [`consumer`] | reads given offsets as a stream |
 //! | [`consumer::group`] | reads as a member of a group |
 //! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
+//! | [`mod@serde`] | typed keys and values |
 //! | [`admin`] | topics, configs, offsets, groups |
 //! | [`error`] | what can fail, and what to do about it |
 
@@ -22,6 +23,7 @@ pub mod error;
 pub mod producer;
 pub mod random;
 pub mod replay;
+pub mod serde;
 #[cfg(test)]
 mod testing;
 pub mod transport;
