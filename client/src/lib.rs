@@ -9,6 +9,7 @@
 //! | [`consumer::group`] | reads as a member of a group |
 //! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
 //! | [`mod@serde`] | typed keys and values |
+//! | [`metrics`] | what was done so far, in numbers |
 //! | [`admin`] | topics, configs, offsets, groups |
 //! | [`error`] | what can fail, and what to do about it |
 
@@ -20,6 +21,7 @@ pub mod connection;
 pub mod consumer;
 mod coordinator;
 pub mod error;
+pub mod metrics;
 pub mod producer;
 pub mod random;
 pub mod replay;
@@ -33,5 +35,6 @@ pub use cluster::{Cluster, ClusterOptions};
 pub use connection::{Connection, ConnectionOptions};
 pub use consumer::{Consumer, ConsumerOptions};
 pub use error::{ClientError, Remedy};
+pub use metrics::Metrics;
 pub use producer::{Producer, ProducerOptions, ProducerRecord};
 pub use replay::Replay;

@@ -25,6 +25,7 @@ pub use view::{Broker, ClusterView, Partition, Topic};
 use crate::backoff::Backoff;
 use crate::connection::{Connection, ConnectionOptions};
 use crate::error::ClientError;
+use crate::metrics::{Meter, Metrics};
 use crate::random::Random;
 use crate::transport::{Address, Connector};
 use pool::Pool;
@@ -194,6 +195,16 @@ impl Cluster {
     /// As [`Cluster::broker`].
     pub async fn dedicated(&self, id: i32) -> Result<Connection, ClientError> {
         self.inner.pool.dedicated(&self.view(), id).await
+    }
+
+    /// What was done through this handle and everything made from it, so far.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.meter().read()
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        self.inner.pool.meter()
     }
 
     /// How a broker is dealt with: whether it answered when last called.

@@ -14,6 +14,7 @@ use super::view::ClusterView;
 use crate::backoff::Backoff;
 use crate::connection::{Connection, ConnectionOptions};
 use crate::error::ClientError;
+use crate::metrics::Meter;
 use crate::random::Random;
 use crate::transport::{Address, Connector, connect_tcp};
 
@@ -37,6 +38,7 @@ struct Slot {
 
 #[derive(Debug)]
 struct Dialer {
+    meter: Arc<Meter>,
     connector: Connector,
     connection: ConnectionOptions,
     connect_timeout: Duration,
@@ -47,6 +49,7 @@ struct Dialer {
 impl Pool {
     pub(super) fn new(bootstrap: Vec<Address>, options: &ClusterOptions) -> Self {
         let dialer = Dialer {
+            meter: Arc::default(),
             connector: options.connector.clone(),
             connection: options.connection.clone(),
             connect_timeout: options.connect_timeout,
@@ -129,6 +132,10 @@ impl Pool {
         address.map_or(Circuit::Closed, |address| self.slot(address).breaker().circuit())
     }
 
+    pub(super) fn meter(&self) -> &Meter {
+        &self.dialer.meter
+    }
+
     fn slot(&self, address: &Address) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(address.clone()).or_default())
@@ -172,9 +179,11 @@ impl Pool {
         match dialled {
             Ok(connection) => {
                 slot.breaker().succeeded();
+                self.dialer.meter.connections_made.add(1);
                 Ok(connection)
             }
             Err(error) => {
+                self.dialer.meter.connections_failed.add(1);
                 slot.breaker().failed(Instant::now(), |failures| self.dialer.wait(failures));
                 slot.last_failure().clone_from(&error);
                 Err(error)
@@ -227,12 +236,14 @@ impl Dialer {
     }
 
     async fn stream(&self, address: &Address) -> io::Result<Connection> {
-        let options = self.connection.clone();
+        let (options, meter) = (self.connection.clone(), Arc::clone(&self.meter));
         match &self.connector {
-            Connector::Tcp => Ok(Connection::start(connect_tcp(address).await?, options)),
+            Connector::Tcp => {
+                Ok(Connection::start_metered(connect_tcp(address).await?, options, meter))
+            }
             Connector::Custom(connect) => {
                 let stream = connect(&address.host, address.port).await?;
-                Ok(Connection::start(stream, options))
+                Ok(Connection::start_metered(stream, options, meter))
             }
         }
     }

@@ -19,6 +19,7 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 use super::chunks::WriteQueue;
 use super::error::ConnectionError;
 use super::frames::FrameBuffer;
+use crate::metrics::Meter;
 
 /// Bytes queued for the socket above which no further request is taken from the queue.
 const WRITE_QUEUE_BYTES: usize = 4 * 1024 * 1024;
@@ -49,6 +50,7 @@ struct Waiting {
     correlation_id: i32,
     api: ApiKey,
     timeout: Duration,
+    began: Instant,
     deadline: Instant,
     reply: Reply,
 }
@@ -66,6 +68,7 @@ pub(super) struct Driver<S> {
     timer: Pin<Box<Sleep>>,
     /// No handle is left: what is queued is written, then the stream ends.
     closing: bool,
+    meter: Arc<Meter>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -74,6 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         commands: mpsc::Receiver<Command>,
         max_in_flight: usize,
         max_frame: usize,
+        meter: Arc<Meter>,
     ) -> Self {
         Self {
             stream,
@@ -85,12 +89,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             frames: FrameBuffer::new(max_frame),
             timer: Box::pin(sleep_until(Instant::now() + FAR)),
             closing: false,
+            meter,
         }
     }
 
     /// Works until the stream breaks or no handle is left; then every call gets the reason.
     pub(super) async fn run(mut self, ended: Arc<OnceLock<ConnectionError>>) {
         let reason = poll_fn(|cx| self.poll(cx)).await;
+        if !matches!(reason, ConnectionError::Dropped) {
+            self.meter.connections_broken.add(1);
+        }
         // The reason is set before the queue closes: a call that finds it closed also finds why.
         let _ = ended.set(reason.clone());
         self.commands.close();
@@ -161,23 +169,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return;
         }
         self.writing.push(frame);
+        self.meter.requests.add(1);
         let Some(reply) = reply else { return };
-        let deadline = Instant::now() + timeout;
+        let began = Instant::now();
+        let deadline = began + timeout;
         if self.waiting.is_empty() || deadline < self.timer.deadline() {
             self.timer.as_mut().reset(deadline);
         }
-        self.waiting.push_back(Waiting { correlation_id, api, timeout, deadline, reply });
+        self.waiting.push_back(Waiting { correlation_id, api, timeout, began, deadline, reply });
     }
 
     /// Writes what the stream takes; true when something went out.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut wrote = false;
         while !self.writing.is_empty() {
-            match poll_write_buf(Pin::new(&mut self.stream), cx, &mut self.writing) {
+            let bytes = match poll_write_buf(Pin::new(&mut self.stream), cx, &mut self.writing) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(result) => result?,
                 Poll::Pending => return Ok(wrote),
             };
+            self.meter.bytes_out.add(u64::try_from(bytes).unwrap_or(u64::MAX));
             self.unflushed = true;
             wrote = true;
         }
@@ -208,7 +219,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let room = self.frames.room()?;
         match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, room))? {
             0 => Poll::Ready(Err(ConnectionError::Closed)),
-            _ => Poll::Ready(Ok(())),
+            bytes => {
+                self.meter.bytes_in.add(u64::try_from(bytes).unwrap_or(u64::MAX));
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -221,6 +235,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Err(ConnectionError::OutOfOrder { expected: oldest, got });
         }
         if let Some(waiting) = self.waiting.pop_front() {
+            let took = waiting.began.elapsed().as_micros();
+            self.meter.answers.add(1);
+            self.meter.answer_micros.add(u64::try_from(took).unwrap_or(u64::MAX));
             // The caller may have given up; its answer is dropped then.
             let _ = waiting.reply.send(Ok(frame));
         }

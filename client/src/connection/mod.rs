@@ -27,6 +27,7 @@ pub use error::{CallError, ConnectionError};
 pub use pending::Pending;
 pub use versions::BrokerVersions;
 
+use crate::metrics::Meter;
 use driver::{Command, Driver};
 
 /// Requests that may wait in the queue of a connection, beside those in flight.
@@ -77,10 +78,19 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        Self::start_metered(stream, options, Arc::default())
+    }
+
+    /// [`Connection::start`], counted.
+    pub(crate) fn start_metered<S>(stream: S, options: ConnectionOptions, meter: Arc<Meter>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, commands) = mpsc::channel(QUEUE_REQUESTS);
         let ended = Arc::new(OnceLock::new());
         let max_in_flight = options.max_in_flight.max(1);
-        let driver = Driver::new(stream, commands, max_in_flight, options.max_response_bytes);
+        let max_frame = options.max_response_bytes;
+        let driver = Driver::new(stream, commands, max_in_flight, max_frame, meter);
         tokio::spawn(driver.run(Arc::clone(&ended)));
         let inner = Inner {
             commands: sender,

@@ -22,6 +22,7 @@ pub(super) struct Content {
     pub(super) id: u64,
     /// Bytes to give back to the producer's buffer.
     pub(super) reserved: usize,
+    pub(super) records: u64,
     delivery: Arc<BatchDelivery>,
     form: Form,
 }
@@ -40,7 +41,8 @@ enum Form {
 impl Content {
     pub(super) fn new(id: u64, filling: Filling) -> Self {
         let Filling { builder, delivery, reserved, .. } = filling;
-        Self { id, reserved, delivery, form: Form::Open(builder) }
+        let records = u64::try_from(builder.record_count()).unwrap_or(0);
+        Self { id, reserved, records, delivery, form: Form::Open(builder) }
     }
 
     /// The batch as it goes onto the wire, under this sequence.

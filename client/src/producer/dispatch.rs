@@ -204,6 +204,7 @@ impl Sender {
             let words = words.unwrap_or(code.message());
             self.shared.set_last_error(format!("{words} ({})", code.name()));
         }
+        let sent = !matches!(attempt, Attempt::NotSent | Attempt::Busy);
         let cluster = &self.cluster;
         let Some(route) = self.routes.get_mut(&part.buffer) else { return };
         let fate = route.queue.came_back(
@@ -218,6 +219,9 @@ impl Sender {
                     Some(answer) => (answer.base_offset, answer.append_time),
                     None => (-1, None),
                 };
+                let meter = self.cluster.meter();
+                meter.records_delivered.add(batch.payload.records);
+                meter.batches_delivered.add(1);
                 self.finish(part.buffer, batch.payload, |content| content.written(base, time));
             }
             Some(Fate::Failed(batch, code)) => {
@@ -225,8 +229,10 @@ impl Sender {
                 let (message, records) =
                     answer.map_or((None, Vec::new()), |answer| (answer.message, answer.records));
                 let error = ClientError::refused(what, code, message);
+                self.cluster.meter().records_failed.add(batch.payload.records);
                 self.finish(part.buffer, batch.payload, |c| c.failed(error, records));
             }
+            Some(Fate::Retried) if sent => self.cluster.meter().batches_retried.add(1),
             Some(Fate::Retried) | None => {}
         }
     }

@@ -208,6 +208,7 @@ impl Sender {
             let last = self.shared.last_error().unwrap_or_else(|| "no answer came".to_owned());
             let what = "delivery".to_owned();
             let error = ClientError::Expired { what, after: timeout, last };
+            self.cluster.meter().records_failed.add(content.records);
             self.finish(buffer, content, |content| content.failed(error, Vec::new()));
         }
     }

@@ -72,6 +72,11 @@ async fn arrives_despite(fault: Fault, at: &'static [u32]) {
         assert_eq!(delivery.await.unwrap().offset, offset, "{fault:?} at {at:?}");
     }
     assert_eq!(model.values(0), numbers(0..300), "{fault:?} at {at:?}");
+    let told = cluster.metrics();
+    assert_eq!((told.records_delivered, told.records_failed), (300, 0), "{told:?}");
+    assert!(told.batches_retried >= 1 && told.batches_delivered > 10, "{told:?}");
+    assert!(told.answers <= told.requests && told.bytes_out > 300 * 5, "{told:?}");
+    assert!(told.connections_made == told.connections_broken + 1, "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
