@@ -267,6 +267,8 @@ impl<P> PartitionQueue<P> {
         let batch = self.batches.remove(at)?;
         // Batches that never had a sequence leave no gap.
         self.gap |= batch.sequence.is_some();
+        // Where nothing is left, nobody would come to close it, and nothing would be let in any more.
+        self.close_gap();
         Some(batch)
     }
 

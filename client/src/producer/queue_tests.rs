@@ -177,3 +177,15 @@ fn a_fixed_identity_goes_on_where_it_stopped_and_never_raises_its_epoch() {
     assert_eq!(queue.expire(now).map(|batch| batch.payload), Some(2));
     assert!(queue.is_empty());
 }
+
+#[test]
+fn the_only_batch_that_is_given_up_leaves_room_under_the_next_epoch() {
+    let now = start();
+    let mut queue = queue_of(1, now);
+    send_all(&mut queue, now);
+    let refused = Attempt::Refused(ErrorCode::MessageTooLarge);
+    assert!(matches!(back(&mut queue, 0, refused, now), Fate::Failed(..)));
+    assert!(queue.has_room());
+    queue.push(Batch::new(1, 10, now + Duration::from_secs(120)));
+    assert_eq!(send_all(&mut queue, now), [(1, 1, 0)]);
+}
