@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::eventually;
-use super::reference::Reference;
+use super::reference::{self, Reference};
 
 /// How long a node may take from its start to its first answer (Apache Kafka needs seconds).
 const READY: Duration = Duration::from_secs(60);
@@ -37,18 +37,28 @@ enum Kind {
 impl Node {
     /// Starts a node with Kafka-style `name=value` settings and waits until it answers.
     pub fn start(settings: &[&str]) -> Self {
-        Self::begin(settings, None)
+        Self::begin(settings, None, Reference::wanted())
     }
 
     /// The same, with its logs in `data`.
     pub fn start_at(data: &Path, settings: &[&str]) -> Self {
-        Self::begin(settings, Some(data.to_owned()))
+        Self::begin(settings, Some(data.to_owned()), Reference::wanted())
     }
 
-    fn begin(settings: &[&str], data: Option<PathBuf>) -> Self {
+    /// Duramen, whatever `COMPAT_REFERENCE` says.
+    pub fn duramen_with(settings: &[&str]) -> Self {
+        Self::begin(settings, None, None)
+    }
+
+    /// Apache Kafka, whatever `COMPAT_REFERENCE` says; its jars are there.
+    pub fn kafka_with(settings: &[&str]) -> Self {
+        Self::begin(settings, None, Some(reference::cache().join("kafka-tools")))
+    }
+
+    fn begin(settings: &[&str], data: Option<PathBuf>, jars: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let data = data.unwrap_or_else(|| folder.path().join("data"));
-        let kind = match Reference::wanted() {
+        let kind = match jars {
             Some(jars) => Kind::Reference(Reference::new(jars, folder.path())),
             None => Kind::Duramen { http: free_port() },
         };

@@ -79,6 +79,8 @@ struct TopicBuffers {
 struct Buffer {
     topic: Text,
     partition: i32,
+    /// Bytes of a batch here: less than elsewhere once the broker found one too large.
+    batch_bytes: usize,
     batches: VecDeque<Filling>,
 }
 
@@ -117,8 +119,16 @@ impl Accumulator {
             self.buffers.push(Buffer {
                 topic: topic.name.clone(),
                 partition: partition.id,
+                batch_bytes: self.batch_bytes,
                 batches: VecDeque::new(),
             });
+        }
+    }
+
+    /// Batches of this partition are to be of these bytes at most from now on.
+    pub(super) fn lower(&mut self, id: BufferId, batch_bytes: usize) {
+        if let Some(buffer) = self.buffers.get_mut(id) {
+            buffer.batch_bytes = buffer.batch_bytes.min(batch_bytes);
         }
     }
 
@@ -150,7 +160,7 @@ impl Accumulator {
         }
         let cell = Arc::new(BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {
-            builder: BatchBuilder::new(self.batch_bytes),
+            builder: BatchBuilder::new(buffer.batch_bytes),
             delivery: Arc::clone(&cell),
             reserved: 0,
             created: Instant::now(),

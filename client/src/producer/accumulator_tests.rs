@@ -112,7 +112,7 @@ fn what_waits_too_long_is_taken_out_and_only_the_open_are_waited_for() {
     assert!(accumulator.is_empty());
     first
         .batch
-        .complete(super::super::delivery::Outcome::Written { base_offset: 7, append_time: None });
+        .end(0, super::super::delivery::Outcome::Written { base_offset: 7, append_time: None });
     assert_eq!(accumulator.undelivered().len(), 0);
     assert_eq!(first.result().unwrap().unwrap().offset, 7);
 }

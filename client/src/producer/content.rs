@@ -23,6 +23,8 @@ pub(super) struct Content {
     /// Bytes to give back to the producer's buffer.
     pub(super) reserved: usize,
     pub(super) records: u64,
+    /// Records of the batch as it was filled that are before these; 0 unless it was divided.
+    first: i32,
     delivery: Arc<BatchDelivery>,
     form: Form,
 }
@@ -42,7 +44,34 @@ impl Content {
     pub(super) fn new(id: u64, filling: Filling) -> Self {
         let Filling { builder, delivery, reserved, .. } = filling;
         let records = u64::try_from(builder.record_count()).unwrap_or(0);
-        Self { id, reserved, records, delivery, form: Form::Open(builder) }
+        Self { id, reserved, records, first: 0, delivery, form: Form::Open(builder) }
+    }
+
+    /// Two contents with about half of the bytes each, under these ids, and the bytes of the larger one
+    /// before compression; back as it is when it holds one record only.
+    pub(super) fn divided(self, ids: [u64; 2]) -> Result<([(Self, i32); 2], usize), Self> {
+        let Form::Built { bytes, .. } = &self.form else { return Err(self) };
+        let Ok(Some(halves)) = halves(bytes) else { return Err(self) };
+        let size = halves.iter().map(BatchBuilder::size).max().unwrap_or(0);
+        self.delivery.divide();
+        let [first, second] = halves;
+        let (before, reserved) = (first.record_count(), self.reserved / 2);
+        let part = |id, reserved, first, builder: BatchBuilder| {
+            let records = builder.record_count();
+            let part = Self {
+                id,
+                reserved,
+                records: u64::try_from(records).unwrap_or(0),
+                first,
+                delivery: Arc::clone(&self.delivery),
+                form: Form::Open(builder),
+            };
+            (part, records)
+        };
+        let [id, other] = ids;
+        let front = part(id, reserved, self.first, first);
+        let back = part(other, self.reserved - reserved, self.first + before, second);
+        Ok(([front, back], size))
     }
 
     /// The batch as it goes onto the wire, under this sequence.
@@ -74,7 +103,7 @@ impl Content {
     }
 
     pub(super) fn written(self, base_offset: i64, append_time: Option<i64>) {
-        self.delivery.complete(Outcome::Written { base_offset, append_time });
+        self.delivery.end(self.first, Outcome::Written { base_offset, append_time });
     }
 
     pub(super) fn failed(
@@ -82,8 +111,29 @@ impl Content {
         error: ClientError,
         records: Vec<(i32, Option<duramen_protocol::text::Text>)>,
     ) {
-        self.delivery.complete(Outcome::Failed { error, records });
+        self.delivery.end(self.first, Outcome::Failed { error, records });
     }
+}
+
+/// The records of a built batch in two, by bytes; `None` of a single one.
+fn halves(batch: &[u8]) -> Result<Option<[BatchBuilder; 2]>, BatchError> {
+    /// The bytes are this producer's own; no batch of the format has more.
+    const MAX: usize = i32::MAX as usize;
+    let (batch, _) = BatchView::split(batch)?;
+    let mut scratch = Vec::new();
+    let records = batch.records(&mut scratch, MAX)?;
+    let [mut first, mut second] = [BatchBuilder::new(MAX), BatchBuilder::new(MAX)];
+    let half = first.size() + records.rest().len() / 2;
+    let last = batch.record_count() - 1;
+    for (index, record) in (0..).zip(records) {
+        let record = record?;
+        let headers: Vec<_> = record.headers.clone().collect();
+        // The last one is the second half by itself when it is larger than all before it.
+        let full = index > 0 && (first.size() >= half || index == last);
+        let into = if full { &mut second } else { &mut first };
+        into.append(record.timestamp, record.key, record.value, &headers)?;
+    }
+    Ok(if second.is_empty() { None } else { Some([first, second]) })
 }
 
 /// A copy of a built batch in another producer's name.
@@ -108,6 +158,8 @@ fn put(batch: &mut [u8], at: std::ops::Range<usize>, field: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use duramen_protocol::records::{Compression, HeaderView};
+
     use super::*;
 
     #[test]
@@ -125,5 +177,45 @@ mod tests {
         let stamped = restamped(&build(7), again).unwrap();
         assert_eq!(stamped, build(40));
         assert!(BatchView::split(&stamped).unwrap().0.crc_is_valid());
+    }
+
+    fn built(records: usize, compression: Compression) -> Bytes {
+        let mut builder = BatchBuilder::new(1 << 20);
+        for number in 0..records {
+            let value = format!("value {number:05}");
+            let headers = [HeaderView { key: b"h", value: None }];
+            builder.append(number as i64, None, Some(value.as_bytes()), &headers).unwrap();
+        }
+        builder.build(&BatchOptions { compression, ..BatchOptions::default() }).unwrap()
+    }
+
+    #[test]
+    fn halves_hold_all_records_in_order() {
+        for compression in Compression::ALL {
+            for records in [2, 3, 100, 1001] {
+                let halves = halves(&built(records, compression)).unwrap().unwrap();
+                let (mut number, mut scratch) = (0, Vec::new());
+                for half in halves {
+                    let count = half.record_count();
+                    assert!(records < 10 || usize::try_from(count).unwrap() > records / 3);
+                    let bytes = half.build(&BatchOptions::default()).unwrap();
+                    let (batch, _) = BatchView::split(&bytes).unwrap();
+                    for record in batch.records(&mut scratch, 1 << 20).unwrap() {
+                        let record = record.unwrap();
+                        assert_eq!(record.value, Some(format!("value {number:05}").as_bytes()));
+                        assert_eq!((record.timestamp, record.headers.clone().count()), (number, 1));
+                        number += 1;
+                    }
+                }
+                assert_eq!(number, records as i64, "{compression}");
+            }
+            assert!(halves(&built(1, compression)).unwrap().is_none());
+        }
+        let mut builder = BatchBuilder::new(1000);
+        builder.append(0, None, Some(b"small"), &[]).unwrap();
+        builder.append(0, None, Some(&[b'x'; 500]), &[]).unwrap();
+        let uneven = builder.build(&BatchOptions::default()).unwrap();
+        let counts = halves(&uneven).unwrap().unwrap().map(|half| half.record_count());
+        assert_eq!(counts, [1, 1]);
     }
 }

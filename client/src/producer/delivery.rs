@@ -56,8 +56,16 @@ impl std::error::Error for DeliveryError {
 /// How a batch ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Written { base_offset: i64, append_time: Option<i64> },
-    Failed { error: ClientError, records: Vec<(i32, Option<Text>)> },
+    /// It was divided: the first record of each part, ascending, and how that ended.
+    Parts(Vec<(i32, Outcome)>),
+    Written {
+        base_offset: i64,
+        append_time: Option<i64>,
+    },
+    Failed {
+        error: ClientError,
+        records: Vec<(i32, Option<Text>)>,
+    },
 }
 
 /// The fate of one batch, awaited by all its records.
@@ -68,15 +76,51 @@ pub(super) struct BatchDelivery {
     /// How it ended, and when that was known here.
     outcome: OnceLock<(Outcome, Instant)>,
     wakers: Mutex<Vec<Waker>>,
+    parts: Mutex<Parts>,
+}
+
+/// What a batch was divided into.
+#[derive(Debug, Default)]
+struct Parts {
+    /// Parts whose end is not known; 0 while it is whole.
+    open: usize,
+    ended: Vec<(i32, Outcome)>,
 }
 
 impl BatchDelivery {
     pub(super) fn new(topic: Text, partition: i32) -> Self {
-        Self { topic, partition, outcome: OnceLock::new(), wakers: Mutex::default() }
+        Self {
+            topic,
+            partition,
+            outcome: OnceLock::new(),
+            wakers: Mutex::default(),
+            parts: Mutex::default(),
+        }
+    }
+
+    /// One part of it, or the whole, becomes two.
+    pub(super) fn divide(&self) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.open = parts.open.max(1) + 1;
+    }
+
+    /// Says how the part that begins with its `first` record ended, or the whole.
+    pub(super) fn end(&self, first: i32, outcome: Outcome) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.open == 0 {
+            return self.complete(outcome);
+        }
+        parts.ended.push((first, outcome));
+        parts.open -= 1;
+        if parts.open == 0 {
+            let mut all = std::mem::take(&mut parts.ended);
+            all.sort_unstable_by_key(|(first, _)| *first);
+            self.complete(Outcome::Parts(all));
+        }
     }
 
     /// Says how it ended; only the first word counts.
-    pub(super) fn complete(&self, outcome: Outcome) {
+    fn complete(&self, outcome: Outcome) {
         let _ = self.outcome.set((outcome, Instant::now()));
         let wakers =
             std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
@@ -116,7 +160,7 @@ impl Delivery {
     /// The fate, if it is known by now.
     #[must_use]
     pub fn result(&self) -> Option<Result<Delivered, DeliveryError>> {
-        self.batch.outcome.get().map(|(outcome, _)| self.of(outcome))
+        self.batch.outcome.get().map(|(outcome, _)| self.of(self.index, outcome))
     }
 
     /// When the fate became known, if it is known by now: whoever looks later still measures right.
@@ -131,14 +175,27 @@ impl Delivery {
         Arc::ptr_eq(&self.batch, &other.batch)
     }
 
-    fn of(&self, outcome: &Outcome) -> Result<Delivered, DeliveryError> {
+    /// The fate of the record at `index` of what ended so.
+    fn of(&self, index: i32, outcome: &Outcome) -> Result<Delivered, DeliveryError> {
         let BatchDelivery { topic, partition, .. } = &*self.batch;
         match outcome {
+            Outcome::Parts(parts) => {
+                let part = parts.iter().rev().find(|(first, _)| *first <= index);
+                match part {
+                    Some((first, outcome)) => self.of(index - first, outcome),
+                    None => Err(DeliveryError {
+                        topic: topic.clone(),
+                        partition: *partition,
+                        error: ClientError::Incomplete("Produce"),
+                        record: None,
+                    }),
+                }
+            }
             Outcome::Written { base_offset, append_time } => Ok(Delivered {
                 partition: *partition,
                 offset: match base_offset {
                     -1 => -1,
-                    base => base + i64::from(self.index),
+                    base => base + i64::from(index),
                 },
                 timestamp: append_time.unwrap_or(self.timestamp),
             }),
@@ -146,7 +203,7 @@ impl Delivery {
                 topic: topic.clone(),
                 partition: *partition,
                 error: error.clone(),
-                record: match records.iter().find(|(index, _)| *index == self.index) {
+                record: match records.iter().find(|(at, _)| *at == index) {
                     Some((_, words)) => words.clone(),
                     None if records.is_empty() => None,
                     None => Some(Text::from("another record of the same batch is at fault")),
@@ -160,6 +217,6 @@ impl Future for Delivery {
     type Output = Result<Delivered, DeliveryError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.batch.poll(cx).map(|outcome| self.of(outcome))
+        self.batch.poll(cx).map(|outcome| self.of(self.index, outcome))
     }
 }

@@ -196,6 +196,28 @@ impl Sender {
         }
     }
 
+    /// A batch is larger than the topic takes: it goes in two parts, and those to come are smaller.
+    /// False when that is no way out.
+    fn divide(&mut self, part: &Part) -> bool {
+        let ids = [self.next_batch, self.next_batch + 1];
+        let Some(route) = self.routes.get_mut(&part.buffer) else { return false };
+        let mut larger = None;
+        let divided = route.queue.divide(
+            |content| content.id == part.batch,
+            |content| {
+                let (halves, size) = content.divided(ids)?;
+                larger = Some(size);
+                Ok(halves)
+            },
+        );
+        if let Some(size) = larger {
+            self.next_batch += 2;
+            self.cluster.meter().batches_retried.add(1);
+            self.shared.accumulator().lower(part.buffer, size);
+        }
+        divided
+    }
+
     /// One batch came back.
     fn settle(&mut self, part: &Part, attempt: Attempt, answer: Option<PartAnswer>) {
         if let Attempt::Refused(code) = attempt {
@@ -203,6 +225,13 @@ impl Sender {
             let words = answer.as_ref().and_then(|answer| answer.message.as_deref());
             let words = words.unwrap_or(code.message());
             self.shared.set_last_error(format!("{words} ({})", code.name()));
+        }
+        let too_large = matches!(
+            attempt,
+            Attempt::Refused(ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge)
+        );
+        if too_large && self.divide(part) {
+            return;
         }
         let sent = !matches!(attempt, Attempt::NotSent | Attempt::Busy);
         let cluster = &self.cluster;

@@ -5,6 +5,9 @@
 //! with its first offset (KIP-98). When a batch is given up, those behind it would never follow; they
 //! wait until every batch whose fate is open has an answer, then all start again from sequence zero
 //! under the next epoch (KIP-360).
+//!
+//! A broker that knows nothing of the producer takes any first sequence. So the first batch goes alone:
+//! were it refused and the second taken, the order would be lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -93,6 +96,8 @@ pub(super) struct PartitionQueue<P> {
     gap: bool,
     /// The epoch never rises: behind a gap everything fails.
     fixed: bool,
+    /// The broker has written a batch of this producer, and holds the next ones to their sequence.
+    known: bool,
 }
 
 impl<P> PartitionQueue<P> {
@@ -104,6 +109,7 @@ impl<P> PartitionQueue<P> {
             next_sequence: 0,
             gap: false,
             fixed: false,
+            known: false,
         }
     }
 
@@ -148,7 +154,8 @@ impl<P> PartitionQueue<P> {
         let at = self.batches.iter().position(may_go)?;
         let in_flight = self.batches.iter().filter(|batch| batch.in_flight).count();
         let too_early = self.batches.get(at)?.not_before.is_some_and(|at| now < at);
-        if in_flight >= self.max_in_flight() || too_early {
+        let room = if self.known { self.max_in_flight() } else { 1 };
+        if in_flight >= room || too_early {
             return None;
         }
         self.sequence_of(at);
@@ -207,6 +214,7 @@ impl<P> PartitionQueue<P> {
         batch.in_flight = false;
         let code = match attempt {
             Attempt::Written | Attempt::Refused(ErrorCode::DuplicateSequenceNumber) => {
+                self.known = true;
                 return self.batches.remove(at).map(Fate::Delivered);
             }
             Attempt::Lost => {
@@ -231,6 +239,7 @@ impl<P> PartitionQueue<P> {
                 if self.fixed && first_open {
                     return self.give_up(at).map(|batch| Fate::Failed(batch, code));
                 }
+                self.known &= gap || !first_open;
                 self.gap = gap || first_open;
                 batch.not_before = Some(now + wait(batch.attempts));
                 Some(Fate::Retried)
@@ -246,6 +255,40 @@ impl<P> PartitionQueue<P> {
                 Some(Fate::Retried)
             }
             code => self.give_up(at).map(|batch| Fate::Failed(batch, code)),
+        }
+    }
+
+    /// The batch in flight for which `is_it` holds is too large for the topic: the halves that `divide`
+    /// makes of it, each with its number of records, take its place under the same sequence numbers.
+    /// False when it stays as it is: `divide` gave it back, or it may be in the log already, where a half
+    /// of it would be another batch to the broker.
+    pub(super) fn divide(
+        &mut self,
+        is_it: impl Fn(&P) -> bool,
+        divide: impl FnOnce(P) -> Result<[(P, i32); 2], P>,
+    ) -> bool {
+        let found = |batch: &Batch<P>| batch.in_flight && is_it(&batch.payload);
+        let Some(at) = self.batches.iter().position(found) else { return false };
+        if self.batches.get(at).is_some_and(|batch| batch.maybe_written) {
+            return false;
+        }
+        let Some(batch) = self.batches.remove(at) else { return false };
+        let (deadline, sequence) = (batch.deadline, batch.sequence);
+        match divide(batch.payload) {
+            Err(payload) => {
+                self.batches.insert(at, Batch { payload, ..batch });
+                false
+            }
+            Ok([(first, records), (second, others)]) => {
+                let half = |payload, records, sequence| Batch {
+                    sequence,
+                    ..Batch::new(payload, records, deadline)
+                };
+                let next = sequence.map(|it| Sequence { first: after(it.first, records), ..it });
+                self.batches.insert(at, half(second, others, next));
+                self.batches.insert(at, half(first, records, sequence));
+                true
+            }
         }
     }
 

@@ -11,6 +11,7 @@ fn start() -> Instant {
 
 fn queue_of(batches: u32, now: Instant) -> Queue {
     let mut queue = Queue::new(true, 0);
+    queue.known = true;
     for id in 0..batches {
         queue.push(Batch::new(id, 10, now + Duration::from_secs(120)));
     }
@@ -118,7 +119,9 @@ fn a_broker_that_forgot_the_producer_gets_a_new_epoch() {
     let unknown = Attempt::Refused(ErrorCode::UnknownProducerId);
     assert!(matches!(back(&mut queue, 0, unknown, now), Fate::Retried));
     assert!(matches!(back(&mut queue, 1, unknown, now), Fate::Retried));
-    assert_eq!(send_all(&mut queue, later(now)), [(0, 1, 0), (1, 1, 10)]);
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 1, 0)]);
+    assert!(matches!(back(&mut queue, 0, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)), [(1, 1, 10)]);
 }
 
 #[test]
@@ -163,6 +166,7 @@ fn sequences_start_again_at_zero_after_the_largest() {
 fn a_fixed_identity_goes_on_where_it_stopped_and_never_raises_its_epoch() {
     let now = start();
     let mut queue = Queue::new(true, 3).going_on_at(70);
+    queue.known = true;
     for id in 0..3 {
         queue.push(Batch::new(id, 10, now + Duration::from_secs(120)));
     }
@@ -188,4 +192,54 @@ fn the_only_batch_that_is_given_up_leaves_room_under_the_next_epoch() {
     assert!(queue.has_room());
     queue.push(Batch::new(1, 10, now + Duration::from_secs(120)));
     assert_eq!(send_all(&mut queue, now), [(1, 1, 0)]);
+}
+
+/// Halves of a batch of 10 records are told apart by a digit behind its number.
+fn halved(id: u32) -> Result<[(u32, i32); 2], u32> {
+    Ok([(id * 10 + 1, 4), (id * 10 + 2, 6)])
+}
+
+#[test]
+fn a_batch_that_is_too_large_goes_in_halves_under_its_own_sequences() {
+    let now = start();
+    let mut queue = queue_of(2, now);
+    send_all(&mut queue, now);
+    assert!(queue.divide(|id| *id == 0, halved));
+    // the one behind it can't be written yet
+    let early = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    assert!(matches!(back(&mut queue, 1, early, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, now), [(1, 0, 0), (2, 0, 4)]);
+    // and a half may be too large as well
+    assert!(queue.divide(|id| *id == 2, |_| Ok([(21, 5), (22, 1)])));
+    assert!(matches!(back(&mut queue, 1, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)), [(21, 0, 4), (22, 0, 9), (1, 0, 10)]);
+}
+
+#[test]
+fn a_batch_that_may_be_written_or_is_one_record_stays_whole() {
+    let now = start();
+    let mut queue = queue_of(1, now);
+    send_all(&mut queue, now);
+    assert!(!queue.divide(|id| *id == 0, Err), "it can't be divided");
+    back(&mut queue, 0, Attempt::Lost, now);
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 0, 0)]);
+    assert!(!queue.divide(|id| *id == 0, halved), "it may be in the log");
+}
+
+#[test]
+fn the_first_batch_goes_alone_until_the_broker_knows_the_producer() {
+    let now = start();
+    let mut queue = queue_of(3, now);
+    queue.known = false;
+    assert_eq!(send_all(&mut queue, now), [(0, 0, 0)]);
+    let refused = Attempt::Refused(ErrorCode::NotEnoughReplicas);
+    assert!(matches!(back(&mut queue, 0, refused, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 0, 0)]);
+    assert!(matches!(back(&mut queue, 0, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, now), [(1, 0, 10), (2, 0, 20)]);
+    // it forgot: alone again, under the next epoch
+    let forgot = Attempt::Refused(ErrorCode::UnknownProducerId);
+    assert!(matches!(back(&mut queue, 1, forgot, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 2, forgot, now), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(now)), [(1, 1, 0)]);
 }

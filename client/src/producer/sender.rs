@@ -61,7 +61,7 @@ pub(super) struct Sender {
     pub(super) active: BTreeSet<BufferId>,
     pub(super) lanes: BTreeMap<i32, Lane>,
     pub(super) done: JoinSet<Done>,
-    next_batch: u64,
+    pub(super) next_batch: u64,
     /// There may be more to send at once.
     pub(super) again: bool,
     /// An error said that leaders have changed.

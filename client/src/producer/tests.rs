@@ -98,7 +98,7 @@ async fn passing_errors_are_tried_again_in_order() {
         ErrorCode::OutOfOrderSequenceNumber,
         ErrorCode::UnknownProducerId,
     ] {
-        arrives_despite(Fault::Refuse(code), &[2, 4]).await;
+        arrives_despite(Fault::Refuse(code), &[1, 2, 4]).await;
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_refused_batch_fails_its_records_and_the_rest_goes_on() {
     let (model, cluster) = Model::start(1, move |api, _| {
         produced += u32::from(api == ApiKey::Produce);
         match (api, produced) {
-            (ApiKey::Produce, 3) => Fault::Refuse(ErrorCode::MessageTooLarge),
+            (ApiKey::Produce, 3) => Fault::Refuse(ErrorCode::InvalidRecord),
             _ => Fault::No,
         }
     });
@@ -137,7 +137,7 @@ async fn a_refused_batch_fails_its_records_and_the_rest_goes_on() {
         match delivery.await {
             Ok(_) => {}
             Err(error) => {
-                assert_eq!(error.error.code(), Some(ErrorCode::MessageTooLarge));
+                assert_eq!(error.error.code(), Some(ErrorCode::InvalidRecord));
                 assert_eq!((&*error.topic, error.partition), ("t", 0));
                 failed.push(number);
             }
@@ -147,6 +147,12 @@ async fn a_refused_batch_fails_its_records_and_the_rest_goes_on() {
     let wanted: Vec<_> =
         (0..200).filter(|number| !failed.contains(number)).map(|n| format!("{n:05}")).collect();
     assert_eq!(model.values(0), wanted, "in order, under a new epoch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_too_large_goes_in_parts() {
+    arrives_despite(Fault::Refuse(ErrorCode::MessageTooLarge), &[1, 2, 3, 9]).await;
+    arrives_despite(Fault::Refuse(ErrorCode::RecordListTooLarge), &[4]).await;
 }
 
 #[tokio::test(start_paused = true)]

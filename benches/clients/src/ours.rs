@@ -1,0 +1,92 @@
+//! The work by duramen-client.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+
+use duramen_client::admin::OffsetQuestion;
+use duramen_client::consumer::{Assignment, Event, Isolation, Start};
+use duramen_client::producer::Compression;
+use duramen_client::{
+    Admin, Cluster, ClusterOptions, Consumer, ConsumerOptions, Producer, ProducerOptions,
+    ProducerRecord,
+};
+use tokio::runtime::Builder;
+
+use super::{Done, Failure, Values, Work};
+
+/// Timestamp that asks where a partition ends.
+const LATEST: i64 = -1;
+
+/// On `threads` worker threads; 0 is this thread alone.
+pub fn run(brokers: &str, topic: &str, work: &Work, threads: usize) -> Result<Done, Failure> {
+    let mut builder = match threads {
+        0 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build()?;
+    let cluster = Cluster::new(brokers, ClusterOptions::default())?;
+    let work: std::pin::Pin<Box<dyn Future<Output = _>>> = match work {
+        Work::Produce { records, size, codec } => {
+            Box::pin(produce(cluster, topic, *records, *size, codec))
+        }
+        Work::Consume => Box::pin(consume(cluster, topic)),
+    };
+    runtime.block_on(work)
+}
+
+async fn produce(
+    cluster: Cluster,
+    topic: &str,
+    records: usize,
+    size: usize,
+    codec: &str,
+) -> Result<Done, Failure> {
+    let compression = Compression::from_name(codec).ok_or("no such codec")?;
+    let options = ProducerOptions { compression, ..ProducerOptions::default() };
+    let producer = Producer::start(&cluster, options);
+    let mut values = Values::new(size);
+    for _ in 0..records {
+        let record = ProducerRecord::new(topic, values.next());
+        if producer.try_enqueue(&record)?.is_none() {
+            drop(producer.enqueue(record).await?);
+        }
+    }
+    producer.flush().await;
+    let delivered = cluster.metrics().records_delivered;
+    if delivered != u64::try_from(records)? {
+        return Err(format!("{delivered} of {records} were delivered").into());
+    }
+    Ok(Done { records: delivered, bytes: delivered * u64::try_from(size)? })
+}
+
+async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {
+    let count = cluster.topic(topic).await?.partitions.len();
+    let questions: Vec<OffsetQuestion> = (0..i32::try_from(count)?)
+        .map(|partition| OffsetQuestion { topic: topic.into(), partition, timestamp: LATEST })
+        .collect();
+    let answers = Admin::new(&cluster).list_offsets(Isolation::ReadUncommitted, questions).await?;
+    let mut assignments = Vec::new();
+    for answer in answers {
+        let end = answer.offset?;
+        assignments.push(Assignment {
+            topic: topic.into(),
+            partition: answer.question.partition,
+            start: Start::Offset(0),
+            end,
+        });
+    }
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments);
+    let (mut done, mut scratch) = (Done::default(), Vec::new());
+    while let Some(event) = consumer.next().await {
+        let Event::Records(fetched) = event? else { continue };
+        fetched.visit(&mut scratch, |_, record| {
+            done.records += 1;
+            done.bytes += record.value.map_or(0, |value| value.len() as u64);
+            ControlFlow::<()>::Continue(())
+        })?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,153 @@
+//! Connections and brokers that fail while records flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duramen_client::connection::ConnectionOptions;
+use duramen_client::consumer::ConsumerOptions;
+use duramen_client::producer::{Delivery, Producer, ProducerOptions};
+use duramen_client::{Cluster, ClusterOptions};
+use tokio::time::{sleep, timeout};
+
+use crate::lab::{Lab, PATIENCE, cluster, create, enqueue, numbers, read_all, read_all_by};
+use crate::proxy::{Faults, Proxy};
+
+const PARTITIONS: i32 = 3;
+
+fn through(lab: &Lab, proxy: &Proxy, request_timeout: Duration) -> Cluster {
+    let options = ClusterOptions {
+        connector: proxy.connector(),
+        connection: ConnectionOptions { request_timeout, ..ConnectionOptions::default() },
+        ..ClusterOptions::default()
+    };
+    cluster(&lab.node, options)
+}
+
+/// Small batches, so that many requests are in flight when something happens.
+fn producer(cluster: &Cluster, request_timeout: Duration) -> Producer {
+    let options = ProducerOptions {
+        batch_bytes: 2_000,
+        request_bytes: 8_000,
+        request_timeout,
+        ..ProducerOptions::default()
+    };
+    Producer::start(cluster, options)
+}
+
+/// Every record is acknowledged, with the offset at which it stands: its number.
+async fn all_delivered(deliveries: Vec<Delivery>) {
+    for (number, delivery) in (0..).zip(deliveries) {
+        let delivered = timeout(PATIENCE, delivery).await.expect("it is settled").unwrap();
+        // -1: the broker had it already and no longer knows where
+        assert!([number, -1].contains(&delivered.offset), "{delivered:?} for {number}");
+    }
+}
+
+/// Writes through a faulty way and reads back over a sound one.
+async fn written_despite(
+    lab: &Lab,
+    topic: &str,
+    proxy: &Proxy,
+    request_timeout: Duration,
+    records: u32,
+) {
+    create(&lab.cluster(), topic, PARTITIONS, &[]).await;
+    let faulty = through(lab, proxy, request_timeout);
+    let producer = producer(&faulty, request_timeout);
+    let mut writing = Vec::new();
+    for partition in 0..PARTITIONS {
+        writing.push(enqueue(&producer, topic, partition, 0..records).await);
+    }
+    for deliveries in writing {
+        all_delivered(deliveries).await;
+    }
+    for values in read_all(&lab.cluster(), topic).await {
+        assert_eq!(values, numbers(0..records));
+    }
+}
+
+pub async fn connections_that_are_cut_lose_and_double_nothing(lab: Arc<Lab>) {
+    let faults = Faults { cut_after: Some(500..30_000), ..Faults::default() };
+    let proxy = Proxy::new(faults);
+    written_despite(&lab, "cut", &proxy, Duration::from_secs(5), 3_000).await;
+    assert!(proxy.cuts() > 3, "{} cuts", proxy.cuts());
+    // and a consumer on such connections reads the same, of fetches that may come through whole
+    let faulty = through(&lab, &proxy, Duration::from_secs(5));
+    let before = proxy.cuts();
+    let options = ConsumerOptions { fetch_bytes: 4_000, ..ConsumerOptions::default() };
+    for values in read_all_by(&faulty, "cut", options).await {
+        assert_eq!(values, numbers(0..3_000));
+    }
+    assert!(proxy.cuts() > before);
+}
+
+pub async fn connections_that_stand_still_are_replaced(lab: Arc<Lab>) {
+    let proxy = Proxy::new(Faults::default());
+    let pausing = proxy.clone();
+    let pauses = tokio::spawn(async move {
+        for _ in 0..3 {
+            sleep(Duration::from_millis(300)).await;
+            pausing.pause(true);
+            sleep(Duration::from_millis(1_500)).await;
+            pausing.pause(false);
+        }
+    });
+    let request_timeout = Duration::from_millis(500);
+    let mut topics = 0;
+    while !pauses.is_finished() {
+        topics += 1;
+        let topic = format!("still-{topics}");
+        written_despite(&lab, &topic, &proxy, request_timeout, 500).await;
+    }
+    pauses.await.unwrap();
+    assert!(proxy.connections() > 2, "{} connections", proxy.connections());
+}
+
+pub async fn slow_connections_are_only_slow(lab: Arc<Lab>) {
+    let faults = Faults { delay_ms: Some(0..20), ..Faults::default() };
+    let proxy = Proxy::new(faults);
+    written_despite(&lab, "slow", &proxy, Duration::from_secs(30), 300).await;
+    let faulty = through(&lab, &proxy, Duration::from_secs(30));
+    for values in read_all(&faulty, "slow").await {
+        assert_eq!(values, numbers(0..300));
+    }
+}
+
+pub async fn killed_brokers_lose_and_double_nothing(lab: Arc<Lab>) {
+    const RECORDS: u32 = 3_000;
+    let kind = lab.kind;
+    let node = tokio::task::spawn_blocking(move || kind.node()).await.unwrap();
+    let sound = cluster(&node, ClusterOptions::default());
+    create(&sound, "killed", PARTITIONS, &[]).await;
+    let producer = producer(&sound, Duration::from_secs(5));
+    let mut writing = Vec::new();
+    for partition in 0..PARTITIONS {
+        let producer = producer.clone();
+        writing.push(tokio::spawn(async move {
+            let mut deliveries = Vec::new();
+            for first in (0..RECORDS).step_by(100) {
+                let numbers = first..first + 100;
+                deliveries.extend(enqueue(&producer, "killed", partition, numbers).await);
+                sleep(Duration::from_millis(20)).await;
+            }
+            deliveries
+        }));
+    }
+    let killing = tokio::task::spawn_blocking(move || {
+        let mut node = node;
+        for _ in 0..2 {
+            std::thread::sleep(Duration::from_millis(200));
+            node.kill();
+            node.restart();
+        }
+        node
+    });
+    let node = killing.await.unwrap();
+    for deliveries in writing {
+        all_delivered(deliveries.await.unwrap()).await;
+    }
+    for values in read_all(&cluster(&node, ClusterOptions::default()), "killed").await {
+        assert_eq!(values, numbers(0..RECORDS));
+    }
+    tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
+}

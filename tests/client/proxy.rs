@@ -1,0 +1,139 @@
+//! What stands between a client and a broker: a connection that is cut in the middle of a frame, stands
+//! still, or takes its time. It is put in where the client makes its connections, so that it also holds
+//! for addresses that the broker names.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use duramen_client::transport::{ByteStream, Connector};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, split};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::chance::Chance;
+
+/// Bytes passed on at a time, so that a cut or a pause falls into frames.
+const PIECE: usize = 1000;
+
+/// What befalls connections.
+#[derive(Debug, Default, Clone)]
+pub struct Faults {
+    /// Each way is cut after so many bytes.
+    pub cut_after: Option<Range<u64>>,
+    /// Each piece waits so many milliseconds.
+    pub delay_ms: Option<Range<u64>>,
+}
+
+/// See the top of the file; clones are the same proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    faults: Faults,
+    chance: Mutex<Chance>,
+    paused: watch::Sender<bool>,
+    connections: AtomicU64,
+    cuts: AtomicU64,
+}
+
+impl Proxy {
+    pub fn new(faults: Faults) -> Self {
+        let chance = Chance::new();
+        println!("proxy: seed {}", chance.seed);
+        let shared = Shared {
+            faults,
+            chance: Mutex::new(chance),
+            paused: watch::Sender::new(false),
+            connections: AtomicU64::new(0),
+            cuts: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// For the client's options.
+    pub fn connector(&self) -> Connector {
+        let proxy = self.clone();
+        Connector::Custom(Arc::new(move |host, port| {
+            let (proxy, address) = (proxy.clone(), (host.to_owned(), port));
+            Box::pin(async move { proxy.connect(address).await })
+        }))
+    }
+
+    /// Holds everything back from now on, or lets it go again.
+    pub fn pause(&self, paused: bool) {
+        self.shared.paused.send_replace(paused);
+    }
+
+    pub fn cuts(&self) -> u64 {
+        self.shared.cuts.load(Ordering::Relaxed)
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    async fn connect(self, address: (String, u16)) -> io::Result<Box<dyn ByteStream>> {
+        let broker = TcpStream::connect(address).await?;
+        broker.set_nodelay(true)?;
+        let (client, ours) = duplex(64 * 1024);
+        let (from_client, to_client) = split(ours);
+        let (from_broker, to_broker) = broker.into_split();
+        let over = CancellationToken::new();
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(self.clone().pump(from_client, to_broker, over.clone()));
+        tokio::spawn(self.clone().pump(from_broker, to_client, over));
+        Ok(Box::new(client))
+    }
+
+    /// Passes bytes on until one side ends or the way is cut, which cuts the other way too.
+    async fn pump(
+        self,
+        from: impl AsyncRead + Unpin,
+        to: impl AsyncWrite + Unpin,
+        over: CancellationToken,
+    ) {
+        let guard = over.clone().drop_guard();
+        let _ = over.run_until_cancelled(self.pass(from, to)).await;
+        drop(guard);
+    }
+
+    async fn pass(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut left = self.shared.faults.cut_after.clone().map(|range| self.within(range));
+        let mut piece = [0; PIECE];
+        loop {
+            let read = from.read(&mut piece).await?;
+            if read == 0 {
+                return to.shutdown().await;
+            }
+            let _ = self.shared.paused.subscribe().wait_for(|paused| !paused).await;
+            if let Some(delay) = self.shared.faults.delay_ms.clone() {
+                tokio::time::sleep(Duration::from_millis(self.within(delay))).await;
+            }
+            let passed = match left.as_mut() {
+                Some(left) => usize::try_from(*left).unwrap().min(read),
+                None => read,
+            };
+            to.write_all(&piece[..passed]).await?;
+            if passed < read {
+                self.shared.cuts.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            left = left.map(|left| left.saturating_sub(u64::try_from(passed).unwrap()));
+        }
+    }
+
+    fn within(&self, range: Range<u64>) -> u64 {
+        let mut chance = self.shared.chance.lock().unwrap();
+        range.start + chance.below(range.end - range.start)
+    }
+}
