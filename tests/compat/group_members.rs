@@ -145,7 +145,7 @@ fn until(reason: &str, groups: &mut [Group], is_so: impl Fn(&[Group]) -> bool) {
         });
     }));
     if waited.is_err() {
-        let words: String = groups.iter().map(Group::last_words).collect();
+        let words: String = groups.iter().map(|group| group.last_words(8)).collect();
         panic!("not so: {reason}\n{words}");
     }
 }
@@ -164,7 +164,7 @@ fn finish(bootstrap: &str, groups: &mut [Group], ends: &BTreeMap<i32, i64>) {
         for verdict in
             [judge::owned_once(&histories), judge::committed_is_not_read_again(&histories)]
         {
-            verdict.unwrap_or_else(|fault| panic!("{fault}\n{}", group.last_words()));
+            verdict.unwrap_or_else(|fault| panic!("{fault}\n{}", group.last_words(200)));
         }
         match judge::losses(&histories) {
             0 => {}

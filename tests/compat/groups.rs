@@ -78,7 +78,7 @@ fn kcat_members(context: &Context) {
     for member in 0..2 {
         let reads = reads(&group, member);
         let distinct: BTreeSet<_> = reads.iter().collect();
-        assert_eq!(distinct.len(), reads.len(), "{member} read twice: {}", group.last_words());
+        assert_eq!(distinct.len(), reads.len(), "{member} read twice: {}", group.last_words(50));
     }
 }
 

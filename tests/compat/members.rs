@@ -218,15 +218,15 @@ impl Member {
             return;
         }
         if let Ok(Some(status)) = self.child.try_wait() {
-            panic!("{:?} ended with {status}: {}", self.client, self.last_words());
+            panic!("{:?} ended with {status}: {}", self.client, self.last_words(8));
         }
     }
 
-    /// What it told last, for the message of a failure.
-    pub fn last_words(&self) -> String {
+    /// The last things that it told, for the message of a failure.
+    pub fn last_words(&self, count: usize) -> String {
         let history = self.history();
         let mut words = format!("{}, killed {:?}:", history.name, history.killed);
-        for told in history.told.iter().rev().take(8).rev() {
+        for told in history.told.iter().rev().take(count).rev() {
             let _ = write!(words, "\n  {:.3} {:?}", told.at, told.event);
         }
         let errors = locked(&self.errors);
@@ -295,8 +295,8 @@ impl<'a> Group<'a> {
         offsets
     }
 
-    pub fn last_words(&self) -> String {
-        self.members.iter().map(|member| format!("\n{}", member.last_words())).collect()
+    pub fn last_words(&self, count: usize) -> String {
+        self.members.iter().map(|member| format!("\n{}", member.last_words(count))).collect()
     }
 }
 

@@ -21,9 +21,9 @@ async function eachBatch({ batch, resolveOffset, heartbeat }) {
   const last = messages[messages.length - 1].offset
   tell('read', partition, messages[0].offset, last)
   await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
-  await heartbeat()
   const offset = String(BigInt(last) + 1n)
   try {
+    await heartbeat()
     await consumer.commitOffsets([{ topic, partition, offset }])
   } catch (error) {
     tell('refused', error.message)
