@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::flow::Flow;
 use crate::judge;
 use crate::members::{Client, Event, Group, History, Told};
-use crate::runner::{Case, Context, GROUP_SETTINGS, Need};
+use crate::runner::{Case, Context, Need};
 use crate::support::chance::Chance;
 use crate::support::eventually;
 use crate::support::node::Node;
@@ -34,6 +34,12 @@ pub const CASES: &[Case] = &[
 const PARTITIONS: i32 = 3;
 /// For whatever must happen in the end, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Of the node that is killed: members learn of each other soon.
+const SETTINGS: &[&str] = &[
+    "group.initial.rebalance.delay.ms=300",
+    "group.consumer.min.heartbeat.interval.ms=500",
+    "group.consumer.heartbeat.interval.ms=500",
+];
 const KILLS: usize = 3;
 /// Apache Kafka takes seconds to come back.
 const KILLS_OF_REFERENCE: usize = 2;
@@ -76,9 +82,8 @@ fn members_killed(context: &Context, client: Client) {
     let topic = format!("killed-{}", client.name());
     let (bootstrap, tools) = (context.bootstrap(), &context.tools);
     let flow = Flow::start(&bootstrap, &topic, PARTITIONS);
-    let group = |name: &str| {
-        Group::new(client, tools, bootstrap.clone(), &topic, &format!("{topic}-{name}"))
-    };
+    let group =
+        |name: &str| Group::new(client, tools, &bootstrap, &topic, &format!("{topic}-{name}"));
     let mut groups = [group("first"), group("again")];
     groups[0].join();
     groups[0].join();
@@ -99,15 +104,16 @@ fn members_killed(context: &Context, client: Client) {
 /// All clients at once, each with a group of its own: the broker is killed while the groups are
 /// stable, and while a rebalance is under way.
 fn broker_killed(context: &Context) {
-    let mut node = Node::start(GROUP_SETTINGS);
+    let mut node = Node::start(SETTINGS);
     let (bootstrap, topic) = (node.bootstrap(), "broker-killed");
     let flow = Flow::start(&bootstrap, topic, PARTITIONS);
     let tools: &Tools = &context.tools;
     let clients = Client::ALL.iter().filter(|client| tools.missing(client.need()).is_none());
     let mut groups: Vec<Group> = clients
-        .map(|client| Group::new(*client, tools, bootstrap.clone(), topic, client.name()))
+        .map(|client| Group::new(*client, tools, &bootstrap, topic, client.name()))
         .collect();
     for group in &mut groups {
+        group.place.session_ms = 45_000; // nobody is missed but the broker
         group.join();
         group.join();
     }
@@ -168,10 +174,12 @@ fn finish(bootstrap: &str, groups: &mut [Group], ends: &BTreeMap<i32, i64>) {
         }
         match judge::losses(&histories) {
             0 => {}
-            losses => println!("{}: {losses} times members lost their partitions", group.name),
+            losses => {
+                println!("{}: {losses} times members lost their partitions", group.place.group)
+            }
         }
         // whoever asks later is told the same
-        assert_eq!(committed(bootstrap, &group.name), *ends, "{}", group.name);
+        assert_eq!(committed(bootstrap, &group.place.group), *ends, "{}", group.place.group);
     }
 }
 

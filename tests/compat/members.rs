@@ -59,6 +59,16 @@ pub struct Told {
     pub event: Event,
 }
 
+/// Where a member reads.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub bootstrap: String,
+    pub topic: String,
+    pub group: String,
+    /// Where it is the member that says after how long it is missed, in the classic protocol.
+    pub session_ms: u32,
+}
+
 /// All that a member has told, and when it was killed.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -104,23 +114,27 @@ impl Client {
     }
 
     /// A process that joins the group and reads until it is killed.
-    fn command(self, tools: &Tools, bootstrap: &str, topic: &str, group: &str) -> Command {
+    fn command(self, tools: &Tools, place: &Place) -> Command {
+        let Place { bootstrap, topic, group, session_ms } = place;
         match self {
+            // its place is never left empty for long: it gives up soon, and comes back as another
             Self::KafkaJs => tools.node_command("member.js", &[bootstrap, topic, group]),
             Self::Java => {
-                verifiable(tools, bootstrap, topic, group, "classic --session-timeout 6000")
+                verifiable(tools, place, &format!("classic --session-timeout {session_ms}"))
             }
-            Self::JavaKip848 => verifiable(tools, bootstrap, topic, group, "consumer"),
+            Self::JavaKip848 => verifiable(tools, place, "consumer"),
             Self::Kcat => {
                 let mut command = tools.kcat_command(&["-b", bootstrap, "-uqf", "%p %o\\n"]);
-                for setting in SETTINGS_OF_KCAT {
+                let session = format!("session.timeout.ms={session_ms}");
+                for setting in SETTINGS_OF_KCAT.iter().chain([&session.as_str()]) {
                     command.args(["-X", setting]);
                 }
                 command.args(["-G", group, topic]);
                 command
             }
             python => {
-                let arguments = [python.name(), bootstrap, topic, group];
+                let session = session_ms.to_string();
+                let arguments = [python.name(), bootstrap, topic, group, &session];
                 tools.python_script("member.py", &arguments)
             }
         }
@@ -135,15 +149,12 @@ impl Client {
     }
 }
 
-const SETTINGS_OF_KCAT: [&str; 4] = [
-    "auto.offset.reset=earliest",
-    "auto.commit.interval.ms=200",
-    "session.timeout.ms=6000",
-    "heartbeat.interval.ms=500",
-];
+const SETTINGS_OF_KCAT: [&str; 3] =
+    ["auto.offset.reset=earliest", "auto.commit.interval.ms=200", "heartbeat.interval.ms=500"];
 
 /// Kafka's VerifiableConsumer commits what it has read before it reads on.
-fn verifiable(tools: &Tools, bootstrap: &str, topic: &str, group: &str, protocol: &str) -> Command {
+fn verifiable(tools: &Tools, place: &Place, protocol: &str) -> Command {
+    let Place { bootstrap, topic, group, .. } = place;
     let arguments = format!(
         "--bootstrap-server {bootstrap} --topic {topic} --group-id {group} \
          --reset-policy earliest --group-protocol {protocol}"
@@ -162,13 +173,8 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn start(
-        client: Client,
-        tools: &Tools,
-        (bootstrap, topic, group): (&str, &str, &str),
-        name: String,
-    ) -> Self {
-        let mut command = client.command(tools, bootstrap, topic, group);
+    fn start(client: Client, tools: &Tools, place: &Place, name: String) -> Self {
+        let mut command = client.command(tools, place);
         // a member ends with its standard input
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -249,29 +255,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Group<'a> {
     client: Client,
     tools: &'a Tools,
-    bootstrap: String,
-    topic: String,
-    pub name: String,
+    pub place: Place,
     pub members: Vec<Member>,
 }
 
 impl<'a> Group<'a> {
-    pub fn new(
-        client: Client,
-        tools: &'a Tools,
-        bootstrap: String,
-        topic: &str,
-        name: &str,
-    ) -> Self {
-        let (topic, name) = (topic.to_owned(), name.to_owned());
-        Self { client, tools, bootstrap, topic, name, members: Vec::new() }
+    /// A group whose dead are missed after a short while.
+    pub fn new(client: Client, tools: &'a Tools, bootstrap: &str, topic: &str, name: &str) -> Self {
+        let (bootstrap, topic, group) = (bootstrap.to_owned(), topic.to_owned(), name.to_owned());
+        let place = Place { bootstrap, topic, group, session_ms: 6000 };
+        Self { client, tools, place, members: Vec::new() }
     }
 
     /// Starts one member more.
     pub fn join(&mut self) {
-        let name = format!("{} of {}", self.members.len(), self.name);
-        let place = (self.bootstrap.as_str(), self.topic.as_str(), self.name.as_str());
-        self.members.push(Member::start(self.client, self.tools, place, name));
+        let name = format!("{} of {}", self.members.len(), self.place.group);
+        self.members.push(Member::start(self.client, self.tools, &self.place, name));
     }
 
     pub fn histories(&self) -> Vec<History> {

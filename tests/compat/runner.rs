@@ -53,8 +53,8 @@ enum Outcome {
 /// Settings of the shared node: small enough to see rolls and limits.
 const SETTINGS: &[&str] = &["log.segment.bytes=1048576", "num.partitions=1"];
 
-/// Of any node whose groups have members that are killed: the dead are soon missed.
-pub const GROUP_SETTINGS: &[&str] = &[
+/// And: members of groups that are killed are soon missed.
+const GROUP_SETTINGS: &[&str] = &[
     "group.initial.rebalance.delay.ms=300",
     "group.consumer.min.session.timeout.ms=6000",
     "group.consumer.session.timeout.ms=6000",

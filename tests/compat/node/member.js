@@ -53,7 +53,8 @@ async function main() {
       await consumer.subscribe({ topics: [topic], fromBeginning: true })
       break
     } catch (error) {
-      if (!error.retriable) throw error // else the broker is being killed just now
+      // else the broker is being killed just now, or has not come back yet
+      if (!error.retriable && error.name !== 'KafkaJSNumberOfRetriesExceeded') throw error
     }
   }
   await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch })

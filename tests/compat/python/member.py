@@ -1,4 +1,4 @@
-"""A member of a group, for tests/compat/members.rs: member.py CLIENT BOOTSTRAP TOPIC GROUP
+"""A member of a group, for tests/compat/members.rs: member.py CLIENT BOOTSTRAP TOPIC GROUP SESSION-MS
 
 It tells what happens to it, each line with the monotonic clock's time in front: `assigned P…`,
 `revoked P…`, `lost P…`, `read P FIRST LAST`, `committed P NEXT`, `refused WHY`. It ends with its
@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 
-SESSION_MS = 6000
 HEARTBEAT_MS = 500
 BATCH = 5
 # between what it has read and the commit of it, so that it can be killed there
@@ -26,36 +25,44 @@ def tell_partitions(word):
     return lambda partitions: tell(word, *sorted(one.partition for one in partitions))
 
 
-def kafka_python(bootstrap, topic, group):
+def kafka_python(bootstrap, topic, group, session_ms):
     from kafka import ConsumerRebalanceListener, KafkaConsumer
+    from kafka.errors import KafkaError
 
     class Listener(ConsumerRebalanceListener):
         on_partitions_assigned = staticmethod(tell_partitions("assigned"))
         on_partitions_revoked = staticmethod(tell_partitions("revoked"))
         on_partitions_lost = staticmethod(tell_partitions("lost"))
 
-    consumer = KafkaConsumer(
-        bootstrap_servers=[bootstrap], group_id=group, auto_offset_reset="earliest",
-        enable_auto_commit=False, session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=HEARTBEAT_MS, max_poll_records=BATCH,
-    )
+    def start():
+        return KafkaConsumer(
+            bootstrap_servers=[bootstrap], group_id=group, auto_offset_reset="earliest",
+            enable_auto_commit=False, session_timeout_ms=session_ms,
+            heartbeat_interval_ms=HEARTBEAT_MS, max_poll_records=BATCH,
+        )
+
+    consumer = None
+    while consumer is None:
+        try:
+            consumer = start()
+        except KafkaError as error:  # the broker is being killed just now
+            tell("failed", repr(error))
     consumer.subscribe([topic], listener=Listener())
     while True:
-        batches = consumer.poll(timeout_ms=500)
-        for partition, records in batches.items():
-            tell("read", partition.partition, records[0].offset, records[-1].offset)
-        if batches:
-            time.sleep(PAUSE)
-            try:
+        try:
+            batches = consumer.poll(timeout_ms=500)
+            for partition, records in batches.items():
+                tell("read", partition.partition, records[0].offset, records[-1].offset)
+            if batches:
+                time.sleep(PAUSE)
                 consumer.commit()
-            except Exception as error:
-                tell("refused", repr(error))
-                continue
-            for partition in consumer.assignment():
-                tell("committed", partition.partition, consumer.position(partition))
+                for partition in consumer.assignment():
+                    tell("committed", partition.partition, consumer.position(partition))
+        except KafkaError as error:  # a rebalance, or the broker is being killed just now
+            tell("refused", repr(error))
 
 
-def aiokafka(bootstrap, topic, group):
+def aiokafka(bootstrap, topic, group, session_ms):
     from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
     from aiokafka.errors import KafkaConnectionError
 
@@ -66,7 +73,7 @@ def aiokafka(bootstrap, topic, group):
     async def read():
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
-            enable_auto_commit=False, session_timeout_ms=SESSION_MS,
+            enable_auto_commit=False, session_timeout_ms=session_ms,
             heartbeat_interval_ms=HEARTBEAT_MS,
         )
         while True:
@@ -96,18 +103,18 @@ def aiokafka(bootstrap, topic, group):
     asyncio.run(read())
 
 
-def confluent(bootstrap, topic, group):
-    times = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": HEARTBEAT_MS}
+def confluent(bootstrap, topic, group, session_ms):
+    times = {"session.timeout.ms": session_ms, "heartbeat.interval.ms": HEARTBEAT_MS}
     read_confluent(bootstrap, topic, group, times)
 
 
-def confluent_sticky(bootstrap, topic, group):
-    times = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": HEARTBEAT_MS}
+def confluent_sticky(bootstrap, topic, group, session_ms):
+    times = {"session.timeout.ms": session_ms, "heartbeat.interval.ms": HEARTBEAT_MS}
     sticky = {"partition.assignment.strategy": "cooperative-sticky"}
     read_confluent(bootstrap, topic, group, {**times, **sticky})
 
 
-def confluent_kip848(bootstrap, topic, group):
+def confluent_kip848(bootstrap, topic, group, _):
     read_confluent(bootstrap, topic, group, {"group.protocol": "consumer"})
 
 
@@ -154,4 +161,4 @@ clients = {
     "kafka-python": kafka_python, "aiokafka": aiokafka, "confluent": confluent,
     "confluent-sticky": confluent_sticky, "confluent-kip848": confluent_kip848,
 }
-clients[sys.argv[1]](*sys.argv[2:])
+clients[sys.argv[1]](*sys.argv[2:5], int(sys.argv[5]))
