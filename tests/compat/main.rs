@@ -20,13 +20,20 @@ mod support;
 
 mod aiokafka;
 mod confluent;
+mod flow;
+mod group_members;
+mod group_tools;
 mod groups;
 mod java;
 mod java_tools;
+mod judge;
 mod kafka_python;
+mod kafkajs;
 mod kcat;
 mod kill_loop;
+mod members;
 mod mixed_groups;
+mod network;
 mod our_group_verbs;
 mod runner;
 mod tools;
@@ -39,11 +46,15 @@ fn main() -> ExitCode {
         kafka_python::CASES,
         aiokafka::CASES,
         confluent::CASES,
+        kafkajs::CASES,
         java::CASES,
         kill_loop::CASES,
+        group_members::CASES,
+        group_tools::CASES,
         groups::CASES,
         mixed_groups::CASES,
         our_group_verbs::CASES,
+        network::CASES,
     ];
     runner::run(&cases.concat())
 }

@@ -19,6 +19,9 @@ pub enum Need {
     Kcat,
     Python,
     Java,
+    Node,
+    /// The Python clients, and a network of the test's own.
+    OwnNetwork,
 }
 
 /// One thing a user does with a client.
@@ -49,6 +52,15 @@ enum Outcome {
 
 /// Settings of the shared node: small enough to see rolls and limits.
 const SETTINGS: &[&str] = &["log.segment.bytes=1048576", "num.partitions=1"];
+
+/// And: members of groups that are killed are soon missed.
+const GROUP_SETTINGS: &[&str] = &[
+    "group.initial.rebalance.delay.ms=300",
+    "group.consumer.min.session.timeout.ms=6000",
+    "group.consumer.session.timeout.ms=6000",
+    "group.consumer.min.heartbeat.interval.ms=500",
+    "group.consumer.heartbeat.interval.ms=500",
+];
 
 pub fn run(cases: &[Case]) -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -82,7 +94,8 @@ pub fn run(cases: &[Case]) -> ExitCode {
 }
 
 fn run_all(cases: &[Case]) -> Vec<Outcome> {
-    let context = Context { node: Node::start(SETTINGS), tools: Tools::find() };
+    let context =
+        Context { node: Node::start(&[SETTINGS, GROUP_SETTINGS].concat()), tools: Tools::find() };
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     let threads = env::var("COMPAT_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::java_tools::JavaTools;
+use crate::network;
 use crate::runner::Need;
 use crate::support::eventually;
 use crate::support::reference::cache;
@@ -20,6 +21,10 @@ pub struct Tools {
     kcat: Option<PathBuf>,
     python: Option<PathBuf>,
     jars: Option<PathBuf>,
+    /// The folder with the modules of Node's clients.
+    modules: Option<PathBuf>,
+    /// Why no test can have a network of its own, if so.
+    no_network: Option<String>,
     java: Mutex<Option<JavaTools>>,
 }
 
@@ -48,21 +53,31 @@ impl Tools {
     pub fn find() -> Self {
         let python = cache().join("venv/bin/python");
         let jars = cache().join("kafka-tools");
+        let modules = cache().join("node/node_modules");
         Self {
             kcat: on_path("kcat"),
             python: python.exists().then_some(python),
             jars: (jars.join(".stamp").exists() && on_path("java").is_some()).then_some(jars),
+            modules: (cache().join("node/.stamp").exists() && on_path("node").is_some())
+                .then_some(modules),
+            no_network: network::unavailable(),
             java: Mutex::new(None),
         }
     }
 
     /// Why a case cannot run, if it cannot.
     pub fn missing(&self, need: Need) -> Option<String> {
+        let python = (self.python.is_some(), "the Python clients");
         let (there, what) = match need {
             Need::Nothing => (true, ""),
             Need::Kcat => (self.kcat.is_some(), "kcat"),
-            Need::Python => (self.python.is_some(), "the Python clients"),
+            Need::Python => python,
             Need::Java => (self.jars.is_some(), "java with Apache Kafka's tools"),
+            Need::Node => (self.modules.is_some(), "node with KafkaJS"),
+            Need::OwnNetwork => match &self.no_network {
+                Some(reason) => return Some(reason.clone()),
+                None => python,
+            },
         };
         (!there).then(|| format!("{what} not found: run scripts/clients, which says why"))
     }
@@ -81,9 +96,14 @@ impl Tools {
 
     /// Runs one scenario of a script in tests/compat/python.
     pub fn python(&self, script: &str, arguments: &[&str]) -> Output {
+        run(self.python_script(script, arguments), b"")
+    }
+
+    /// A script in tests/compat/python with these arguments.
+    pub fn python_script(&self, script: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.python.as_ref().expect("python was found"));
-        command.arg(folder().join("python").join(script)).args(arguments);
-        run(command, b"")
+        command.args(["-W", "ignore"]).arg(folder().join("python").join(script)).args(arguments);
+        command
     }
 
     /// This Python source.
@@ -96,6 +116,20 @@ impl Tools {
     /// Runs this Python source.
     pub fn python_source(&self, source: &str) -> Output {
         run(self.python_command(source), b"")
+    }
+
+    /// A script in tests/compat/node with these arguments.
+    pub fn node_command(&self, script: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", self.modules.as_ref().expect("node was found"));
+        command.env("KAFKAJS_NO_PARTITIONER_WARNING", "1");
+        command.arg(folder().join("node").join(script)).args(arguments);
+        command
+    }
+
+    /// Runs one scenario of a script in tests/compat/node.
+    pub fn node(&self, script: &str, arguments: &[&str]) -> Output {
+        run(self.node_command(script, arguments), b"")
     }
 
     /// One of Apache Kafka's tools in a JVM of its own.
