@@ -38,6 +38,7 @@ impl Log {
             return Ok(offset);
         }
         let offset = self.whole_batches_below(offset)?;
+        self.take_swap_back()?;
         self.state.begin_cut(offset);
         // The recovery point must not lie above the log's end, or that would look like damage.
         self.home.checkpoints.write(&self.home)?;
@@ -52,6 +53,7 @@ impl Log {
     /// [`StorageError`].
     pub fn truncate_fully(&mut self, offset: i64) -> Result<(), StorageError> {
         self.check()?;
+        self.take_swap_back()?;
         let first_base = self.segments.front().map_or(0, |first| first.base);
         self.state.begin_cut(first_base.min(offset));
         self.home.checkpoints.write(&self.home)?;
