@@ -62,26 +62,20 @@ pub(super) fn end_of(disk: &dyn Disk, path: &Path, base: i64) -> io::Result<i64>
     Ok(next)
 }
 
+/// Removes the files of `dir` whose names end in one of `suffixes`.
+pub(super) fn remove_ending(disk: &dyn Disk, dir: &Path, suffixes: &[&str]) -> io::Result<()> {
+    let entries = disk.list(dir)?.into_iter();
+    let mut gone = entries.filter(|it| suffixes.iter().any(|suffix| it.name.ends_with(suffix)));
+    gone.try_for_each(|entry| atomic_file::remove(disk, &dir.join(entry.name)))
+}
+
 impl Files {
-    /// Lists the files, and removes what a crash left half done.
-    pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
-        let mut files = Self::default();
-        let entries = disk.list(dir)?;
-        for entry in &entries {
-            let name = entry.name.as_str();
-            if [TEMPORARY, DELETED, CLEANED, REPLACED].iter().any(|suffix| name.ends_with(suffix)) {
-                atomic_file::remove(disk, &dir.join(name))?;
-            } else if let Some(base) = base_of(name, "log") {
-                let (len, modified_ms) = (entry.len, entry.modified_ms);
-                files.segments.push(SegmentFiles { base, len, modified_ms });
-            } else if let Some(offset) = base_of(name, "snapshot") {
-                files.snapshots.push(offset);
-            }
-        }
-        files.segments.sort_by_key(|segment| segment.base);
-        files.snapshots.sort_unstable();
+    /// Lists the files after a start, and removes what a crash left half done.
+    pub(super) fn list_and_tidy(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        remove_ending(disk, dir, &[TEMPORARY, DELETED, CLEANED, REPLACED])?;
+        let files = Self::list(disk, dir)?;
         // Indexes whose log is gone.
-        for entry in &entries {
+        for entry in &disk.list(dir)? {
             let base = ["index", "timeindex", "txnindex"]
                 .iter()
                 .find_map(|extension| base_of(&entry.name, extension));
@@ -91,6 +85,23 @@ impl Files {
                 atomic_file::remove(disk, &dir.join(&entry.name))?;
             }
         }
+        Ok(files)
+    }
+
+    /// Lists the files.
+    pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        for entry in disk.list(dir)? {
+            let name = entry.name.as_str();
+            if let Some(base) = base_of(name, "log") {
+                let (len, modified_ms) = (entry.len, entry.modified_ms);
+                files.segments.push(SegmentFiles { base, len, modified_ms });
+            } else if let Some(offset) = base_of(name, "snapshot") {
+                files.snapshots.push(offset);
+            }
+        }
+        files.segments.sort_by_key(|segment| segment.base);
+        files.snapshots.sort_unstable();
         Ok(files)
     }
 

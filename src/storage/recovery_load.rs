@@ -94,7 +94,7 @@ impl<'a> Loader<'a> {
         if let Some(end) = complete_deletion(self.disk, &dir)? {
             self.at.log_start = self.at.log_start.max(end);
         }
-        let mut files = Files::list(self.disk, &dir)?;
+        let mut files = Files::list_and_tidy(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
         let first_base = files.segments.first().map_or(self.at.log_start, |first| first.base);

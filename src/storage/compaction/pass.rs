@@ -52,6 +52,8 @@ struct Task {
     last_batches: LastBatches,
     segment_bytes: u64,
     index_interval: u64,
+    /// How often it had been cut.
+    generation: u64,
 }
 
 impl Log {
@@ -111,6 +113,7 @@ impl Log {
             last_batches: self.producers.iter().map(|(id, entry)| (id, last(entry))).collect(),
             segment_bytes: u64::from(self.config.segment_bytes),
             index_interval: u64::from(self.config.index_interval_bytes),
+            generation: self.state.generation(),
         })
     }
 }
@@ -375,7 +378,8 @@ impl Pass<'_> {
         new: Segment,
     ) -> Result<(), CleanError> {
         let (home, base) = (&self.task.home, new.base);
-        let intended = log.with_log(|log| log.intend_swap(group, base));
+        let to = (base, self.task.generation);
+        let intended = log.with_log(|log| log.intend_swap(group, to));
         intended.unwrap_or(Err(CleanError::Changed)).inspect_err(|_| {
             if !home.is_offline() {
                 self.forget_output(group);

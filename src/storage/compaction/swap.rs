@@ -29,10 +29,17 @@ use super::output::{CLEANED, REPLACED, SWAP, WRITTEN, name_of};
 
 impl Log {
     /// Says that the new segment at `base`, whose files have their `.cleaned` names, takes the place
-    /// of the neighbours `old`: once the directory is synced, and unless it is taken back.
-    pub(super) fn intend_swap(&mut self, old: &[Segment], base: i64) -> Result<(), CleanError> {
+    /// of the neighbours `old`: once the directory is synced, and unless it is taken back. What it lacks
+    /// was outdated in a log that was cut `generation` times.
+    pub(super) fn intend_swap(
+        &mut self,
+        old: &[Segment],
+        (base, generation): (i64, u64),
+    ) -> Result<(), CleanError> {
         self.check()?;
-        self.places_of(old).ok_or(CleanError::Changed)?;
+        self.places_of(old)
+            .filter(|_| self.state.generation() == generation)
+            .ok_or(CleanError::Changed)?;
         let home = Arc::clone(&self.home);
         let dir = self.state.dir.as_path();
         intend(&*home.env.disk, dir, base)
