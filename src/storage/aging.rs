@@ -119,11 +119,13 @@ impl Log {
     }
 
     /// Takes the files of segments that are no longer part of the log out of sight, and has them
-    /// removed. They get another name first, so that a new segment may have theirs at once.
+    /// removed. They get another name first, so that a new segment may have theirs at once, and so
+    /// that a crash that brings some of them back does not look like damage.
     pub(super) fn delete_segments(&mut self, gone: &[Segment]) -> Result<(), StorageError> {
         if gone.is_empty() {
             return Ok(());
         }
+        self.take_swap_back()?;
         let first = self.segments.front().map_or(i64::MAX, |segment| segment.base);
         self.state.forget_below(first);
         self.state.before_files_go();
@@ -133,14 +135,15 @@ impl Log {
         for segment in gone {
             let snapshot = dir.join(file_name(segment.base, "snapshot"));
             for path in Segment::file_names(dir, segment.base).into_iter().chain([snapshot]) {
-                match atomic_file::rename_deleted(disk, &path) {
+                match atomic_file::rename_aside(disk, &path, atomic_file::DELETED) {
                     Ok(Some(deleted)) => paths.push(deleted),
                     Ok(None) => {}
                     Err(error) => return Err(self.home.judge("delete", &path, &error)),
                 }
             }
         }
-        self.home.jobs.push(Job::RemoveFiles(paths));
+        let unsynced = Some(dir.clone());
+        self.home.jobs.push(Job::RemoveFiles { paths, unsynced });
         Ok(())
     }
 }

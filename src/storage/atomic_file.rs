@@ -8,7 +8,8 @@ use crate::env::{Disk, OpenMode};
 /// Ends the name of a file that is being written; whoever finds one may delete it.
 pub(super) const TEMPORARY: &str = ".tmp";
 
-/// Ends the name of a file that is going to be removed.
+/// Ends the name of a file of the oldest part of a log, which is going to be removed: so is all that
+/// is older.
 pub(super) const DELETED: &str = ".deleted";
 
 /// Replaces `path` with `bytes`: temporary file, sync, rename, sync of the directory.
@@ -50,11 +51,15 @@ pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a file the name of one that is going to be removed. `None` when there is no such file.
-pub(super) fn rename_deleted(disk: &dyn Disk, path: &Path) -> io::Result<Option<PathBuf>> {
-    let deleted = with_suffix(path, DELETED);
-    match disk.rename(path, &deleted) {
-        Ok(()) => Ok(Some(deleted)),
+/// Ends the name of a file with `suffix` too. `None` when there is no such file.
+pub(super) fn rename_aside(
+    disk: &dyn Disk,
+    path: &Path,
+    suffix: &str,
+) -> io::Result<Option<PathBuf>> {
+    let aside = with_suffix(path, suffix);
+    match disk.rename(path, &aside) {
+        Ok(()) => Ok(Some(aside)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -24,8 +24,8 @@ pub(super) enum Job {
     Snapshot { log: Arc<LogState>, path: PathBuf, generation: u64, bytes: Vec<u8> },
     /// Look at the batches of a closed segment.
     Inspect { log: Arc<LogState>, inspection: Inspection },
-    /// Remove files, in this order.
-    RemoveFiles(Vec<PathBuf>),
+    /// Remove files, in this order; sync the names in their directory first, if they were not yet.
+    RemoveFiles { paths: Vec<PathBuf>, unsynced: Option<PathBuf> },
     /// Remove a directory and all in it.
     RemoveTree(PathBuf),
 }
@@ -121,9 +121,14 @@ fn perform(home: &Home, job: Job) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => _ = settle(home, Some(&log), "inspect", Err(error)),
         },
-        Job::RemoveFiles(paths) => {
-            let removed = paths.iter().try_for_each(|path| atomic_file::remove(disk, path));
-            settle(home, None, "remove files of", removed);
+        Job::RemoveFiles { paths, unsynced } => {
+            let synced = match unsynced.map(|dir| disk.sync_dir(&dir)) {
+                // The log was deleted, and the files with it.
+                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return,
+                synced => synced.unwrap_or(Ok(())),
+            };
+            let remove = || paths.iter().try_for_each(|path| atomic_file::remove(disk, path));
+            settle(home, None, "remove files of", synced.and_then(|()| remove()));
         }
         Job::RemoveTree(path) => {
             let removed = match disk.remove_dir_all(&path) {

@@ -13,7 +13,7 @@ use super::error::{ReadError, StorageError};
 use super::file_cache::SegmentFile;
 use super::log::Log;
 use super::producer_state::ProducerStates;
-use super::recovery_files::Files;
+use super::recovery_files::{Files, remove_ending};
 use super::recovery_walk::{Gathered, WalkPlan, walk};
 use super::segment::{LOOK_AROUND, Segment, file_name};
 use super::walk::{Step, Walk};
@@ -38,6 +38,7 @@ impl Log {
             return Ok(offset);
         }
         let offset = self.whole_batches_below(offset)?;
+        self.take_swap_back()?;
         self.state.begin_cut(offset);
         // The recovery point must not lie above the log's end, or that would look like damage.
         self.home.checkpoints.write(&self.home)?;
@@ -52,6 +53,7 @@ impl Log {
     /// [`StorageError`].
     pub fn truncate_fully(&mut self, offset: i64) -> Result<(), StorageError> {
         self.check()?;
+        self.take_swap_back()?;
         let first_base = self.segments.front().map_or(0, |first| first.base);
         self.state.begin_cut(first_base.min(offset));
         self.home.checkpoints.write(&self.home)?;
@@ -116,6 +118,8 @@ impl Log {
         let home = Arc::clone(&self.home);
         let disk = &*home.env.disk;
         self.remove_snapshots(disk, i64::MIN)?;
+        // A start would take what is made here for older than these.
+        remove_ending(disk, &self.state.dir, &[atomic_file::DELETED])?;
         while let Some(segment) = self.segments.pop_back() {
             remove_segment(disk, &self.state.dir, segment.base)?;
         }

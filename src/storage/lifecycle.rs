@@ -72,6 +72,7 @@ impl Log {
             flush_asked_at,
             bytes_since_snapshot: 0,
             damage: Vec::new(),
+            intended_swap: None,
             state,
         }
     }

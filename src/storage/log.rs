@@ -40,6 +40,9 @@ pub struct Log {
     pub(super) bytes_since_snapshot: u64,
     /// What recovery found damaged, oldest first.
     pub(super) damage: Vec<Damage>,
+    /// First offset of a compacted segment that is about to take the place of others, and does after
+    /// a crash.
+    pub(super) intended_swap: Option<i64>,
 }
 
 impl Log {

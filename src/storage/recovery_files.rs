@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::env::Disk;
+use crate::env::{Disk, OpenMode};
 
 use super::atomic_file::{self, DELETED, TEMPORARY};
+use super::compaction::{CLEANED, REPLACED};
 use super::producer_snapshot;
 use super::producer_state::ProducerStates;
-use super::segment::{Segment, base_of, file_name};
+use super::segment::{LOOK_AROUND, Segment, base_of, file_name};
+use super::walk::{Step, Walk};
 
 /// What recovery finds.
 #[derive(Debug, Default)]
@@ -29,26 +31,51 @@ pub(super) struct SegmentFiles {
     pub(super) modified_ms: Option<i64>,
 }
 
+/// Completes a deletion of the oldest segments that a crash has interrupted: their names may have gone
+/// in any order, and what is older than one that is gone goes too. Returns the offset after them when
+/// no segment is left.
+pub(super) fn complete_deletion(disk: &dyn Disk, dir: &Path) -> io::Result<Option<i64>> {
+    let names: Vec<String> = disk.list(dir)?.into_iter().map(|entry| entry.name).collect();
+    let deleted = names.iter().filter_map(|name| base_of(name.strip_suffix(DELETED)?, "log"));
+    let Some(last) = deleted.max() else { return Ok(None) };
+    let segments = names.iter().filter_map(|name| base_of(name, "log"));
+    let (older, left): (Vec<i64>, Vec<i64>) = segments.partition(|base| *base < last);
+    for path in older.iter().flat_map(|base| Segment::file_names(dir, *base)) {
+        atomic_file::remove(disk, &path)?;
+    }
+    if !older.is_empty() {
+        // Before the name goes that tells of it.
+        disk.sync_dir(dir)?;
+    }
+    let path = dir.join(file_name(last, "log") + DELETED);
+    left.is_empty().then(|| end_of(disk, &path, last)).transpose()
+}
+
+/// The offset after the last batch of a segment at `base`, by its headers.
+pub(super) fn end_of(disk: &dyn Disk, path: &Path, base: i64) -> io::Result<i64> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let mut walk = Walk::new(&*file, 0, file.len()?, LOOK_AROUND);
+    let mut next = base;
+    while let Step::Batch(found) = walk.step()? {
+        next = found.header.next_offset();
+    }
+    Ok(next)
+}
+
+/// Removes the files of `dir` whose names end in one of `suffixes`.
+pub(super) fn remove_ending(disk: &dyn Disk, dir: &Path, suffixes: &[&str]) -> io::Result<()> {
+    let entries = disk.list(dir)?.into_iter();
+    let mut gone = entries.filter(|it| suffixes.iter().any(|suffix| it.name.ends_with(suffix)));
+    gone.try_for_each(|entry| atomic_file::remove(disk, &dir.join(entry.name)))
+}
+
 impl Files {
-    /// Lists the files, and removes what a crash left half done.
-    pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
-        let mut files = Self::default();
-        let entries = disk.list(dir)?;
-        for entry in &entries {
-            let name = entry.name.as_str();
-            if name.ends_with(TEMPORARY) || name.ends_with(DELETED) || name.ends_with(".cleaned") {
-                atomic_file::remove(disk, &dir.join(name))?;
-            } else if let Some(base) = base_of(name, "log") {
-                let (len, modified_ms) = (entry.len, entry.modified_ms);
-                files.segments.push(SegmentFiles { base, len, modified_ms });
-            } else if let Some(offset) = base_of(name, "snapshot") {
-                files.snapshots.push(offset);
-            }
-        }
-        files.segments.sort_by_key(|segment| segment.base);
-        files.snapshots.sort_unstable();
+    /// Lists the files after a start, and removes what a crash left half done.
+    pub(super) fn list_and_tidy(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        remove_ending(disk, dir, &[TEMPORARY, DELETED, CLEANED, REPLACED])?;
+        let files = Self::list(disk, dir)?;
         // Indexes whose log is gone.
-        for entry in &entries {
+        for entry in &disk.list(dir)? {
             let base = ["index", "timeindex", "txnindex"]
                 .iter()
                 .find_map(|extension| base_of(&entry.name, extension));
@@ -58,6 +85,23 @@ impl Files {
                 atomic_file::remove(disk, &dir.join(&entry.name))?;
             }
         }
+        Ok(files)
+    }
+
+    /// Lists the files.
+    pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        for entry in disk.list(dir)? {
+            let name = entry.name.as_str();
+            if let Some(base) = base_of(name, "log") {
+                let (len, modified_ms) = (entry.len, entry.modified_ms);
+                files.segments.push(SegmentFiles { base, len, modified_ms });
+            } else if let Some(offset) = base_of(name, "snapshot") {
+                files.snapshots.push(offset);
+            }
+        }
+        files.segments.sort_by_key(|segment| segment.base);
+        files.snapshots.sort_unstable();
         Ok(files)
     }
 

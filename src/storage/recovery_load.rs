@@ -20,7 +20,7 @@ use super::log_state::{LogState, StartAt};
 use super::partition_metadata;
 use super::producer_state::ProducerStates;
 use super::recovery::{Cut, Recovered, RecoveryReport, UnrecoveredLog};
-use super::recovery_files::{Files, SegmentFiles};
+use super::recovery_files::{Files, SegmentFiles, complete_deletion};
 use super::recovery_walk::{Gathered, WalkPlan, Walked, is_sound_again, walk};
 use super::segment::{Segment, is_full};
 
@@ -91,7 +91,10 @@ impl<'a> Loader<'a> {
         let dir = self.found.dir.clone();
         self.names = self.list_names()?;
         compaction::swap::complete(self.disk, &dir)?;
-        let mut files = Files::list(self.disk, &dir)?;
+        if let Some(end) = complete_deletion(self.disk, &dir)? {
+            self.at.log_start = self.at.log_start.max(end);
+        }
+        let mut files = Files::list_and_tidy(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
         let first_base = files.segments.first().map_or(self.at.log_start, |first| first.base);

@@ -31,7 +31,6 @@ impl Log {
         let (mut segment, file) =
             made.map_err(|error| home.judge("make a segment in", dir, &error))?;
         segment.jitter_ms = self.draw_jitter();
-        self.state.add_active(base, file);
         if let Some(empty) = replaced {
             self.state.before_files_go();
             let removed = Segment::file_names(dir, empty)
@@ -42,6 +41,8 @@ impl Log {
         } else {
             self.close_active()?;
         }
+        // All changes of names come before, so that its first sync covers them.
+        self.state.add_active(base, file);
         self.segments.push_back(segment);
         self.snapshot();
         Ok(())

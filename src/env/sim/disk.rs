@@ -21,7 +21,7 @@ impl SimDisk {
     }
 
     /// Takes the power away and gives it back: of what was not synced, `seed` decides what is left,
-    /// down to single sectors. Files opened before answer with errors from now on.
+    /// down to single sectors and single names. Files opened before answer with errors from now on.
     pub fn power_loss(&self, seed: u64) {
         self.world().lose_power(&Random::from_seed(seed));
     }
@@ -196,11 +196,9 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world();
-        if !world.names.contains_key(from) {
-            return Err(not_found());
-        }
+        let Some(entry) = world.names.get(from).copied() else { return Err(not_found()) };
         world.operate().map_err(Fault::error)?;
-        world.change_names(NameChange::Move(from.to_owned(), to.to_owned()));
+        world.change_names(NameChange::Move(from.to_owned(), to.to_owned(), entry));
         Ok(())
     }
 

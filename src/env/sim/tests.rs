@@ -58,6 +58,32 @@ fn names_last_once_their_directory_is_synced() {
 }
 
 #[test]
+fn unsynced_names_of_one_directory_last_in_any_order() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..2000 {
+        let disk = new_disk();
+        let path = |name: &str| Path::new("/data").join(name);
+        let sync = |name: &str| disk.open(&path(name), OpenMode::Write).unwrap().sync_data();
+        for name in ["old", "gone"] {
+            write(&disk, name, name.as_bytes());
+            sync(name).unwrap();
+        }
+        disk.sync_dir(Path::new("/data")).unwrap();
+        disk.remove_file(&path("gone")).unwrap();
+        write(&disk, "new", b"new");
+        sync("new").unwrap();
+        disk.rename(&path("new"), &path("old")).unwrap();
+        disk.power_loss(seed);
+        let old = read(&disk, "old").unwrap();
+        seen.insert((old, read(&disk, "new").is_some(), read(&disk, "gone").is_some()));
+    }
+    // a rename is whole: the new name with the new bytes, whether or not the file's first name lasted
+    let names = [(&b"old"[..], false), (b"old", true), (b"new", false)];
+    let all = names.iter().flat_map(|(old, new)| [(*old, *new, false), (*old, *new, true)]);
+    assert_eq!(seen, all.map(|(old, new, gone)| (old.to_vec(), new, gone)).collect());
+}
+
+#[test]
 fn a_failed_sync_is_not_made_good_by_a_second_one() {
     let disk = new_disk();
     write(&disk, "a", &[7; 100]);

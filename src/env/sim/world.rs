@@ -2,7 +2,9 @@
 //! loss.
 //!
 //! Data lasts once its file is synced, names once their directory is. What is not synced yet is
-//! kept as single writes, so that a power loss can take any of them, or parts of them.
+//! kept as single writes and single changes of names, so that a power loss can take any of them, or
+//! parts of a write. Changes of names in one directory need not last in their order: a journal gives
+//! that, POSIX and file systems without one do not. A rename is there as a whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -45,14 +47,15 @@ pub(super) enum Entry {
 pub(super) enum NameChange {
     Add(PathBuf, Entry),
     Remove(PathBuf),
-    Move(PathBuf, PathBuf),
+    /// From, to, and what has the name.
+    Move(PathBuf, PathBuf, Entry),
 }
 
 impl NameChange {
     /// The directory whose sync makes it last.
     fn dir(&self) -> &Path {
         let path = match self {
-            Self::Add(path, _) | Self::Remove(path) | Self::Move(_, path) => path,
+            Self::Add(path, _) | Self::Remove(path) | Self::Move(_, path, _) => path,
         };
         path.parent().unwrap_or(Path::new(""))
     }
@@ -61,13 +64,15 @@ impl NameChange {
         match self {
             Self::Add(path, entry) => _ = names.insert(path.clone(), *entry),
             Self::Remove(path) => names.retain(|name, _| !name.starts_with(path)),
-            Self::Move(from, to) => {
+            Self::Move(from, to, entry) => {
                 let moved: Vec<_> =
                     names.keys().filter(|name| name.starts_with(from)).cloned().collect();
                 for name in moved {
                     let Some(entry) = names.remove(&name) else { continue };
                     names.insert(renamed(&name, from, to), entry);
                 }
+                // Also when the old name itself never got there.
+                names.insert(to.clone(), *entry);
             }
         }
     }
@@ -76,7 +81,7 @@ impl NameChange {
     fn follow(&mut self, from: &Path, to: &Path) {
         let paths: [Option<&mut PathBuf>; 2] = match self {
             Self::Add(path, _) | Self::Remove(path) => [Some(path), None],
-            Self::Move(a, b) => [Some(a), Some(b)],
+            Self::Move(a, b, _) => [Some(a), Some(b)],
         };
         for path in paths.into_iter().flatten() {
             if path.starts_with(from) && path.as_path() != from {
@@ -209,6 +214,21 @@ impl Content {
     }
 }
 
+/// Which of `count` changes of names in a directory a power loss leaves: none, all, the first ones, all
+/// but one, one alone, or any.
+fn lasting_changes(count: usize, random: &Random) -> Vec<bool> {
+    let mood = random.below(8);
+    let chosen = random.below(count as u64 + u64::from(mood < 4)) as usize;
+    let lasts = |n: usize| match mood {
+        // A journal keeps the order.
+        0..4 => n < chosen,
+        4 => n != chosen,
+        5 => n == chosen,
+        _ => random.below(2) == 1,
+    };
+    (0..count).map(lasts).collect()
+}
+
 fn sectors(position: usize, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let first = (SECTOR - position % SECTOR).min(bytes.len());
     let (head, tail) = bytes.split_at(first);
@@ -309,7 +329,7 @@ impl World {
 
     pub(super) fn change_names(&mut self, change: NameChange) {
         change.apply(&mut self.names);
-        if let NameChange::Move(from, to) = &change {
+        if let NameChange::Move(from, to, _) = &change {
             for pending in &mut self.pending_names {
                 pending.follow(from, to);
             }
@@ -383,13 +403,17 @@ impl World {
 
     /// The power fails: of what was not synced, anything may be left.
     pub(super) fn lose_power(&mut self, random: &Random) {
-        // A journal keeps the order of the changes in each directory.
-        let mut left: BTreeMap<PathBuf, u64> = BTreeMap::new();
-        for change in std::mem::take(&mut self.pending_names) {
-            let dir = change.dir().to_owned();
-            let surviving = left.entry(dir).or_insert_with(|| random.below(8));
-            if *surviving > 0 {
-                *surviving -= 1;
+        let pending = std::mem::take(&mut self.pending_names);
+        let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
+        for change in &pending {
+            *counts.entry(change.dir()).or_default() += 1;
+        }
+        let mut lasting: BTreeMap<&Path, _> = counts
+            .into_iter()
+            .map(|(dir, count)| (dir, lasting_changes(count, random).into_iter()))
+            .collect();
+        for change in &pending {
+            if lasting.get_mut(change.dir()).and_then(Iterator::next) == Some(true) {
                 change.apply(&mut self.durable_names);
             }
         }

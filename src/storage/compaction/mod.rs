@@ -33,7 +33,7 @@ use super::log::Log;
 
 pub use meter::CleanFigures;
 pub(super) use meter::CleanMeter;
-pub(super) use output::SWAP;
+pub(super) use output::{CLEANED, REPLACED, SWAP};
 pub use pass::{CleanOutcome, clean};
 pub use plan::CleanPlan;
 

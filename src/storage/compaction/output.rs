@@ -14,11 +14,14 @@ use super::super::file_cache::SegmentFile;
 use super::super::offset_index::OffsetIndex;
 use super::super::segment::{BatchNote, Segment, file_name};
 use super::super::time_index::TimeIndex;
+use super::swap::mark;
 
 /// Ends the names of files that are being written: worth nothing after a crash.
 pub(in crate::storage) const CLEANED: &str = ".cleaned";
 /// Ends the names of files that are complete and take the place of others.
 pub(in crate::storage) const SWAP: &str = ".swap";
+/// Ends the names of files that others have taken the place of.
+pub(in crate::storage) const REPLACED: &str = ".replaced";
 /// The files that are written anew.
 pub(super) const WRITTEN: [&str; 3] = ["index", "timeindex", "log"];
 
@@ -102,7 +105,8 @@ impl Output {
 /// Removes what there is of a segment that does not count yet.
 pub(super) fn remove(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
     let written = WRITTEN.map(|extension| name_of(dir, base, extension, CLEANED));
-    // With these names alone it does not count either.
+    // With these names and a mark alone it does not count either.
     let swapped = ["index", "timeindex"].map(|extension| name_of(dir, base, extension, SWAP));
-    written.iter().chain(&swapped).try_for_each(|path| atomic_file::remove(disk, path))
+    let files = written.into_iter().chain(swapped).chain([mark(dir, base)]);
+    files.into_iter().try_for_each(|path| atomic_file::remove(disk, &path))
 }

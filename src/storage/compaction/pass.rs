@@ -1,7 +1,6 @@
 //! One pass over one log.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use duramen_protocol::records::control::ControlType;
 use duramen_protocol::records::{BatchError, BatchView};
 
+use super::super::atomic_file;
 use super::super::background::Job;
 use super::super::home::Home;
 use super::super::log::Log;
@@ -21,6 +21,7 @@ use super::key_map::{ENTRY_BYTES, KeyMap};
 use super::output::{self, Output};
 use super::plan::{self, CleanOffsets, CleanPlan, ClosedSegment};
 use super::rules::{LastBatches, Rules, Verdict};
+use super::swap::mark;
 use super::transactions::{Aborted, Underway};
 use super::{CleanError, CleanLimits, CompactionPolicy, Pause, SharedLog};
 
@@ -51,6 +52,8 @@ struct Task {
     last_batches: LastBatches,
     segment_bytes: u64,
     index_interval: u64,
+    /// How often it had been cut.
+    generation: u64,
 }
 
 impl Log {
@@ -110,6 +113,7 @@ impl Log {
             last_batches: self.producers.iter().map(|(id, entry)| (id, last(entry))).collect(),
             segment_bytes: u64::from(self.config.segment_bytes),
             index_interval: u64::from(self.config.index_interval_bytes),
+            generation: self.state.generation(),
         })
     }
 }
@@ -180,8 +184,7 @@ impl Pass<'_> {
             let after = match written {
                 Ok(Some(new)) => {
                     let after = new.len;
-                    let swap = log.with_log(|log| log.swap_in(group, new));
-                    self.finish_swap(swap.unwrap_or(Err(CleanError::Changed)), group)?;
+                    self.swap(log, group, new)?;
                     after
                 }
                 Ok(None) => before,
@@ -366,27 +369,40 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Makes a swap last, without the log's lock, and has the old files removed.
-    fn finish_swap(
+    /// Puts a new segment in the place of a group, and has the old files removed. Both steps are made
+    /// to last without the log's lock.
+    fn swap(
         &self,
-        swapped: Result<Vec<PathBuf>, CleanError>,
+        log: &impl SharedLog,
         group: &[Segment],
+        new: Segment,
     ) -> Result<(), CleanError> {
-        let (home, dir) = (&self.task.home, self.task.state.dir.as_path());
-        let gone = swapped.inspect_err(|_| {
+        let (home, base) = (&self.task.home, new.base);
+        let to = (base, self.task.generation);
+        let intended = log.with_log(|log| log.intend_swap(group, to));
+        intended.unwrap_or(Err(CleanError::Changed)).inspect_err(|_| {
             if !home.is_offline() {
                 self.forget_output(group);
             }
         })?;
-        match home.env.disk.sync_dir(dir) {
+        self.sync_names()?;
+        let gone =
+            log.with_log(|log| log.swap_in(group, new)).unwrap_or(Err(CleanError::Changed))?;
+        self.sync_names()?;
+        let (disk, dir) = (&*home.env.disk, &self.task.state.dir);
+        let removed = atomic_file::remove(disk, &mark(dir, base));
+        removed.map_err(|error| home.judge("remove the mark of a swap in", dir, &error))?;
+        home.jobs.push(Job::RemoveFiles { paths: gone, unsynced: None });
+        Ok(())
+    }
+
+    fn sync_names(&self) -> Result<(), CleanError> {
+        let (home, dir) = (&self.task.home, self.task.state.dir.as_path());
+        home.env.disk.sync_dir(dir).map_err(|error| match error.kind() {
             // Deleted meanwhile, and the files with it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CleanError::Changed),
-            Err(error) => Err(home.fail("sync", dir, &error).into()),
-            Ok(()) => {
-                home.jobs.push(Job::RemoveFiles(gone));
-                Ok(())
-            }
-        }
+            io::ErrorKind::NotFound => CleanError::Changed,
+            _ => home.fail("sync", dir, &error).into(),
+        })
     }
 
     fn read(&mut self, batch: &BatchView<'_>) -> Result<(), CleanError> {

@@ -1,13 +1,17 @@
 //! Puts a cleaned segment in the place of those it was made from, so that after a crash at any
 //! moment there are the old ones or the new one, never both and never neither.
 //!
-//! 1. `.cleaned` → `.swap`, the log last: from here on the new segment counts.
-//! 2. The old segments that lie behind its base become `.deleted`.
-//! 3. `.swap` → the names of a segment, the log last, over the old one of that base.
+//! 1. A mark `BASE.swap` is made, and `.cleaned` → `.swap`. The directory is synced: from here on the
+//!    new segment counts.
+//! 2. The old segments that lie behind its base become `.replaced`; `.swap` → the names of a segment,
+//!    over the old one of that base. The directory is synced.
+//! 3. The mark and what was replaced are removed.
 //!
-//! A start that finds a `.swap` log does 2 and 3 again. The bytes were synced before, names of one
-//! directory last in their order, and nothing is removed before they do: so no lock waits for a sync.
+//! Changes of names between two syncs may last in any order: a start that finds the mark or a `.swap`
+//! log does 2 again, whatever of it is there. The log's lock is held for 1 and 2, but not for the
+//! syncs. Who takes segments away in between takes the new one back first.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,48 +22,82 @@ use crate::env::{Disk, OpenMode};
 use super::super::atomic_file;
 use super::super::error::StorageError;
 use super::super::log::Log;
-use super::super::segment::{LOOK_AROUND, Segment, base_of, file_name};
-use super::super::walk::{Step, Walk};
+use super::super::recovery_files::end_of;
+use super::super::segment::{Segment, base_of, file_name};
 use super::CleanError;
-use super::output::{CLEANED, SWAP, WRITTEN, name_of};
+use super::output::{CLEANED, REPLACED, SWAP, WRITTEN, name_of};
 
 impl Log {
-    /// Puts `new`, whose files have their `.cleaned` names, in the place of the neighbours `old`.
-    /// Returns the files that may be removed once the directory is synced.
+    /// Says that the new segment at `base`, whose files have their `.cleaned` names, takes the place
+    /// of the neighbours `old`: once the directory is synced, and unless it is taken back. What it lacks
+    /// was outdated in a log that was cut `generation` times.
+    pub(super) fn intend_swap(
+        &mut self,
+        old: &[Segment],
+        (base, generation): (i64, u64),
+    ) -> Result<(), CleanError> {
+        self.check()?;
+        self.places_of(old)
+            .filter(|_| self.state.generation() == generation)
+            .ok_or(CleanError::Changed)?;
+        let home = Arc::clone(&self.home);
+        let dir = self.state.dir.as_path();
+        intend(&*home.env.disk, dir, base)
+            .map_err(|error| home.judge("rename a cleaned segment of", dir, &error))?;
+        self.intended_swap = Some(base);
+        Ok(())
+    }
+
+    /// Puts `new` in the place of `old`, as was intended before the directory was synced. Returns the
+    /// files that may be removed once it is synced again.
     pub(super) fn swap_in(
         &mut self,
         old: &[Segment],
         new: Segment,
     ) -> Result<Vec<PathBuf>, CleanError> {
         self.check()?;
-        let first = old.first().and_then(|first| self.place_of(first));
-        let first = first.ok_or(CleanError::Changed)?;
-        let range = first..first + old.len();
-        let same = self.segments.range(range.clone()).zip(old);
-        let changed = range.end >= self.segments.len()
-            || same
-                .clone()
-                .any(|(here, old)| !Arc::ptr_eq(&here.file, &old.file) || here.len != old.len);
-        if changed {
+        let intended = self.intended_swap == Some(new.base);
+        let Some(range) = self.places_of(old).filter(|_| intended) else {
+            self.take_swap_back()?;
             return Err(CleanError::Changed);
-        }
+        };
         let home = Arc::clone(&self.home);
         let (disk, dir) = (&*home.env.disk, self.state.dir.as_path());
-        intend(disk, dir, new.base)
-            .map_err(|error| home.judge("rename a cleaned segment of", dir, &error))?;
         self.state.before_files_go();
         old.iter().for_each(|segment| segment.file.retire());
         let bases: Vec<i64> = old.iter().map(|segment| segment.base).collect();
         let gone = replace(disk, dir, new.base, &bases)
             .map_err(|error| home.fail("swap a cleaned segment of", dir, &error))?;
+        self.intended_swap = None;
+        let first = range.start;
         self.segments.drain(range);
         self.segments.insert(first, new);
         self.publish_size();
         Ok(gone)
     }
 
-    fn place_of(&self, segment: &Segment) -> Option<usize> {
-        self.segments.iter().position(|here| here.base == segment.base)
+    /// Takes a swap back that is intended and not done: call it before segments are taken away.
+    pub(in crate::storage) fn take_swap_back(&mut self) -> Result<(), StorageError> {
+        let Some(base) = self.intended_swap.take() else { return Ok(()) };
+        let (disk, dir) = (&*self.home.env.disk, self.state.dir.as_path());
+        let files = WRITTEN.map(|extension| name_of(dir, base, extension, SWAP));
+        let removed = files
+            .iter()
+            .chain([&mark(dir, base)])
+            .try_for_each(|path| atomic_file::remove(disk, path))
+            .and_then(|()| disk.sync_dir(dir));
+        removed.map_err(|error| self.home.fail("take back a cleaned segment of", dir, &error))
+    }
+
+    /// Where in the log the neighbours `old` are, if they are there as they were.
+    fn places_of(&self, old: &[Segment]) -> Option<std::ops::Range<usize>> {
+        let base = old.first()?.base;
+        let first = self.segments.iter().position(|here| here.base == base)?;
+        let range = first..first + old.len();
+        let mut here = self.segments.range(range.start..self.segments.len()).zip(old);
+        let same =
+            here.all(|(here, old)| Arc::ptr_eq(&here.file, &old.file) && here.len == old.len);
+        (same && range.end < self.segments.len()).then_some(range)
     }
 
     /// Everything below `offset` is clean now; lasts from the next checkpoint on.
@@ -70,8 +108,14 @@ impl Log {
     }
 }
 
+/// The file that is there while the new segment at `base` is put in its place.
+pub(super) fn mark(dir: &Path, base: i64) -> PathBuf {
+    dir.join(format!("{base:020}{SWAP}"))
+}
+
 /// Says that the new segment at `base` is complete.
 fn intend(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
+    disk.open(&mark(dir, base), OpenMode::Create)?;
     for extension in WRITTEN {
         let from = name_of(dir, base, extension, CLEANED);
         disk.rename(&from, &name_of(dir, base, extension, SWAP))?;
@@ -83,9 +127,8 @@ fn intend(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
 fn replace(disk: &dyn Disk, dir: &Path, base: i64, bases: &[i64]) -> io::Result<Vec<PathBuf>> {
     let mut gone = Vec::new();
     for old in bases.iter().filter(|old| **old != base) {
-        let snapshot = dir.join(file_name(*old, "snapshot"));
-        for path in Segment::file_names(dir, *old).into_iter().chain([snapshot]) {
-            gone.extend(atomic_file::rename_deleted(disk, &path)?);
+        for path in files_of(dir, *old) {
+            gone.extend(atomic_file::rename_aside(disk, &path, REPLACED)?);
         }
     }
     for extension in WRITTEN {
@@ -94,45 +137,56 @@ fn replace(disk: &dyn Disk, dir: &Path, base: i64, bases: &[i64]) -> io::Result<
     Ok(gone)
 }
 
+/// The files of a segment, with its snapshot.
+fn files_of(dir: &Path, base: i64) -> impl Iterator<Item = PathBuf> {
+    let snapshot = dir.join(file_name(base, "snapshot"));
+    Segment::file_names(dir, base).into_iter().chain([snapshot])
+}
+
 /// Completes the swaps that a crash has interrupted.
 pub(in crate::storage) fn complete(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let mut names: Vec<String> = disk.list(dir)?.into_iter().map(|entry| entry.name).collect();
     names.retain(|name| name.ends_with(SWAP));
-    let base = |name: &str, extension: &str| base_of(name.strip_suffix(SWAP)?, extension);
-    let bases: Vec<i64> = names.iter().filter_map(|name| base(name, "log")).collect();
-    for base in &bases {
-        complete_one(disk, dir, *base)?;
+    if names.is_empty() {
+        return Ok(());
     }
-    // What is left was no whole swap. Its segment's own index may be the old one: it is made again.
-    for name in &names {
-        let path = dir.join(name);
-        if disk.exists(&path)? {
-            if let Some(extension) =
-                ["index", "timeindex"].iter().find(|ext| base(name, ext).is_some())
-            {
-                let base = base(name, extension).unwrap_or_default();
-                atomic_file::remove(disk, &dir.join(file_name(base, extension)))?;
-            }
-            atomic_file::remove(disk, &path)?;
-        }
-    }
-    Ok(())
-}
-
-fn complete_one(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
-    let log = name_of(dir, base, "log", SWAP);
-    let next = end_of(disk, &log, base)?;
-    let names: Vec<String> = disk.list(dir)?.into_iter().map(|entry| entry.name).collect();
-    let covered = names.iter().filter_map(|name| base_of(name, "log"));
-    let covered: Vec<i64> = covered.filter(|old| (base + 1..next).contains(old)).collect();
-    for old in &covered {
-        let snapshot = dir.join(file_name(*old, "snapshot"));
-        for path in Segment::file_names(dir, *old).into_iter().chain([snapshot]) {
-            atomic_file::remove(disk, &path)?;
+    let files: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(SWAP)).collect();
+    let base = |file: &str| base_of(file, "log").or_else(|| file.parse().ok());
+    let bases: BTreeSet<i64> = files.iter().filter_map(|file| base(file)).collect();
+    bases.iter().try_for_each(|base| complete_one(disk, dir, *base))?;
+    // Left are indexes whose log is in its place already, or is none. What has their name may be of
+    // another log: it is made again.
+    let left: Vec<PathBuf> = names.iter().map(|name| dir.join(name)).collect();
+    for (file, path) in files.iter().zip(&left) {
+        let is_index = ["index", "timeindex"].iter().any(|ext| base_of(file, ext).is_some());
+        if is_index && disk.exists(path)? {
+            atomic_file::remove(disk, &dir.join(file))?;
         }
     }
     disk.sync_dir(dir)?;
-    for extension in WRITTEN {
+    left.iter().try_for_each(|path| atomic_file::remove(disk, path))
+}
+
+/// Puts the new segment at `base` in its place, if it is not there yet, and removes those behind that
+/// it replaces.
+fn complete_one(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
+    let swapped = name_of(dir, base, "log", SWAP);
+    let is_intended = disk.exists(&swapped)?;
+    let new = if is_intended { swapped } else { dir.join(file_name(base, "log")) };
+    if !disk.exists(&new)? {
+        return Ok(());
+    }
+    let next = end_of(disk, &new, base)?;
+    let names: Vec<String> = disk.list(dir)?.into_iter().map(|entry| entry.name).collect();
+    let covered = names.iter().filter_map(|name| base_of(name, "log"));
+    let covered: Vec<i64> = covered.filter(|old| (base + 1..next).contains(old)).collect();
+    if !covered.is_empty() {
+        let mut gone = covered.iter().flat_map(|old| files_of(dir, *old));
+        gone.try_for_each(|path| atomic_file::remove(disk, &path))?;
+        // The mark may be missing, and without it only the name tells that there is more to do.
+        disk.sync_dir(dir)?;
+    }
+    for extension in WRITTEN.iter().filter(|_| is_intended) {
         let (from, to) =
             (name_of(dir, base, extension, SWAP), dir.join(file_name(base, extension)));
         match disk.rename(&from, &to) {
@@ -143,16 +197,5 @@ fn complete_one(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {
             renamed => renamed?,
         }
     }
-    disk.sync_dir(dir)
-}
-
-/// The offset after the last batch of a segment.
-fn end_of(disk: &dyn Disk, path: &Path, base: i64) -> io::Result<i64> {
-    let file = disk.open(path, OpenMode::Read)?;
-    let mut walk = Walk::new(&*file, 0, file.len()?, LOOK_AROUND);
-    let mut next = base;
-    while let Step::Batch(found) = walk.step()? {
-        next = found.header.next_offset();
-    }
-    Ok(next)
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::atomic_file::{DELETED, TEMPORARY};
 use super::super::checkpoints::{CLEANED, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
-use super::super::compaction::SWAP;
+use super::super::compaction::{self, REPLACED, SWAP};
 use super::super::dir::{CLEAN_SHUTDOWN_FILE, LOCK_FILE};
 use super::super::log::EPOCHS_FILE;
 use super::super::segment::base_of;
@@ -69,7 +69,7 @@ pub fn kind_of(path: &Path) -> FileKind {
         CLEAN_SHUTDOWN_FILE => FileKind::CleanShutdown,
         LOCK_FILE => FileKind::Lock,
         _ if name.ends_with(SWAP) => FileKind::HalfSwapped,
-        _ if [TEMPORARY, DELETED, ".cleaned", ".checkpoint.part"]
+        _ if [TEMPORARY, DELETED, compaction::CLEANED, REPLACED, ".checkpoint.part"]
             .iter()
             .any(|suffix| name.ends_with(suffix)) =>
         {

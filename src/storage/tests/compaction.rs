@@ -23,7 +23,7 @@ use crate::storage::{
 const PATH: &str = "/data/logs";
 
 /// A log under a lock, as a partition has it.
-struct Shared(Mutex<Log>);
+pub(super) struct Shared(pub(super) Mutex<Log>);
 
 impl SharedLog for Shared {
     fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> Option<T> {
@@ -31,11 +31,11 @@ impl SharedLog for Shared {
     }
 }
 
-fn limits() -> CleanLimits {
+pub(super) fn limits() -> CleanLimits {
     CleanLimits { map_bytes: 24 * 100, io_bytes: 700, ..CleanLimits::default() }
 }
 
-fn config() -> LogConfig {
+pub(super) fn config() -> LogConfig {
     LogConfig {
         segment_bytes: 1500,
         index_interval_bytes: 200,
@@ -46,11 +46,11 @@ fn config() -> LogConfig {
     }
 }
 
-fn go_on(_: Duration) -> bool {
+pub(super) fn go_on(_: Duration) -> bool {
     true
 }
 
-fn clean_all(shared: &Shared, now_ms: i64) -> Result<CleanOutcome, CleanError> {
+pub(super) fn clean_all(shared: &Shared, now_ms: i64) -> Result<CleanOutcome, CleanError> {
     loop {
         let outcome = clean(shared, &limits(), &go_on, now_ms)?;
         if !outcome.is_partial {
@@ -60,10 +60,10 @@ fn clean_all(shared: &Shared, now_ms: i64) -> Result<CleanOutcome, CleanError> {
 }
 
 /// One batch of records of key and value; `None` deletes.
-type Writes = Vec<(u8, Option<u16>)>;
+pub(super) type Writes = Vec<(u8, Option<u16>)>;
 
 /// A producer's batch, in one of the codecs.
-fn batch_of_writes(writes: &Writes, step: i64, sequence: i32) -> Bytes {
+pub(super) fn batch_of_writes(writes: &Writes, step: i64, sequence: i32) -> Bytes {
     let mut builder = BatchBuilder::new(1 << 20);
     for (n, (key, value)) in writes.iter().enumerate() {
         let value = value.map(|value| value.to_be_bytes().repeat(12));
@@ -77,12 +77,12 @@ fn batch_of_writes(writes: &Writes, step: i64, sequence: i32) -> Bytes {
 
 /// What a reader from the start has seen of each key, and every record by its offset.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
-    latest: BTreeMap<u8, u16>,
-    records: BTreeMap<i64, (u8, Option<u16>, i64)>,
+pub(super) struct Seen {
+    pub(super) latest: BTreeMap<u8, u16>,
+    pub(super) records: BTreeMap<i64, (u8, Option<u16>, i64)>,
 }
 
-fn seen(log: &Log) -> Seen {
+pub(super) fn seen(log: &Log) -> Seen {
     let mut seen = Seen::default();
     let mut scratch = Vec::new();
     let bytes = read_all(log, log.log_start_offset());
@@ -106,9 +106,9 @@ fn seen(log: &Log) -> Seen {
 
 /// What was written, and how far it is on the disk.
 #[derive(Debug, Default)]
-struct Story {
-    written: BTreeMap<i64, (u8, Option<u16>, i64)>,
-    acked: i64,
+pub(super) struct Story {
+    pub(super) written: BTreeMap<i64, (u8, Option<u16>, i64)>,
+    pub(super) acked: i64,
     sequences: [i32; 3],
     /// Reads may fail.
     disk_fails: bool,
@@ -128,7 +128,7 @@ impl Story {
         Ok(())
     }
 
-    fn latest_at(&self, end: i64) -> BTreeMap<u8, u16> {
+    pub(super) fn latest_at(&self, end: i64) -> BTreeMap<u8, u16> {
         let mut latest = BTreeMap::new();
         for (key, value, _) in self.written.range(..end).map(|(_, record)| *record) {
             match value {
@@ -140,7 +140,7 @@ impl Story {
     }
 
     /// The log reads as the latest values; nothing in it was never written, or elsewhere.
-    fn check(&self, log: &Log) -> Seen {
+    pub(super) fn check(&self, log: &Log) -> Seen {
         assert!(log.log_end_offset() >= self.acked, "{} < {}", log.log_end_offset(), self.acked);
         assert_eq!(log.damage(), []);
         let seen = seen(log);
@@ -162,7 +162,7 @@ fn writes(step: i64) -> Writes {
     (0..1 + step % 5).map(write).collect()
 }
 
-fn open_log(world: &SimEnv) -> Result<(LogDir, Log), String> {
+pub(super) fn open_log(world: &SimEnv) -> Result<(LogDir, Log), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let dir = LogDir::open(&world.env(), Path::new(PATH), options()).map_err(|e| text(&e))?;
     let log = match dir.unrecovered().map_err(|e| text(&e))?.pop() {
@@ -178,7 +178,7 @@ fn open_log(world: &SimEnv) -> Result<(LogDir, Log), String> {
 }
 
 /// Marks all as committed, and has it synced.
-fn settle(dir: &LogDir, log: &mut Log, story: &mut Story) {
+pub(super) fn settle(dir: &LogDir, log: &mut Log, story: &mut Story) {
     log.request_flush();
     dir.run_once();
     log.set_high_watermark(log.log_end_offset());
@@ -314,7 +314,7 @@ fn an_error_of_any_operation_of_a_pass_leaves_the_log_whole() {
 }
 
 /// A log of `steps` steps, all of it committed and on the disk.
-fn written(world: &SimEnv, steps: i64, config: LogConfig) -> (LogDir, Log, Story) {
+pub(super) fn written(world: &SimEnv, steps: i64, config: LogConfig) -> (LogDir, Log, Story) {
     let dir = open(&world.env(), Path::new(PATH));
     let mut log = dir.create_log(&tp(), TOPIC_ID, config).unwrap();
     let mut story = Story::default();
@@ -327,7 +327,7 @@ fn written(world: &SimEnv, steps: i64, config: LogConfig) -> (LogDir, Log, Story
     (dir, log, story)
 }
 
-fn names(world: &SimEnv, ending: &str) -> usize {
+pub(super) fn names(world: &SimEnv, ending: &str) -> usize {
     let entries = world.env().disk.list(&Path::new(PATH).join("orders-0")).unwrap();
     entries.iter().filter(|entry| entry.name.ends_with(ending)).count()
 }

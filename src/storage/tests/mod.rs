@@ -5,6 +5,7 @@ mod faults;
 mod model;
 mod power_loss;
 pub(super) mod support;
+mod swap;
 
 use support::*;
 
