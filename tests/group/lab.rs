@@ -7,10 +7,9 @@ use std::time::Duration;
 use duramen_client::Admin;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
+use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions, Subscription};
 use duramen_client::consumer::{Fetched, TopicPartition};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
-use duramen_protocol::text::Text;
 use tokio::time::timeout;
 
 use crate::support::node::Node;
@@ -26,7 +25,11 @@ pub struct Lab {
 
 impl Lab {
     pub fn start() -> Self {
-        let node = Node::start(&["group.initial.rebalance.delay.ms=100"]);
+        let node = Node::start(&[
+            "group.initial.rebalance.delay.ms=100",
+            "group.consumer.min.heartbeat.interval.ms=200",
+            "group.consumer.heartbeat.interval.ms=500",
+        ]);
         let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
         let admin = Admin::new(&cluster);
         Self { node, cluster, admin }
@@ -64,10 +67,9 @@ impl Lab {
         offsets.into_iter().map(|(at, committed)| (at, committed.offset)).collect()
     }
 
-    pub fn member(&self, options: GroupOptions, topic: &str) -> Reader {
-        let topics = [Text::from(topic)];
+    pub fn member(&self, options: GroupOptions, topics: impl Into<Subscription>) -> Reader {
         Reader {
-            consumer: GroupConsumer::join(&self.cluster, options, &topics),
+            consumer: GroupConsumer::join(&self.cluster, options, topics),
             owned: Vec::new(),
             seen: Vec::new(),
         }

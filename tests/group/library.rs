@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions};
+use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions, GroupProtocol};
 use duramen_client::consumer::{Start, TopicPartition};
 use tokio::time::timeout;
 
@@ -16,11 +16,22 @@ fn sorted(all: &[&[u32]]) -> Vec<u32> {
     all
 }
 
-async fn come_and_go(assignors: Vec<Assignor>) {
+/// A member of this protocol.
+fn of(protocol: GroupProtocol) -> GroupOptions {
+    GroupOptions { protocol, ..GroupOptions::new("g") }
+}
+
+/// A member of a classic group that shares out in one of these ways.
+fn classic(assignors: &[Assignor]) -> GroupOptions {
+    GroupOptions { assignors: assignors.to_vec(), ..of(GroupProtocol::Classic) }
+}
+
+const BOTH: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
+
+async fn come_and_go(options: GroupOptions) {
     let lab = Lab::start();
     lab.topic("t", 6).await;
     lab.write("t", 6, 0..600).await;
-    let options = GroupOptions { assignors, ..GroupOptions::new("g") };
     let mut first = lab.member(options.clone(), "t");
     first.until_seen(600).await;
     assert_eq!(first.owned.len(), 6);
@@ -44,12 +55,25 @@ async fn come_and_go(assignors: Vec<Assignor>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_with_range() {
-    come_and_go(vec![Assignor::Range]).await;
+    come_and_go(classic(&[Assignor::Range])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_with_sticky() {
+    come_and_go(classic(&[Assignor::Sticky])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_with_cooperative_sticky() {
-    come_and_go(vec![Assignor::CooperativeSticky]).await;
+    come_and_go(classic(&[Assignor::CooperativeSticky])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_where_the_broker_assigns() {
+    for assignor in [None, Some("uniform"), Some("range")] {
+        let server_assignor = assignor.map(Into::into);
+        come_and_go(GroupOptions { server_assignor, ..of(GroupProtocol::Consumer) }).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,14 +224,13 @@ async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
 }
 
 /// Members come and go at random while records are written: each record comes to one member, once.
-async fn crowd(assignors: Vec<Assignor>, seed: u64) {
+async fn crowd(options: GroupOptions, seed: u64) {
     const PARTITIONS: i32 = 12;
     const ROUNDS: u32 = 5;
     const RECORDS: u32 = 600;
     let lab = Lab::start();
     lab.topic("t", PARTITIONS).await;
-    let options =
-        GroupOptions { assignors, heartbeat: Duration::from_millis(100), ..GroupOptions::new("g") };
+    let options = GroupOptions { heartbeat: Duration::from_millis(100), ..options };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut chance = Chance::of(seed);
     let mut members: Vec<Running> = Vec::new();
@@ -282,8 +305,10 @@ impl Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_that_comes_and_goes_reads_each_record_once() {
     for seed in 0..2 {
-        crowd(vec![Assignor::Range], seed).await;
-        crowd(vec![Assignor::CooperativeSticky], seed).await;
-        crowd(vec![Assignor::RoundRobin, Assignor::CooperativeSticky], seed).await;
+        crowd(classic(&[Assignor::Range]), seed).await;
+        crowd(classic(&[Assignor::Sticky]), seed).await;
+        crowd(classic(&[Assignor::CooperativeSticky]), seed).await;
+        crowd(classic(&[Assignor::RoundRobin, Assignor::CooperativeSticky]), seed).await;
+        crowd(of(GroupProtocol::Consumer), seed).await;
     }
 }

@@ -202,7 +202,9 @@ impl Admin {
             async move {
                 let coordinator = Coordinator::new(&cluster, &group);
                 let fetched = cluster
-                    .retrying("committed offsets", || coordinator.fetch_committed(None, false))
+                    .retrying("committed offsets", || {
+                        coordinator.fetch_committed(None, None, false)
+                    })
                     .await?;
                 fetched.into_iter().map(|(at, offset)| Ok((at, offset?))).collect()
             }

@@ -50,7 +50,8 @@ impl CommittedOffset {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Committer {
     pub(crate) member_id: Text,
-    /// -1 for an admin, who may only while the group has no members.
+    /// The generation, or in a group of KIP-848 the member's epoch; -1 for an admin, who may only while the
+    /// group has no members.
     pub(crate) generation: i32,
     pub(crate) instance: Option<Text>,
 }
@@ -131,9 +132,11 @@ impl Coordinator {
     }
 
     /// What the group has committed, of these partitions or of all; partitions without a commit are left
-    /// out. `stable` waits for transactions that commit offsets.
+    /// out. `stable` waits for transactions that commit offsets. A member of a group of KIP-848 says who it
+    /// is, and is refused when it is that no more.
     pub(crate) async fn fetch_committed(
         &self,
+        by: Option<(&Text, i32)>,
         partitions: Option<&[TopicPartition]>,
         stable: bool,
     ) -> Result<PerPartition<CommittedOffset>, ClientError> {
@@ -144,7 +147,7 @@ impl Coordinator {
             .call(how, |version| {
                 let topics = topics.clone();
                 Ok(match version {
-                    GROUPS_SINCE.. => of_groups(vec![(group.clone(), topics)], stable),
+                    GROUPS_SINCE.. => of_group(group.clone(), by, topics, stable),
                     _ => OffsetFetchRequest {
                         group_id: group.clone(),
                         topics: topics.map(|topics| {
@@ -225,22 +228,25 @@ fn by_topic(partitions: &[TopicPartition]) -> Topics {
     topics
 }
 
-fn of_groups(groups: Vec<(Text, Option<Topics>)>, stable: bool) -> OffsetFetchRequest {
-    let topics = |topics: Topics| {
-        let of = |(name, partition_indexes)| OffsetFetchRequestTopics {
-            name,
-            partition_indexes,
-            ..OffsetFetchRequestTopics::default()
-        };
-        topics.into_iter().map(of).collect()
+fn of_group(
+    group_id: Text,
+    by: Option<(&Text, i32)>,
+    topics: Option<Topics>,
+    stable: bool,
+) -> OffsetFetchRequest {
+    let topic = |(name, partition_indexes)| OffsetFetchRequestTopics {
+        name,
+        partition_indexes,
+        ..OffsetFetchRequestTopics::default()
     };
-    let groups = groups.into_iter().map(|(group_id, of)| OffsetFetchRequestGroup {
+    let group = OffsetFetchRequestGroup {
         group_id,
-        topics: of.map(topics),
-        ..OffsetFetchRequestGroup::default()
-    });
+        member_id: by.map(|(member, _)| member.clone()),
+        member_epoch: by.map_or(-1, |(_, epoch)| epoch),
+        topics: topics.map(|topics| topics.into_iter().map(topic).collect()),
+    };
     OffsetFetchRequest {
-        groups: groups.collect(),
+        groups: vec![group],
         require_stable: stable,
         ..OffsetFetchRequest::default()
     }

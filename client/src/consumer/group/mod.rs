@@ -4,9 +4,11 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `assignor/` | PURE: who reads which partition |
-//! | `member.rs` | PURE: what happened → what to do next, in the classic protocol |
-//! | `requests.rs`, `blobs.rs` | the group's requests, and what members tell each other in them |
-//! | `task.rs` | the one task of a member: does what `member.rs` says, beats, commits |
+//! | `member/` | PURE: what happened → what to do next, in a classic group and in one of KIP-848 |
+//! | `requests.rs`, `blobs.rs` | requests of a classic group, and what members tell each other in them |
+//! | `heartbeats.rs` | requests of a group of KIP-848 |
+//! | `task/` | the one task of a member: does what `member/` says, beats, commits |
+//! | `subscription.rs` | the topics: names, or a pattern |
 //! | `stands.rs` | where reading begins in partitions that were assigned |
 //! | `commit.rs` | the commits in line |
 //! | `positions.rs`, `presence.rs` | what the task and the user's handle share |
@@ -18,15 +20,16 @@
 mod assignor;
 mod blobs;
 mod commit;
+mod heartbeats;
 mod member;
 mod options;
 mod positions;
 mod presence;
 mod requests;
 mod stands;
+mod subscription;
 mod task;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use duramen_protocol::error::ErrorCode;
@@ -35,7 +38,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use assignor::Assignor;
 pub(crate) use blobs::read_assignment;
-pub use options::GroupOptions;
+pub use options::{GroupOptions, GroupProtocol};
+pub use subscription::{Pattern, Subscription};
 
 use super::{Assignment, Consumer, Event, Fetched, Moved, Start, TopicPartition};
 use crate::cluster::Cluster;
@@ -73,7 +77,7 @@ pub enum GroupEvent {
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let cluster = Cluster::new("localhost:9092", ClusterOptions::default())?;
 /// let options = GroupOptions { auto_commit: None, ..GroupOptions::new("payments") };
-/// let mut member = GroupConsumer::join(&cluster, options, &["orders".into()]);
+/// let mut member = GroupConsumer::join(&cluster, options, ["orders"]);
 /// let mut scratch = Vec::new();
 /// while let Some(event) = member.next().await {
 ///     match event? {
@@ -115,16 +119,19 @@ pub struct GroupConsumer {
 impl GroupConsumer {
     /// Joins the group on the current tokio runtime. Topics that do not exist are read when they do.
     #[must_use]
-    pub fn join(cluster: &Cluster, options: GroupOptions, topics: &[Text]) -> Self {
+    pub fn join(
+        cluster: &Cluster,
+        options: GroupOptions,
+        subscription: impl Into<Subscription>,
+    ) -> Self {
         let options = Arc::new(options);
         let (positions, presence) = (Arc::<Positions>::default(), Arc::new(Presence::new()));
         let (to_user, control) = mpsc::unbounded_channel();
         let (commands, from_user) = mpsc::unbounded_channel();
-        let topics: BTreeSet<Text> = topics.iter().cloned().collect();
         let task = Task::new(
             cluster.clone(),
             Arc::clone(&options),
-            topics.into_iter().collect(),
+            subscription.into(),
             (to_user, from_user),
             (Arc::clone(&positions), Arc::clone(&presence)),
         );
@@ -203,6 +210,11 @@ impl GroupConsumer {
         let (reply, done) = oneshot::channel();
         self.tell(Command::Commit { offsets, reply });
         done.await.unwrap_or(Err(ClientError::Closed))
+    }
+
+    /// Reads other topics from now on, instead of those before.
+    pub fn subscribe(&mut self, subscription: impl Into<Subscription>) {
+        self.tell(Command::Subscribe(subscription.into()));
     }
 
     /// The next offset to read of each partition assigned.

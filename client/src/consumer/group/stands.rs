@@ -3,6 +3,7 @@
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{EARLIEST, LATEST};
+use duramen_protocol::text::Text;
 
 use super::positions::Position;
 use super::{GroupOptions, TopicPartition};
@@ -11,19 +12,21 @@ use crate::consumer::{Isolation, Start};
 use crate::coordinator::Coordinator;
 use crate::error::ClientError;
 
-/// Asks once for the positions of partitions that came with assignment `given`.
+/// Asks once for the positions of partitions that came with assignment `given`; `by` is the member that
+/// asks, in a group of KIP-848.
 ///
 /// # Errors
 /// When an offset can't be had, or there is none and none is to be made up.
 pub(super) async fn stands(
     coordinator: &Coordinator,
     options: &GroupOptions,
+    by: Option<(&Text, i32)>,
     partitions: Vec<TopicPartition>,
     given: u64,
 ) -> Result<Vec<(TopicPartition, Position)>, ClientError> {
     let isolation = options.consumer.isolation;
     // Offsets of a transaction that may still be aborted are no place to begin.
-    let mut committed = coordinator.fetch_committed(Some(&partitions), true).await?;
+    let mut committed = coordinator.fetch_committed(by, Some(&partitions), true).await?;
     let mut found = Vec::with_capacity(partitions.len());
     let mut open = Vec::new();
     for partition in partitions {
