@@ -118,10 +118,15 @@ impl Reader {
 /// still have to give others back.
 pub async fn until_own(one: &mut Reader, two: &mut Reader, counts: (usize, usize)) {
     while (one.owned.len(), two.owned.len()) != counts {
-        tokio::select! {
-            _ = one.step() => {}
-            _ = two.step() => {}
-        }
+        step_either(one, two).await;
+    }
+}
+
+/// The next event of one of two members.
+pub async fn step_either(one: &mut Reader, two: &mut Reader) {
+    tokio::select! {
+        _ = one.step() => {}
+        _ = two.step() => {}
     }
 }
 

@@ -108,7 +108,7 @@ impl Task {
         self.step(Event::Wake);
     }
 
-    fn assign(&mut self, added: BTreeSet<TopicPartition>) {
+    pub(super) fn assign(&mut self, added: BTreeSet<TopicPartition>) {
         self.sides_changed = 0;
         if added.is_empty() {
             if self.given.is_empty() {
@@ -168,6 +168,7 @@ impl Task {
     /// Those of the partitions that the user knows of.
     fn known(&mut self, gone: &BTreeSet<TopicPartition>) -> Vec<TopicPartition> {
         self.awaited.retain(|at, _| !gone.contains(at));
+        self.missing.retain(|at| !gone.contains(at));
         gone.iter().filter(|at| self.given.contains_key(at)).cloned().collect()
     }
 

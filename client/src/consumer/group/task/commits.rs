@@ -1,5 +1,6 @@
 //! Commits, sent one after another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::consumer::group::commit::{Commit, Why, own, sent};
 use crate::consumer::group::member::Event;
 use crate::consumer::group::refused;
 use crate::coordinator::Coordinator;
-use crate::coordinator::offsets::{CommittedOffset, Committer};
+use crate::coordinator::offsets::{CommittedOffset, Committer, TopicIds};
 use crate::error::ClientError;
 
 /// How long the epoch in which a commit is taken may be on its way.
@@ -71,21 +72,32 @@ impl Task {
         let coordinator = Arc::clone(&self.coordinator);
         let (identity, instance) = (self.identity.subscribe(), self.options.instance.clone());
         self.spawn(async move {
-            let result = deliver(&coordinator, identity, instance, &sent(&commit.offsets)).await;
+            let (offsets, ids) = sent(&commit.offsets);
+            let result = deliver(&coordinator, identity, instance, &offsets, &ids).await;
             Done::Committed(commit, result)
         });
     }
 
-    pub(super) fn take_committed(&mut self, commit: Commit, result: Result<(), ClientError>) {
+    pub(super) fn take_committed(&mut self, mut commit: Commit, result: Result<Gone, ClientError>) {
         self.commits.in_flight = false;
-        match result {
-            Ok(()) => self.commits.succeeded(&commit.offsets),
+        let gone = match result {
+            Ok(gone) => gone,
             Err(error) => {
                 self.step(Event::CommitRefused(error.clone()));
                 return self.finish(commit, Err(error));
             }
-        }
-        self.finish(commit, Ok(()));
+        };
+        commit.offsets.retain(|(at, _)| !gone.contains_key(at));
+        self.commits.succeeded(&commit.offsets);
+        let result = match (gone.into_values().next(), &commit.why) {
+            (Some(error), Why::Asked(_)) => Err(error),
+            (Some(error), _) => {
+                tracing::debug!(group = %self.options.group, %error, "nothing is left to be committed of it");
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        };
+        self.finish(commit, result);
     }
 
     /// A commit is done, or will not be.
@@ -110,13 +122,17 @@ impl Task {
     }
 }
 
+/// Partitions of topics that are not there any more, which take no commit.
+pub(super) type Gone = BTreeMap<TopicPartition, ClientError>;
+
 /// Commits as the member that this is now; again when a heartbeat in flight has brought a newer epoch.
 async fn deliver(
     coordinator: &Coordinator,
     mut identity: watch::Receiver<Identity>,
     instance: Option<Text>,
     offsets: &[(TopicPartition, CommittedOffset)],
-) -> Result<(), ClientError> {
+    ids: &TopicIds,
+) -> Result<Gone, ClientError> {
     loop {
         let Some((member_id, generation)) = identity.borrow_and_update().clone() else {
             return Err(coordinator.refused(ErrorCode::UnknownMemberId, None));
@@ -124,14 +140,25 @@ async fn deliver(
         let what = format!("commit of {member_id}");
         let by = Committer { member_id, generation, instance: instance.clone() };
         let attempt = || async {
-            let outcomes = coordinator.commit(&by, offsets).await?;
-            outcomes.into_values().collect::<Result<(), ClientError>>()
+            let mut gone = Gone::new();
+            for (at, outcome) in coordinator.commit(&by, offsets, ids).await? {
+                match outcome {
+                    Err(error) if is_gone(&error) => drop(gone.insert(at, error)),
+                    outcome => outcome?,
+                }
+            }
+            Ok(gone)
         };
         let result = coordinator.cluster().retrying(&what, attempt).await;
-        let stale =
-            matches!(&result, Err(error) if error.code() == Some(ErrorCode::StaleMemberEpoch));
-        if !stale || !matches!(timeout(EPOCH_PATIENCE, identity.changed()).await, Ok(Ok(()))) {
+        let code = result.as_ref().err().and_then(ClientError::code);
+        if code != Some(ErrorCode::StaleMemberEpoch)
+            || !matches!(timeout(EPOCH_PATIENCE, identity.changed()).await, Ok(Ok(())))
+        {
             return result;
         }
     }
+}
+
+fn is_gone(error: &ClientError) -> bool {
+    matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
 }

@@ -56,6 +56,8 @@ pub(super) enum Command {
         offsets: Vec<(TopicPartition, Position)>,
         gone: Vec<TopicPartition>,
     },
+    /// Its topic is not there any more; the user does not read it.
+    Gone(TopicPartition),
     /// Other topics are to be read.
     Subscribe(Subscription),
     /// The user is back.
@@ -73,7 +75,7 @@ enum Done {
     Joined(u64, Vec<Text>, Result<JoinAnswer, ClientError>),
     Led(u64, Result<(Assignments, Counts), ClientError>),
     Stands(u64, BTreeSet<TopicPartition>, Result<Vec<(TopicPartition, Position)>, ClientError>),
-    Committed(Commit, Result<(), ClientError>),
+    Committed(Commit, Result<commits::Gone, ClientError>),
     Looked(Result<Looked, ClientError>),
 }
 
@@ -100,6 +102,8 @@ pub(super) struct Task {
     /// What is assigned, and of which is not known yet where reading begins.
     awaited: BTreeMap<TopicPartition, u64>,
     assignments: u64,
+    /// Of a classic member: what is assigned, and of which the topic is not there.
+    missing: BTreeSet<TopicPartition>,
     commits: Commits,
     auto_due: Instant,
     /// Of a classic member: the topics that it said it wants.
@@ -150,6 +154,7 @@ impl Task {
             given: BTreeMap::new(),
             awaited: BTreeMap::new(),
             assignments: 0,
+            missing: BTreeSet::new(),
             commits: Commits::default(),
             topics: Vec::new(),
             counts: None,
@@ -222,6 +227,7 @@ impl Task {
                 let offsets = if self.options.auto_commit.is_some() { offsets } else { Vec::new() };
                 self.commits.push(Commit { offsets, why: Why::Release(gone) });
             }
+            Some(Command::Gone(at)) => self.gone(at),
             Some(Command::Subscribe(subscription)) => {
                 self.subscription = Arc::new(subscription);
                 self.step(Event::Changed);
