@@ -7,8 +7,10 @@ use std::time::Duration;
 use duramen_client::Admin;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions, Subscription};
-use duramen_client::consumer::{Fetched, TopicPartition};
+use duramen_client::consumer::group::{
+    GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Subscription,
+};
+use duramen_client::consumer::{ConsumerRecord, Fetched, TopicPartition};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
 use tokio::time::timeout;
 
@@ -114,6 +116,13 @@ impl Reader {
     }
 }
 
+/// A member of this protocol in the group `g`.
+pub fn of(protocol: GroupProtocol) -> GroupOptions {
+    GroupOptions { protocol, ..GroupOptions::new("g") }
+}
+
+pub const BOTH: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
+
 /// Lets two members go on until they own so many partitions each: one that has what it should get may
 /// still have to give others back.
 pub async fn until_own(one: &mut Reader, two: &mut Reader, counts: (usize, usize)) {
@@ -128,6 +137,11 @@ pub async fn step_either(one: &mut Reader, two: &mut Reader) {
         _ = one.step() => {}
         _ = two.step() => {}
     }
+}
+
+/// The number in a record.
+pub fn number(record: &ConsumerRecord) -> u32 {
+    std::str::from_utf8(record.value.as_ref().unwrap()).unwrap().parse().unwrap()
 }
 
 /// The numbers of what was fetched.

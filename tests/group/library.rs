@@ -8,7 +8,7 @@ use duramen_client::consumer::{Start, TopicPartition};
 use duramen_protocol::error::ErrorCode;
 use tokio::time::timeout;
 
-use crate::lab::{Lab, PATIENCE, Reader, numbers, step_either, until_own};
+use crate::lab::{BOTH, Lab, PATIENCE, Reader, numbers, of, step_either, until_own};
 use crate::support::chance::Chance;
 
 fn sorted(all: &[&[u32]]) -> Vec<u32> {
@@ -17,17 +17,10 @@ fn sorted(all: &[&[u32]]) -> Vec<u32> {
     all
 }
 
-/// A member of this protocol.
-fn of(protocol: GroupProtocol) -> GroupOptions {
-    GroupOptions { protocol, ..GroupOptions::new("g") }
-}
-
 /// A member of a classic group that shares out in one of these ways.
 fn classic(assignors: &[Assignor]) -> GroupOptions {
     GroupOptions { assignors: assignors.to_vec(), ..of(GroupProtocol::Classic) }
 }
-
-const BOTH: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
 
 async fn come_and_go(options: GroupOptions) {
     let lab = Lab::start();
@@ -225,7 +218,9 @@ async fn reads_a_pattern(protocol: GroupProtocol) {
         step_either(&mut one, &mut two).await;
     }
     lab.topic("orders-4", 3).await;
-    until_own(&mut one, &mut two, (3, 3)).await;
+    while one.owned.len() + two.owned.len() != 6 {
+        step_either(&mut one, &mut two).await;
+    }
     lab.write("orders-4", 3, 0..30).await;
     while one.seen.len() + two.seen.len() < 30 {
         step_either(&mut one, &mut two).await;
