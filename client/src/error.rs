@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::text::Text;
 
 pub use crate::connection::{CallError, ConnectionError};
@@ -80,6 +81,9 @@ pub enum ClientError {
         /// How many partitions there are.
         count: usize,
     },
+    /// A partition that is not read here (any more).
+    #[error("partition {0} is not assigned to this consumer")]
+    NotAssigned(TopicPartition),
     /// The broker answered something else than was asked.
     #[error("the broker's answer to {0} lacks what was asked for")]
     Incomplete(&'static str),
@@ -116,6 +120,7 @@ impl ClientError {
             | Self::Record(_)
             | Self::Serde(_)
             | Self::NoPartition { .. }
+            | Self::NotAssigned(_)
             | Self::Incomplete(_)
             | Self::Closed => Remedy::Change,
         }

@@ -14,6 +14,9 @@ pub fn tell_moved(moved: &Moved) {
         MovedWhy::Damaged => {
             format!("{topic}-{partition}: offsets {from} to {} are damaged and left out", to - 1)
         }
+        MovedWhy::Recreated => {
+            format!("{topic}-{partition}: the topic was made again: reading from its start, {to}")
+        }
         MovedWhy::Truncated => format!(
             "{topic}-{partition}: the log was cut back from {from} to {to}; records taken from there on \
              may be gone"

@@ -10,7 +10,9 @@ use std::time::Duration;
 use duramen_client::Admin;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_client::consumer::group::{Assignor, GroupConsumer, GroupEvent, GroupOptions};
+use duramen_client::consumer::group::{
+    Assignor, GroupConsumer, GroupEvent, GroupOptions, GroupProtocol,
+};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -222,13 +224,14 @@ impl Ours<'_> {
 
     fn join(&mut self) {
         let options = GroupOptions {
+            protocol: GroupProtocol::Classic,
             assignors: self.assignors.to_vec(),
             heartbeat: Duration::from_millis(500),
             auto_commit: Some(Duration::from_millis(200)),
             ..GroupOptions::new(self.topic)
         };
         self.owned = 0;
-        self.member = Some(GroupConsumer::join(&self.cluster, options, &[self.topic.into()]));
+        self.member = Some(GroupConsumer::join(&self.cluster, options, [self.topic]));
     }
 
     async fn leave(&mut self) {

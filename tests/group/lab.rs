@@ -7,10 +7,11 @@ use std::time::Duration;
 use duramen_client::Admin;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
-use duramen_client::consumer::{Fetched, TopicPartition};
+use duramen_client::consumer::group::{
+    GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Subscription,
+};
+use duramen_client::consumer::{ConsumerRecord, Fetched, TopicPartition};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
-use duramen_protocol::text::Text;
 use tokio::time::timeout;
 
 use crate::support::node::Node;
@@ -26,7 +27,11 @@ pub struct Lab {
 
 impl Lab {
     pub fn start() -> Self {
-        let node = Node::start(&["group.initial.rebalance.delay.ms=100"]);
+        let node = Node::start(&[
+            "group.initial.rebalance.delay.ms=100",
+            "group.consumer.min.heartbeat.interval.ms=200",
+            "group.consumer.heartbeat.interval.ms=500",
+        ]);
         let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
         let admin = Admin::new(&cluster);
         Self { node, cluster, admin }
@@ -64,10 +69,9 @@ impl Lab {
         offsets.into_iter().map(|(at, committed)| (at, committed.offset)).collect()
     }
 
-    pub fn member(&self, options: GroupOptions, topic: &str) -> Reader {
-        let topics = [Text::from(topic)];
+    pub fn member(&self, options: GroupOptions, topics: impl Into<Subscription>) -> Reader {
         Reader {
-            consumer: GroupConsumer::join(&self.cluster, options, &topics),
+            consumer: GroupConsumer::join(&self.cluster, options, topics),
             owned: Vec::new(),
             seen: Vec::new(),
         }
@@ -112,15 +116,32 @@ impl Reader {
     }
 }
 
+/// A member of this protocol in the group `g`.
+pub fn of(protocol: GroupProtocol) -> GroupOptions {
+    GroupOptions { protocol, ..GroupOptions::new("g") }
+}
+
+pub const BOTH: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
+
 /// Lets two members go on until they own so many partitions each: one that has what it should get may
 /// still have to give others back.
 pub async fn until_own(one: &mut Reader, two: &mut Reader, counts: (usize, usize)) {
     while (one.owned.len(), two.owned.len()) != counts {
-        tokio::select! {
-            _ = one.step() => {}
-            _ = two.step() => {}
-        }
+        step_either(one, two).await;
     }
+}
+
+/// The next event of one of two members.
+pub async fn step_either(one: &mut Reader, two: &mut Reader) {
+    tokio::select! {
+        _ = one.step() => {}
+        _ = two.step() => {}
+    }
+}
+
+/// The number in a record.
+pub fn number(record: &ConsumerRecord) -> u32 {
+    std::str::from_utf8(record.value.as_ref().unwrap()).unwrap().parse().unwrap()
 }
 
 /// The numbers of what was fetched.

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions};
+use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions, GroupProtocol, Pattern};
 use duramen_client::consumer::{Start, TopicPartition};
+use duramen_protocol::error::ErrorCode;
 use tokio::time::timeout;
 
-use crate::lab::{Lab, PATIENCE, Reader, numbers, until_own};
+use crate::lab::{BOTH, Lab, PATIENCE, Reader, numbers, of, step_either, until_own};
 use crate::support::chance::Chance;
 
 fn sorted(all: &[&[u32]]) -> Vec<u32> {
@@ -16,11 +17,15 @@ fn sorted(all: &[&[u32]]) -> Vec<u32> {
     all
 }
 
-async fn come_and_go(assignors: Vec<Assignor>) {
+/// A member of a classic group that shares out in one of these ways.
+fn classic(assignors: &[Assignor]) -> GroupOptions {
+    GroupOptions { assignors: assignors.to_vec(), ..of(GroupProtocol::Classic) }
+}
+
+async fn come_and_go(options: GroupOptions) {
     let lab = Lab::start();
     lab.topic("t", 6).await;
     lab.write("t", 6, 0..600).await;
-    let options = GroupOptions { assignors, ..GroupOptions::new("g") };
     let mut first = lab.member(options.clone(), "t");
     first.until_seen(600).await;
     assert_eq!(first.owned.len(), 6);
@@ -44,20 +49,39 @@ async fn come_and_go(assignors: Vec<Assignor>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_with_range() {
-    come_and_go(vec![Assignor::Range]).await;
+    come_and_go(classic(&[Assignor::Range])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_with_sticky() {
+    come_and_go(classic(&[Assignor::Sticky])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_with_cooperative_sticky() {
-    come_and_go(vec![Assignor::CooperativeSticky]).await;
+    come_and_go(classic(&[Assignor::CooperativeSticky])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_where_the_broker_assigns() {
+    for assignor in [None, Some("uniform"), Some("range")] {
+        let server_assignor = assignor.map(Into::into);
+        come_and_go(GroupOptions { server_assignor, ..of(GroupProtocol::Consumer) }).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_committed_is_read_again_and_what_is_committed_is_not() {
+    for protocol in BOTH {
+        goes_on_where_it_committed(protocol).await;
+    }
+}
+
+async fn goes_on_where_it_committed(protocol: GroupProtocol) {
     let lab = Lab::start();
     lab.topic("t", 1).await;
     lab.write("t", 1, 0..10).await;
-    let options = GroupOptions { auto_commit: None, ..GroupOptions::new("g") };
+    let options = GroupOptions { auto_commit: None, ..of(protocol) };
     let mut member = lab.member(options.clone(), "t");
     member.until_seen(10).await;
     member.consumer.dealt_with_up_to(4);
@@ -71,7 +95,7 @@ async fn what_is_not_committed_is_read_again_and_what_is_committed_is_not() {
     member.consumer.close().await.unwrap();
     assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [4], "not by itself");
 
-    let other = GroupOptions { start: Some(Start::Latest), ..GroupOptions::new("other") };
+    let other = GroupOptions { protocol, start: Some(Start::Latest), ..GroupOptions::new("other") };
     let mut member = lab.member(other, "t");
     member.until_owns(1).await;
     lab.write("t", 1, 10..12).await;
@@ -82,10 +106,15 @@ async fn what_is_not_committed_is_read_again_and_what_is_committed_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_static_member_that_comes_back_gets_its_place_without_a_rebalance() {
+    for protocol in BOTH {
+        comes_back_to_its_place(protocol).await;
+    }
+}
+
+async fn comes_back_to_its_place(protocol: GroupProtocol) {
     let lab = Lab::start();
     lab.topic("t", 4).await;
-    let named =
-        |instance: &str| GroupOptions { instance: Some(instance.into()), ..GroupOptions::new("g") };
+    let named = |instance: &str| GroupOptions { instance: Some(instance.into()), ..of(protocol) };
     let mut one = lab.member(named("one"), "t");
     one.until_owns(4).await;
     let mut two = lab.member(named("two"), "t");
@@ -98,6 +127,14 @@ async fn a_static_member_that_comes_back_gets_its_place_without_a_rebalance() {
     let quiet = timeout(Duration::from_secs(4), one.step()).await;
     assert!(quiet.is_err(), "the other member was not disturbed: {quiet:?}");
 
+    if protocol == GroupProtocol::Consumer {
+        // The place is free when it is left, and not before.
+        let hasty = Duration::from_secs(1);
+        let early = GroupOptions { session_timeout: hasty, ..named("two") };
+        let early = lab.member(early, "t").consumer.next().await.unwrap().unwrap_err();
+        assert_eq!(early.code(), Some(ErrorCode::UnreleasedInstanceId), "{early}");
+        return;
+    }
     // Another under the same name takes the place; the first is told so.
     let mut usurper = lab.member(named("two"), "t");
     usurper.until_owns(2).await;
@@ -115,18 +152,24 @@ async fn a_static_member_that_comes_back_gets_its_place_without_a_rebalance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_whose_user_does_not_come_gives_its_place_to_others() {
+    for protocol in BOTH {
+        is_quiet_too_long(protocol).await;
+    }
+}
+
+async fn is_quiet_too_long(protocol: GroupProtocol) {
     let lab = Lab::start();
     lab.topic("t", 2).await;
     lab.write("t", 2, 0..20).await;
     let slow = GroupOptions {
         max_poll_interval: Duration::from_secs(2),
         auto_commit: None,
-        ..GroupOptions::new("g")
+        ..of(protocol)
     };
     let mut slow_member = lab.member(slow, "t");
     slow_member.until_seen(20).await;
     // The user is elsewhere; another member gets all, and what was read is read again.
-    let mut other = lab.member(GroupOptions::new("g"), "t");
+    let mut other = lab.member(of(protocol), "t");
     other.until_seen(20).await;
     assert_eq!(other.owned.len(), 2);
     assert!(slow_member.consumer.commit().await.is_err(), "it has no place any more");
@@ -138,17 +181,93 @@ async fn a_member_whose_user_does_not_come_gives_its_place_to_others() {
     assert_eq!(other.seen.len(), 20);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_grows_is_read_whole() {
+/// A broker, and a client that looks for topics each second.
+fn curious() -> Lab {
     let lab = Lab::start();
-    lab.topic("t", 1).await;
     let cluster = duramen_client::ClusterOptions {
         metadata_max_age: Duration::from_secs(1),
         ..Default::default()
     };
     let cluster = duramen_client::Cluster::new(&lab.node.bootstrap(), cluster).unwrap();
-    let lab = Lab { cluster, ..lab };
-    let mut member = lab.member(GroupOptions::new("g"), "t");
+    Lab { cluster, ..lab }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_grows_is_read_whole() {
+    for protocol in BOTH {
+        grows(protocol).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_reads_the_topics_that_match_also_those_that_come_later() {
+    for protocol in BOTH {
+        reads_a_pattern(protocol).await;
+    }
+}
+
+async fn reads_a_pattern(protocol: GroupProtocol) {
+    let lab = curious();
+    for (name, partitions) in [("orders-1", 1), ("orders-2", 2), ("old-orders-3", 3)] {
+        lab.topic(name, partitions).await;
+    }
+    let mut one = lab.member(of(protocol), Pattern::new("orders-.").unwrap());
+    one.until_owns(3).await;
+    let mut two = lab.member(of(protocol), Pattern::new("orders-.").unwrap());
+    while one.owned.len() + two.owned.len() != 3 || one.owned.len().abs_diff(two.owned.len()) != 1 {
+        step_either(&mut one, &mut two).await;
+    }
+    lab.topic("orders-4", 3).await;
+    while one.owned.len() + two.owned.len() != 6 {
+        step_either(&mut one, &mut two).await;
+    }
+    lab.write("orders-4", 3, 0..30).await;
+    while one.seen.len() + two.seen.len() < 30 {
+        step_either(&mut one, &mut two).await;
+    }
+    two.consumer.close().await.unwrap();
+    one.until_owns(6).await;
+    // Names take the place of the pattern.
+    one.consumer.subscribe(["old-orders-3"]);
+    let wanted = |at: &TopicPartition| at.topic == "old-orders-3";
+    while one.owned.len() != 3 || !one.owned.iter().all(wanted) {
+        one.step().await;
+    }
+    one.consumer.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_of_either_kind_joins_the_group_as_what_it_is() {
+    let lab = Lab::start();
+    lab.topic("t", 2).await;
+    let mut classic = lab.member(of(GroupProtocol::Classic), "t");
+    classic.until_owns(2).await;
+    let mut either = lab.member(of(GroupProtocol::Auto), "t");
+    until_own(&mut classic, &mut either, (1, 1)).await;
+    if !lab.node.is_reference() {
+        let mut other = lab.member(of(GroupProtocol::Consumer), "t");
+        let error = timeout(PATIENCE, other.consumer.next()).await.unwrap().unwrap().unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::GroupIdNotFound), "{error}");
+    }
+    let kind = async || {
+        let groups = lab.admin.list_groups(&[], &[]).await.unwrap();
+        groups[0].kind.to_ascii_lowercase()
+    };
+    assert_eq!(kind().await, "classic");
+    classic.consumer.close().await.unwrap();
+    either.until_owns(2).await;
+    either.consumer.close().await.unwrap();
+    // An empty group takes either, and a member that may choose lets the broker assign.
+    let mut either = lab.member(of(GroupProtocol::Auto), "t");
+    either.until_owns(2).await;
+    assert_eq!(kind().await, "consumer");
+    either.consumer.close().await.unwrap();
+}
+
+async fn grows(protocol: GroupProtocol) {
+    let lab = curious();
+    lab.topic("t", 1).await;
+    let mut member = lab.member(of(protocol), "t");
     member.until_owns(1).await;
     let grown = lab.admin.create_partitions(&[("t".into(), 3)], false).await.unwrap();
     grown.into_iter().for_each(|outcome| outcome.result.unwrap());
@@ -160,6 +279,12 @@ async fn a_topic_that_grows_is_read_whole() {
 /// out, and the group is whole again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
+    for protocol in BOTH {
+        outlive_their_broker(protocol).await;
+    }
+}
+
+async fn outlive_their_broker(protocol: GroupProtocol) {
     let mut lab = Lab::start();
     lab.topic("t", 4).await;
     lab.write("t", 4, 0..400).await;
@@ -167,7 +292,7 @@ async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
         session_timeout: Duration::from_secs(6),
         heartbeat: Duration::from_millis(300),
         auto_commit: Some(Duration::from_millis(100)),
-        ..GroupOptions::new("g")
+        ..of(protocol)
     };
     let mut one = lab.member(options.clone(), "t");
     let mut two = lab.member(options, "t");
@@ -186,10 +311,7 @@ async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
             one.iter().chain(two).collect::<std::collections::BTreeSet<_>>().len()
         };
         while distinct(&one.seen, &two.seen) < end {
-            tokio::select! {
-                _ = one.step() => {}
-                _ = two.step() => {}
-            }
+            step_either(&mut one, &mut two).await;
         }
         committed = now;
     }
@@ -200,14 +322,13 @@ async fn a_broker_that_is_killed_costs_neither_records_nor_the_group() {
 }
 
 /// Members come and go at random while records are written: each record comes to one member, once.
-async fn crowd(assignors: Vec<Assignor>, seed: u64) {
+async fn crowd(options: GroupOptions, seed: u64) {
     const PARTITIONS: i32 = 12;
     const ROUNDS: u32 = 5;
     const RECORDS: u32 = 600;
     let lab = Lab::start();
     lab.topic("t", PARTITIONS).await;
-    let options =
-        GroupOptions { assignors, heartbeat: Duration::from_millis(100), ..GroupOptions::new("g") };
+    let options = GroupOptions { heartbeat: Duration::from_millis(100), ..options };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut chance = Chance::of(seed);
     let mut members: Vec<Running> = Vec::new();
@@ -282,8 +403,10 @@ impl Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_that_comes_and_goes_reads_each_record_once() {
     for seed in 0..2 {
-        crowd(vec![Assignor::Range], seed).await;
-        crowd(vec![Assignor::CooperativeSticky], seed).await;
-        crowd(vec![Assignor::RoundRobin, Assignor::CooperativeSticky], seed).await;
+        crowd(classic(&[Assignor::Range]), seed).await;
+        crowd(classic(&[Assignor::Sticky]), seed).await;
+        crowd(classic(&[Assignor::CooperativeSticky]), seed).await;
+        crowd(classic(&[Assignor::RoundRobin, Assignor::CooperativeSticky]), seed).await;
+        crowd(of(GroupProtocol::Consumer), seed).await;
     }
 }

@@ -18,4 +18,5 @@ mod support;
 mod cli;
 mod lab;
 mod library;
+mod library_reading;
 mod tour;

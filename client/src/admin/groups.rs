@@ -23,7 +23,7 @@ use super::{Admin, Outcome, check};
 use crate::cluster::{Broker, Cluster, Topics};
 use crate::consumer::TopicPartition;
 use crate::consumer::group::read_assignment;
-use crate::coordinator::offsets::{Committer, PerPartition};
+use crate::coordinator::offsets::{Committer, PerPartition, TopicIds};
 use crate::coordinator::{Coordinator, How};
 use crate::error::ClientError;
 
@@ -202,7 +202,9 @@ impl Admin {
             async move {
                 let coordinator = Coordinator::new(&cluster, &group);
                 let fetched = cluster
-                    .retrying("committed offsets", || coordinator.fetch_committed(None, false))
+                    .retrying("committed offsets", || {
+                        coordinator.fetch_committed(None, None, false)
+                    })
                     .await?;
                 fetched.into_iter().map(|(at, offset)| Ok((at, offset?))).collect()
             }
@@ -221,9 +223,10 @@ impl Admin {
     ) -> Result<Vec<Outcome<TopicPartition, ()>>, ClientError> {
         let coordinator = Coordinator::new(&self.cluster, group);
         let by = Committer { generation: -1, ..Committer::default() };
+        let by_name = TopicIds::new();
         let altered = self
             .cluster
-            .retrying("alter offsets", || coordinator.commit(&by, offsets))
+            .retrying("alter offsets", || coordinator.commit(&by, offsets, &by_name))
             .await
             .map_err(|error| match error.code() {
                 // What Kafka answers to a stranger's commit in a group with members.

@@ -69,6 +69,8 @@ pub enum Topics<'a> {
     All,
     /// These.
     Named(&'a [Text]),
+    /// Those with these ids.
+    Ids(&'a [TopicId]),
     /// These, and the broker may make those that are missing.
     NamedOrMade(&'a [Text]),
 }
@@ -292,6 +294,10 @@ fn metadata_request(topics: Topics<'_>) -> MetadataRequest {
             Topics::All => None,
             Topics::None => Some(Vec::new()),
             Topics::Named(names) | Topics::NamedOrMade(names) => Some(named(names)),
+            Topics::Ids(ids) => {
+                let asked = |id: &TopicId| MetadataRequestTopic { topic_id: *id, name: None };
+                Some(ids.iter().map(asked).collect())
+            }
         },
         allow_auto_topic_creation: matches!(topics, Topics::NamedOrMade(_)),
         ..MetadataRequest::default()

@@ -1,45 +1,68 @@
 //! The half of the fetcher that reads answers: records to the consumer, errors to their remedy.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::TopicId;
 use duramen_protocol::messages::FetchResponse;
 use duramen_protocol::messages::fetch::PartitionData;
 use duramen_protocol::records::BatchError;
 use duramen_protocol::text::Text;
+use tokio::time::Instant;
 
 use super::accept::{Accepted, Refused, Wanted, accept};
 use super::fetched::Fetched;
 use super::fetcher::{Ended, Fetcher};
 use super::options::Isolation;
 use super::request::Wish;
-use super::{Event, Moved, MovedWhy, unreadable};
+use super::{Event, MovedWhy, unreadable};
 use crate::error::ClientError;
+
+/// Errors of a session, not of what was fetched in it.
+const OF_SESSIONS: [ErrorCode; 3] = [
+    ErrorCode::FetchSessionIdNotFound,
+    ErrorCode::InvalidFetchSessionEpoch,
+    ErrorCode::FetchSessionTopicIdError,
+];
 
 impl Fetcher {
     /// Every partition of an answer.
     pub(super) fn take_response(
         &mut self,
+        broker: i32,
         wishes: &[Wish],
         response: FetchResponse,
     ) -> Result<(), Ended> {
         if response.error_code != 0 {
             let code = ErrorCode::from_code(response.error_code);
+            if OF_SESSIONS.contains(&code) {
+                // The next one begins anew, at once.
+                return Ok(());
+            }
             if !code.is_retriable() {
                 return Err(self.fail(ClientError::refused("fetch", code, None)));
             }
-            wishes.iter().for_each(|wish| self.retry_later(wish.index));
+            wishes.iter().for_each(|wish| self.retry_later(wish.reading));
             return Ok(());
         }
+        let mut asked: HashMap<(&Text, i32), usize> = HashMap::with_capacity(wishes.len());
+        let mut names: HashMap<TopicId, &Text> = HashMap::new();
+        for (at, wish) in wishes.iter().enumerate() {
+            asked.insert((&wish.topic, wish.partition), at);
+            names.insert(wish.topic_id, &wish.topic);
+        }
         for topic in response.responses {
+            let name = match topic.topic_id.is_nil() {
+                true => Some(&topic.topic),
+                false => names.get(&topic.topic_id).copied(),
+            };
             for data in topic.partitions {
-                let wish = wishes.iter().position(|wish| {
-                    let named = wish.topic == topic.topic
-                        || (!topic.topic_id.is_nil() && wish.topic_id == topic.topic_id);
-                    named && wish.partition == data.partition_index
-                });
-                let Some(at) = wish else { continue };
+                let at = name.and_then(|name| asked.get(&(name, data.partition_index)).copied());
+                let Some(at) = at else { continue };
                 if let Some(wish) = wishes.get(at) {
-                    self.take_partition(wish, data, at == 0)?;
+                    self.take_partition(broker, wish, data, at == 0)?;
+                    self.tell_if_done(wish.reading);
                 }
             }
         }
@@ -48,16 +71,28 @@ impl Fetcher {
 
     fn take_partition(
         &mut self,
+        broker: i32,
         wish: &Wish,
         data: PartitionData,
         first: bool,
     ) -> Result<(), Ended> {
+        // Paused meanwhile, it is fetched again; gone elsewhere, it has another reading.
+        let Some(state) = self.partitions.get_mut(&wish.reading).filter(|state| !state.paused)
+        else {
+            return Ok(());
+        };
+        let from_other = state.replica.is_some_and(|(replica, _)| replica == broker);
         match ErrorCode::from_code(data.error_code) {
             ErrorCode::None => {}
-            ErrorCode::OffsetOutOfRange => return self.reset(wish.index),
+            // A replica may lag behind its leader, which knows.
+            ErrorCode::OffsetOutOfRange if from_other => {
+                state.replica = None;
+                return Ok(());
+            }
+            ErrorCode::OffsetOutOfRange => return self.reset(wish.reading),
             code if code.is_retriable() && code != ErrorCode::CorruptMessage => {
                 tracing::debug!(topic = %wish.topic, partition = wish.partition, code = code.name(), "fetch refused");
-                self.retry_later(wish.index);
+                self.retry_later(wish.reading);
                 return Ok(());
             }
             code => {
@@ -69,15 +104,18 @@ impl Fetcher {
                 return Err(self.fail(ClientError::refused(what, code, None)));
             }
         }
-        if data.diverging_epoch.end_offset >= 0 {
-            return self.truncated(wish, data.diverging_epoch.end_offset);
-        }
-        let Some(end) = self.partitions.get(wish.index).map(|state| state.end) else {
+        if data.preferred_read_replica >= 0 && data.preferred_read_replica != broker {
+            let until = Instant::now() + self.cluster.options().metadata_max_age;
+            state.replica = Some((data.preferred_read_replica, until));
             return Ok(());
-        };
+        }
+        if data.diverging_epoch.end_offset >= 0 {
+            self.truncated(wish, data.diverging_epoch.end_offset);
+            return Ok(());
+        }
         let wanted = Wanted {
             from: wish.offset,
-            end,
+            end: state.end,
             committed_only: self.options.isolation == Isolation::ReadCommitted,
             check_crc: self.options.check_crc,
         };
@@ -95,11 +133,12 @@ impl Fetcher {
             }
         };
         self.advance(wish, &data, &accepted, first);
-        self.hand_out(wish, &data, &records, accepted)
+        self.hand_out(wish, &data, &records, accepted);
+        Ok(())
     }
 
     fn advance(&mut self, wish: &Wish, data: &PartitionData, accepted: &Accepted, first: bool) {
-        let Some(state) = self.partitions.get_mut(wish.index) else { return };
+        let Some(state) = self.partitions.get_mut(&wish.reading) else { return };
         let mut next = accepted.next;
         let visible = match self.options.isolation {
             Isolation::ReadCommitted if data.last_stable_offset >= 0 => data.last_stable_offset,
@@ -116,17 +155,12 @@ impl Fetcher {
         state.advance(next, accepted.last_epoch);
     }
 
-    fn hand_out(
-        &self,
-        wish: &Wish,
-        data: &PartitionData,
-        records: &Bytes,
-        accepted: Accepted,
-    ) -> Result<(), Ended> {
+    fn hand_out(&self, wish: &Wish, data: &PartitionData, records: &Bytes, accepted: Accepted) {
         // What is hidden is told too, so that a group can commit behind it.
         if accepted.content.to <= wish.offset {
-            return Ok(());
+            return;
         }
+        let Some(state) = self.partitions.get(&wish.reading) else { return };
         let fetched = Fetched {
             topic: wish.topic.clone(),
             partition: wish.partition,
@@ -135,9 +169,9 @@ impl Fetcher {
             log_start_offset: data.log_start_offset,
             content: accepted.content,
             unpacked_bytes: self.options.unpacked_bytes,
-            _held: self.budget.hold(records.len()),
+            _held: state.budget.hold(records.len()),
         };
-        self.tell(Event::Records(fetched))
+        self.tell_event(wish.reading, Event::Records(fetched));
     }
 
     /// What lies from the position up to offset `next` can't be read: goes on behind it if that is
@@ -155,31 +189,22 @@ impl Fetcher {
             let words = Some(Text::from(words));
             return Err(self.fail(ClientError::refused(what, ErrorCode::CorruptMessage, words)));
         }
-        let Some(state) = self.partitions.get_mut(wish.index) else { return Ok(()) };
+        let Some(state) = self.partitions.get_mut(&wish.reading) else { return Ok(()) };
         state.jump(next);
-        let topic = topic.clone();
-        let moved = Moved { topic, partition, from, to: next, why: MovedWhy::Damaged };
-        tracing::warn!(?moved, "records are damaged");
-        self.tell(Event::Moved(moved))
+        tracing::warn!(%topic, partition, from, next, "records are damaged");
+        self.tell_moved(wish.reading, (from, next), MovedWhy::Damaged);
+        Ok(())
     }
 
     /// The leader's log was cut back below the position (KIP-320, KIP-595).
-    fn truncated(&mut self, wish: &Wish, end_offset: i64) -> Result<(), Ended> {
-        let Some(state) = self.partitions.get_mut(wish.index) else { return Ok(()) };
-        let to = end_offset.min(wish.offset);
+    fn truncated(&mut self, wish: &Wish, end_offset: i64) {
+        let Some(state) = self.partitions.get_mut(&wish.reading) else { return };
+        let (from, to) = (wish.offset, end_offset.min(wish.offset));
         state.jump(to);
-        if to == wish.offset {
-            // Nothing that was read is taken back.
-            return Ok(());
+        // Otherwise nothing that was read is taken back.
+        if to < from {
+            tracing::warn!(topic = %wish.topic, partition = wish.partition, from, to, "the log was cut back");
+            self.tell_moved(wish.reading, (from, to), MovedWhy::Truncated);
         }
-        let moved = Moved {
-            topic: wish.topic.clone(),
-            partition: wish.partition,
-            from: wish.offset,
-            to,
-            why: MovedWhy::Truncated,
-        };
-        tracing::warn!(?moved, "the log was cut back");
-        self.tell(Event::Moved(moved))
     }
 }

@@ -5,14 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// The consumer's prefetch memory.
+/// The prefetch memory of a consumer, or of one partition that is read apart.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     held: AtomicUsize,
-    freed: Notify,
+    freed: Arc<Notify>,
 }
 
 impl Budget {
+    /// Memory of its own; whoever waits for one waits for both.
+    pub(super) fn beside(&self) -> Self {
+        Self { held: AtomicUsize::new(0), freed: Arc::clone(&self.freed) }
+    }
+
     /// Bytes held now.
     pub(super) fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)

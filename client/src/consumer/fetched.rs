@@ -8,8 +8,8 @@ use duramen_protocol::text::Text;
 
 use super::budget::Held;
 
-/// Batches of one partition, in order; none when only markers and aborted transactions came. Holds its share of the consumer's prefetch memory until it is
-/// dropped.
+/// Batches of one partition, in order; none when only markers and aborted transactions came. Holds its share
+/// of the consumer's prefetch memory until it is dropped.
 #[derive(Debug)]
 pub struct Fetched {
     /// The topic's name.
@@ -94,6 +94,11 @@ impl Fetched {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// The leader epoch of the last batch, or -1.
+    pub(super) fn last_epoch(&self) -> i32 {
+        self.batches().last().map_or(-1, |batch| batch.partition_leader_epoch())
     }
 
     /// Bytes of the batches, as they came.

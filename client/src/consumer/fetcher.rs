@@ -1,4 +1,5 @@
-//! The one task of a consumer: keeps a fetch at each leader while there is memory for its answer.
+//! The one task of a consumer: keeps a fetch at each broker that is read from, while there is memory for its
+//! answer. `answers.rs` reads what comes.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -16,9 +17,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::budget::Budget;
-use super::options::{Assignment, ConsumerOptions, Reset};
+use super::command::{Command, Reading, Told};
+use super::options::{ConsumerOptions, Reset};
 use super::position::{PartitionState, Position};
-use super::request::{Wish, request, version_cap};
+use super::request::{Wish, by_id, request, version_cap};
+use super::session::Session;
 use super::{Event, Moved, MovedWhy};
 use crate::admin::offsets::{OffsetQuestion, list_offsets};
 use crate::cluster::{Cluster, ClusterView, Topics};
@@ -29,21 +32,24 @@ use crate::error::ClientError;
 const IDLE: Duration = Duration::from_secs(60);
 /// Answers of "no such topic" after which it is believed to be gone.
 const GONE_AFTER: u32 = 5;
+/// The first version with sessions (KIP-227).
+const FIRST_WITH_SESSIONS: i16 = 7;
 
 /// Work done beside the loop.
 enum Done {
     Connected(i32, Result<Connection, ClientError>),
     Metadata(Result<(), ClientError>),
-    Offset(usize, Result<i64, ClientError>),
+    Offset(Reading, Result<i64, ClientError>),
 }
 
-/// One leader: its connection and the fetch that waits there.
+/// One broker that is read from: its connection and the fetch that waits there.
 #[derive(Debug, Default)]
 struct Lane {
     connection: Option<Connection>,
     connecting: bool,
     failures: u32,
     not_before: Option<Instant>,
+    session: Session,
     in_flight: Option<(Vec<Wish>, Pending<FetchResponse>)>,
 }
 
@@ -51,9 +57,12 @@ struct Lane {
 pub(super) struct Fetcher {
     pub(super) cluster: Cluster,
     pub(super) options: ConsumerOptions,
-    pub(super) partitions: Vec<PartitionState>,
+    /// Whether a topic that is gone ends the consumer, or only the reading of it.
+    fails_without_topic: bool,
+    pub(super) partitions: BTreeMap<Reading, PartitionState>,
     pub(super) budget: Arc<Budget>,
-    out: mpsc::UnboundedSender<Result<Event, ClientError>>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    out: mpsc::UnboundedSender<Told>,
     lanes: BTreeMap<i32, Lane>,
     done: JoinSet<Done>,
     /// Which partition stands first in the next request.
@@ -72,17 +81,19 @@ impl Fetcher {
     pub(super) fn new(
         cluster: Cluster,
         options: ConsumerOptions,
-        from: Vec<Assignment>,
-        budget: Arc<Budget>,
-        out: mpsc::UnboundedSender<Result<Event, ClientError>>,
+        fails_without_topic: bool,
+        commands: mpsc::UnboundedReceiver<Command>,
+        out: mpsc::UnboundedSender<Told>,
     ) -> Self {
         Self {
             view: cluster.view(),
             refresh_at: Instant::now() + cluster.options().metadata_max_age,
-            partitions: from.into_iter().map(PartitionState::new).collect(),
+            partitions: BTreeMap::new(),
             cluster,
             options,
-            budget,
+            fails_without_topic,
+            budget: Arc::default(),
+            commands,
             out,
             lanes: BTreeMap::new(),
             done: JoinSet::new(),
@@ -93,110 +104,195 @@ impl Fetcher {
         }
     }
 
-    /// Works until every partition is done, the consumer is dropped, or an error was told.
+    /// Works until the consumer is dropped, or an error was told.
     pub(super) async fn run(mut self) {
-        while !self.partitions.iter().all(PartitionState::is_done) {
-            if self.step().await.is_err() {
-                return;
-            }
-        }
+        while self.step().await.is_ok() {}
     }
 
     async fn step(&mut self) -> Result<(), Ended> {
+        // Everything that was asked for stands before the next request is made.
+        while let Ok(command) = self.commands.try_recv() {
+            self.take_command(command);
+        }
         let now = Instant::now();
         self.view = self.cluster.view();
         self.ask_offsets(now);
         self.fetch_all(now)?;
         self.begin_refresh(now);
         let wake = self.next_wake(now);
-        let (budget, out) = (Arc::clone(&self.budget), self.out.clone());
+        let budget = Arc::clone(&self.budget);
         tokio::select! {
-            (leader, wishes, result) = poll_answer(&mut self.lanes) => {
-                self.take_answer(leader, &wishes, result)
+            (broker, wishes, result) = poll_answer(&mut self.lanes) => {
+                self.take_answer(broker, &wishes, result)
             }
             Some(done) = self.done.join_next() => match done {
                 Ok(done) => self.take_done(done),
                 Err(_) => Ok(()),
             },
+            command = self.commands.recv() => {
+                self.take_command(command.ok_or(Ended)?);
+                Ok(())
+            }
             () = budget.freed() => Ok(()),
             () = sleep_until(wake) => Ok(()),
-            () = out.closed() => Err(Ended),
+        }
+    }
+
+    fn take_command(&mut self, command: Command) {
+        match command {
+            Command::Read(reading, order) => {
+                // What is read apart must not wait until the rest is taken, nor the other way round.
+                let budget = match order.outlet {
+                    Some(_) => Arc::new(self.budget.beside()),
+                    None => Arc::clone(&self.budget),
+                };
+                let state = PartitionState::new(order, budget);
+                let is_done = state.is_done();
+                self.partitions.insert(reading, state);
+                if is_done {
+                    self.tell(Told::Done(reading));
+                }
+            }
+            Command::Stop(reading) => {
+                self.partitions.remove(&reading);
+            }
+            Command::Pause(reading, paused) => {
+                if let Some(state) = self.partitions.get_mut(&reading) {
+                    state.paused = paused;
+                }
+            }
         }
     }
 
     /// Asks for the positions that are not known.
     fn ask_offsets(&mut self, now: Instant) {
-        for (index, state) in self.partitions.iter_mut().enumerate() {
+        for (reading, state) in &mut self.partitions {
             let Position::Ask(timestamp) = state.position else { continue };
-            if state.waits(now) {
+            if state.waits(now) || state.gone {
                 continue;
             }
             state.position = Position::Asking(timestamp);
             let (cluster, isolation) = (self.cluster.clone(), self.options.isolation);
             let (topic, partition) = (state.topic.clone(), state.partition);
+            let reading = *reading;
             self.done.spawn(async move {
                 let question = OffsetQuestion { topic, partition, timestamp };
-                Done::Offset(index, ask_offset(&cluster, isolation, question).await)
+                Done::Offset(reading, ask_offset(&cluster, isolation, question).await)
             });
         }
     }
 
-    /// Sends a fetch to each leader that has none and for which there is memory.
+    /// Sends a fetch to each broker that has none and for whose answer there is memory.
     fn fetch_all(&mut self, now: Instant) -> Result<(), Ended> {
-        let mut by_leader: BTreeMap<i32, Vec<Wish>> = BTreeMap::new();
-        let (count, turn) = (self.partitions.len(), self.turn);
-        for index in (0..count).map(|at| (at + turn) % count.max(1)) {
-            match self.wish(index, now) {
-                Ok(Some((leader, wish))) => by_leader.entry(leader).or_default().push(wish),
+        let mut by_broker: BTreeMap<i32, Vec<Wish>> = BTreeMap::new();
+        let turn = self.turn % self.partitions.len().max(1);
+        let readings: Vec<Reading> = self.partitions.keys().copied().collect();
+        for reading in readings.iter().cycle().skip(turn).take(readings.len()) {
+            match self.wish(*reading, now) {
+                Ok(Some((broker, wish))) => by_broker.entry(broker).or_default().push(wish),
                 Ok(None) => {}
                 Err(error) => return Err(self.fail(error)),
             }
         }
-        for (leader, wishes) in by_leader {
-            if self.budget.held() < self.options.prefetch_bytes.max(1) {
-                self.fetch(leader, wishes, now)?;
-            }
+        for (broker, wishes) in by_broker {
+            self.fetch(broker, wishes, now)?;
         }
         Ok(())
     }
 
-    /// What to ask of which leader for a partition, if it can be asked for now.
-    fn wish(&mut self, index: usize, now: Instant) -> Result<Option<(i32, Wish)>, ClientError> {
-        let Some(state) = self.partitions.get(index) else { return Ok(None) };
-        let Some(offset) = state.fetchable(now) else { return Ok(None) };
-        let Some(topic) = self.view.topic(&state.topic) else {
-            self.stale = true;
-            if self.refresh_failures >= GONE_AFTER {
-                let what = format!("topic {}", state.topic);
-                return Err(ClientError::refused(what, ErrorCode::UnknownTopicOrPartition, None));
-            }
+    /// Whether there is memory for more of a partition.
+    fn has_room(&self, state: &PartitionState) -> bool {
+        let bytes = match state.outlet {
+            Some(_) => self.options.partition_bytes,
+            None => self.options.prefetch_bytes,
+        };
+        state.budget.held() < bytes.max(1)
+    }
+
+    /// What to ask of which broker for a partition, if it can be asked for now.
+    fn wish(&mut self, reading: Reading, now: Instant) -> Result<Option<(i32, Wish)>, ClientError> {
+        let Some(state) = self.partitions.get(&reading) else { return Ok(None) };
+        let Some(offset) = state.fetchable(now).filter(|_| self.has_room(state)) else {
             return Ok(None);
         };
+        let Some(topic) = self.view.topic(&state.topic).cloned() else {
+            let what = format!("topic {}", state.topic);
+            let error = ClientError::refused(what, ErrorCode::UnknownTopicOrPartition, None);
+            return self.missing(reading, GONE_AFTER, error).map(|()| None);
+        };
         let Some(known) = topic.partition(state.partition) else {
-            return Err(ClientError::NoPartition {
+            let error = ClientError::NoPartition {
                 topic: state.topic.clone(),
                 partition: state.partition,
                 count: topic.partitions.len(),
-            });
+            };
+            // It may be younger than what is known of the topic.
+            return self.missing(reading, 1, error).map(|()| None);
         };
-        let Some(leader) = known.leader else {
+        let (leader, leader_epoch) = (known.leader, known.leader_epoch);
+        let Some(state) = self.partitions.get_mut(&reading) else { return Ok(None) };
+        if state.topic_id.is_nil() {
+            state.topic_id = topic.id;
+        }
+        if state.topic_id != topic.id {
+            self.made_again(reading);
+            return Ok(None);
+        }
+        let Some(leader) = leader else {
             self.stale = true;
             return Ok(None);
         };
         let wish = Wish {
-            index,
+            reading,
             topic: state.topic.clone(),
             topic_id: topic.id,
             partition: state.partition,
             offset,
-            leader_epoch: known.leader_epoch,
+            leader_epoch,
             last_epoch: state.last_epoch,
         };
-        Ok(Some((leader, wish)))
+        Ok(Some((state.source(leader, now), wish)))
     }
 
-    fn fetch(&mut self, leader: i32, wishes: Vec<Wish>, now: Instant) -> Result<(), Ended> {
-        let lane = self.lanes.entry(leader).or_default();
+    /// A topic or partition is not there, as far as is known. When it was looked for often enough, that
+    /// is believed.
+    fn missing(
+        &mut self,
+        reading: Reading,
+        looks: u32,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
+        self.stale = true;
+        let missed = self.partitions.get(&reading).map_or(0, |state| state.missed);
+        if self.fails_without_topic && missed >= looks {
+            return Err(error);
+        }
+        if missed >= GONE_AFTER {
+            self.is_gone(reading);
+        }
+        Ok(())
+    }
+
+    fn is_gone(&mut self, reading: Reading) {
+        if let Some(state) = self.partitions.get_mut(&reading) {
+            state.gone = true;
+            self.tell(Told::Gone(reading));
+        }
+    }
+
+    /// Another topic has its name: nothing of it was read.
+    fn made_again(&mut self, reading: Reading) {
+        if !self.fails_without_topic {
+            return self.is_gone(reading);
+        }
+        if let Some(state) = self.partitions.get_mut(&reading) {
+            state.topic_id = duramen_protocol::ids::TopicId::nil();
+            state.lose_place(EARLIEST, MovedWhy::Recreated);
+        }
+    }
+
+    fn fetch(&mut self, broker: i32, wishes: Vec<Wish>, now: Instant) -> Result<(), Ended> {
+        let lane = self.lanes.entry(broker).or_default();
         if lane.connection.as_ref().is_some_and(|connection| connection.ended().is_some()) {
             lane.connection = None;
         }
@@ -204,44 +300,52 @@ impl Fetcher {
             return Ok(());
         }
         let Some(connection) = &lane.connection else {
+            lane.session.end();
             if !lane.connecting {
                 lane.connecting = true;
                 let cluster = self.cluster.clone();
                 self.done
-                    .spawn(async move { Done::Connected(leader, cluster.dedicated(leader).await) });
+                    .spawn(async move { Done::Connected(broker, cluster.dedicated(broker).await) });
             }
             return Ok(());
         };
+        // Within a session nothing is said of a partition without news, as of one that compaction has
+        // emptied up to the end that is looked for.
+        let endless = self.partitions.values().all(|state| state.end.is_none());
         let timeout = self.cluster.options().connection.request_timeout + self.options.max_wait;
         let begun =
             connection.version_of::<FetchRequest>(version_cap(&wishes)).and_then(|version| {
-                connection.begin(version, &request(&self.options, version, &wishes), timeout)
+                let wanted = endless && version >= FIRST_WITH_SESSIONS;
+                let step = lane.session.step(&wishes, wanted, by_id(version));
+                let request = request(&self.options, version, &wishes, step);
+                connection.begin(version, &request, timeout)
             });
         match begun {
             Ok(pending) => {
                 for wish in &wishes {
-                    if let Some(state) = self.partitions.get_mut(wish.index) {
+                    if let Some(state) = self.partitions.get_mut(&wish.reading) {
                         state.in_flight = true;
                     }
                 }
-                self.turn += 1;
+                self.turn = self.turn.wrapping_add(1);
                 lane.in_flight = Some((wishes, pending));
                 Ok(())
             }
-            Err(error) => self.call_failed(leader, &error),
+            Err(error) => self.call_failed(broker, &error),
         }
     }
 
     /// Asks for metadata when an error said so, or it has grown old.
     fn begin_refresh(&mut self, now: Instant) {
         let due = now >= self.refresh_at;
-        if self.refreshing || !(due || self.stale && self.refresh_failures == 0) {
+        let mut names: Vec<Text> =
+            self.partitions.values().filter(|it| !it.gone).map(|it| it.topic.clone()).collect();
+        if self.refreshing || names.is_empty() || !(due || self.stale && self.refresh_failures == 0)
+        {
             return;
         }
         self.refreshing = true;
         let cluster = self.cluster.clone();
-        let mut names: Vec<Text> =
-            self.partitions.iter().map(|state| state.topic.clone()).collect();
         names.sort_unstable();
         names.dedup();
         self.done.spawn(async move {
@@ -257,7 +361,7 @@ impl Fetcher {
                 self.take_metadata(result);
                 Ok(())
             }
-            Done::Offset(index, result) => self.take_offset(index, result),
+            Done::Offset(reading, result) => self.take_offset(reading, result),
         }
     }
 
@@ -277,7 +381,7 @@ impl Fetcher {
             Err(error) if error.is_retriable() => {
                 lane.failures += 1;
                 lane.not_before = Some(Instant::now() + self.cluster.backoff(lane.failures));
-                self.stale = true;
+                self.forsake(id);
                 tracing::debug!(broker = id, %error, "not connected");
                 Ok(())
             }
@@ -285,15 +389,28 @@ impl Fetcher {
         }
     }
 
+    /// A broker can't be reached: leaders are looked for anew, and others than leaders are not asked.
+    fn forsake(&mut self, broker: i32) {
+        self.stale = true;
+        for state in self.partitions.values_mut() {
+            state.replica = state.replica.filter(|(replica, _)| *replica != broker);
+        }
+    }
+
     fn take_metadata(&mut self, result: Result<(), ClientError>) {
         self.refreshing = false;
         let now = Instant::now();
         self.view = self.cluster.view();
-        let found = |state: &PartitionState| {
+        self.stale = result.is_err();
+        for state in self.partitions.values_mut().filter(|state| !state.gone) {
             let topic = self.view.topic(&state.topic);
-            topic.and_then(|topic| topic.partition(state.partition)?.leader).is_some()
-        };
-        self.stale = result.is_err() || !self.partitions.iter().all(found);
+            let known = topic.and_then(|topic| topic.partition(state.partition));
+            self.stale |= known.is_none_or(|known| known.leader.is_none());
+            match known {
+                Some(_) => state.missed = 0,
+                None => state.missed += u32::from(result.is_ok()),
+            }
+        }
         self.refresh_failures = if self.stale { self.refresh_failures + 1 } else { 0 };
         self.refresh_at = match self.refresh_failures {
             0 => now + self.cluster.options().metadata_max_age,
@@ -301,25 +418,27 @@ impl Fetcher {
         };
     }
 
-    fn take_offset(&mut self, index: usize, result: Result<i64, ClientError>) -> Result<(), Ended> {
-        let Some(state) = self.partitions.get_mut(index) else { return Ok(()) };
+    fn take_offset(
+        &mut self,
+        reading: Reading,
+        result: Result<i64, ClientError>,
+    ) -> Result<(), Ended> {
+        let Some(state) = self.partitions.get_mut(&reading) else { return Ok(()) };
         match (result, state.position) {
             (Ok(offset), _) => {
                 state.jump(offset);
-                let Some(from) = state.moved_from.take() else { return Ok(()) };
-                let moved = Moved {
-                    topic: state.topic.clone(),
-                    partition: state.partition,
-                    from,
-                    to: offset,
-                    why: MovedWhy::OutOfRange,
-                };
-                self.tell(Event::Moved(moved))
+                if let Some((from, why)) = state.moved_from.take() {
+                    self.tell_moved(reading, (from, offset), why);
+                }
+                self.tell_if_done(reading);
+                Ok(())
             }
-            (Err(error), Position::Asking(timestamp)) if error.is_retriable() => {
-                state.failures += 1;
-                state.not_before = Some(Instant::now() + self.cluster.backoff(state.failures));
+            (Err(error), Position::Asking(timestamp))
+                if error.is_retriable() || !self.fails_without_topic =>
+            {
+                state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
                 state.position = Position::Ask(timestamp);
+                tracing::debug!(topic = %state.topic, partition = state.partition, %error, "no offset");
                 Ok(())
             }
             (Err(error), _) => Err(self.fail(error)),
@@ -328,53 +447,58 @@ impl Fetcher {
 
     fn take_answer(
         &mut self,
-        leader: i32,
+        broker: i32,
         wishes: &[Wish],
         result: Result<FetchResponse, CallError>,
     ) -> Result<(), Ended> {
         for wish in wishes {
-            if let Some(state) = self.partitions.get_mut(wish.index) {
+            if let Some(state) = self.partitions.get_mut(&wish.reading) {
                 state.in_flight = false;
             }
         }
         let response = match result {
             Ok(response) => response,
-            Err(error) => return self.call_failed(leader, &error),
+            Err(error) => return self.call_failed(broker, &error),
         };
-        if let Some(lane) = self.lanes.get_mut(&leader) {
+        if let Some(lane) = self.lanes.get_mut(&broker) {
             lane.failures = 0;
             let throttle = u64::try_from(response.throttle_time_ms).unwrap_or(0);
             lane.not_before =
                 (throttle > 0).then(|| Instant::now() + Duration::from_millis(throttle));
+            match response.error_code {
+                0 => lane.session.answered(response.session_id),
+                _ => lane.session.end(),
+            }
         }
-        self.take_response(wishes, response)
+        self.take_response(broker, wishes, response)
     }
 
     /// The connection broke, or the request can't be made.
-    fn call_failed(&mut self, leader: i32, error: &CallError) -> Result<(), Ended> {
+    fn call_failed(&mut self, broker: i32, error: &CallError) -> Result<(), Ended> {
+        let lane = self.lanes.entry(broker).or_default();
+        lane.session.end();
         if let CallError::Connection(_) | CallError::Busy = error {
-            tracing::debug!(broker = leader, %error, "fetch failed");
-            let lane = self.lanes.entry(leader).or_default();
+            tracing::debug!(broker, %error, "fetch failed");
             lane.connection = None;
             lane.failures += 1;
             lane.not_before = Some(Instant::now() + self.cluster.backoff(lane.failures));
-            self.stale = true;
+            self.forsake(broker);
             return Ok(());
         }
         Err(self.fail(error.clone().into()))
     }
 
-    /// Tries a partition again later, with leaders asked for anew.
-    pub(super) fn retry_later(&mut self, index: usize) {
-        let Some(state) = self.partitions.get_mut(index) else { return };
-        state.failures += 1;
-        state.not_before = Some(Instant::now() + self.cluster.backoff(state.failures));
+    /// Tries a partition again later, at a leader that is asked for anew.
+    pub(super) fn retry_later(&mut self, reading: Reading) {
+        let Some(state) = self.partitions.get_mut(&reading) else { return };
+        state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
+        state.replica = None;
         self.stale = true;
     }
 
     /// The position does not exist (any more): goes on where the options say.
-    pub(super) fn reset(&mut self, index: usize) -> Result<(), Ended> {
-        let Some(state) = self.partitions.get_mut(index) else { return Ok(()) };
+    pub(super) fn reset(&mut self, reading: Reading) -> Result<(), Ended> {
+        let Some(state) = self.partitions.get_mut(&reading) else { return Ok(()) };
         let Position::At(offset) = state.position else { return Ok(()) };
         let special = match self.options.reset {
             Reset::Earliest => EARLIEST,
@@ -385,24 +509,49 @@ impl Fetcher {
                 return Err(self.fail(error));
             }
         };
-        state.position = Position::Ask(special);
-        state.moved_from = Some(offset);
+        state.lose_place(special, MovedWhy::OutOfRange);
         Ok(())
     }
 
-    /// Hands something to the consumer.
-    pub(super) fn tell(&self, event: Event) -> Result<(), Ended> {
-        self.out.send(Ok(event)).map_err(|_| Ended)
+    /// Says that reading goes on elsewhere.
+    pub(super) fn tell_moved(&self, reading: Reading, (from, to): (i64, i64), why: MovedWhy) {
+        let Some(state) = self.partitions.get(&reading) else { return };
+        let (topic, partition) = (state.topic.clone(), state.partition);
+        self.tell_event(reading, Event::Moved(Moved { topic, partition, from, to, why }));
+    }
+
+    /// Hands something of a partition to who reads it.
+    pub(super) fn tell_event(&self, reading: Reading, event: Event) {
+        let outlet = self.partitions.get(&reading).and_then(|state| state.outlet.as_ref());
+        match outlet {
+            // One who reads it no more is no reason to stop.
+            Some(outlet) => drop(outlet.send((reading, event))),
+            None => self.tell(Told::Event(reading, event)),
+        }
+    }
+
+    pub(super) fn tell_if_done(&mut self, reading: Reading) {
+        let Some(state) = self.partitions.get_mut(&reading).filter(|state| state.is_done()) else {
+            return;
+        };
+        // Who reads it apart sees its end.
+        state.outlet = None;
+        self.tell(Told::Done(reading));
+    }
+
+    /// Hands something to the consumer. When nobody listens, the commands say so.
+    fn tell(&self, told: Told) {
+        let _ = self.out.send(told);
     }
 
     /// Tells the error with which the consumer ends.
     pub(super) fn fail(&self, error: ClientError) -> Ended {
-        let _ = self.out.send(Err(error));
+        self.tell(Told::Failed(error));
         Ended
     }
 
     fn next_wake(&self, now: Instant) -> Instant {
-        let partitions = self.partitions.iter().filter_map(|state| state.not_before);
+        let partitions = self.partitions.values().filter_map(|state| state.not_before);
         let lanes = self.lanes.values().filter_map(|lane| lane.not_before);
         let refresh = (!self.refreshing).then_some(self.refresh_at);
         let times = partitions.chain(lanes).chain(refresh).filter(|at| *at > now);
@@ -415,11 +564,11 @@ async fn poll_answer(
     lanes: &mut BTreeMap<i32, Lane>,
 ) -> (i32, Vec<Wish>, Result<FetchResponse, CallError>) {
     poll_fn(|cx| {
-        for (leader, lane) in lanes.iter_mut() {
+        for (broker, lane) in lanes.iter_mut() {
             let Some((_, pending)) = &mut lane.in_flight else { continue };
             let Poll::Ready(result) = Pin::new(pending).poll(cx) else { continue };
             let wishes = lane.in_flight.take().map(|(wishes, _)| wishes).unwrap_or_default();
-            return Poll::Ready((*leader, wishes, result));
+            return Poll::Ready((*broker, wishes, result));
         }
         Poll::Pending
     })

@@ -84,6 +84,9 @@ pub struct ConsumerOptions {
     pub check_crc: bool,
     /// Where to go on when an offset was deleted or never written.
     pub reset: Reset,
+    /// Where this client is (`client.rack`): a replica in the same rack is read from, where the brokers
+    /// allow it (KIP-392).
+    pub rack: Option<Text>,
     /// Whether to go on behind records that are damaged, and say so ([`super::MovedWhy::Damaged`]).
     /// Otherwise the consumer ends with the offset at which it could go on.
     pub skip_damage: bool,
@@ -101,6 +104,7 @@ impl Default for ConsumerOptions {
             unpacked_bytes: 256 * 1024 * 1024,
             check_crc: true,
             reset: Reset::Fail,
+            rack: None,
             skip_damage: false,
         }
     }

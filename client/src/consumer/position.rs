@@ -1,9 +1,16 @@
 //! One partition as the consumer reads it, pure.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use duramen_protocol::ids::TopicId;
 use duramen_protocol::text::Text;
 use tokio::time::Instant;
 
-use super::options::{Assignment, Start};
+use super::MovedWhy;
+use super::budget::Budget;
+use super::command::{Order, Outlet};
+use super::options::Start;
 
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,34 +27,54 @@ pub(super) enum Position {
 #[derive(Debug)]
 pub(super) struct PartitionState {
     pub(super) topic: Text,
+    /// The topic's id, once it is known; nil before.
+    pub(super) topic_id: TopicId,
     pub(super) partition: i32,
     pub(super) position: Position,
     pub(super) end: Option<i64>,
+    pub(super) paused: bool,
+    /// Where its records go, when not to the consumer itself.
+    pub(super) outlet: Option<Outlet>,
+    /// Counts what was fetched of it.
+    pub(super) budget: Arc<Budget>,
     /// Leader epoch of the last batch read; -1 before the first.
     pub(super) last_epoch: i32,
-    /// Where reading stood before it had to go on elsewhere.
-    pub(super) moved_from: Option<i64>,
+    /// Where reading stood before it had to go on elsewhere, and why.
+    pub(super) moved_from: Option<(i64, MovedWhy)>,
+    /// The replica that the leader wants to be read instead, and until when.
+    pub(super) replica: Option<(i32, Instant)>,
     pub(super) in_flight: bool,
+    /// Answers in a row that did not know of it.
+    pub(super) missed: u32,
+    /// The topic is not there any more, and the consumer was told so.
+    pub(super) gone: bool,
     pub(super) failures: u32,
     pub(super) not_before: Option<Instant>,
 }
 
 impl PartitionState {
-    pub(super) fn new(assignment: Assignment) -> Self {
-        let position = match assignment.start {
+    pub(super) fn new(order: Order, budget: Arc<Budget>) -> Self {
+        let position = match order.start {
             Start::Offset(offset) => Position::At(offset),
             Start::Earliest => Position::Ask(duramen_protocol::ids::EARLIEST),
             Start::Latest => Position::Ask(duramen_protocol::ids::LATEST),
             Start::Time(at) => Position::Ask(at.max(0)),
         };
         Self {
-            topic: assignment.topic,
-            partition: assignment.partition,
+            topic: order.at.topic,
+            topic_id: TopicId::nil(),
+            partition: order.at.partition,
             position,
-            end: assignment.end,
+            end: order.end,
+            paused: order.paused,
+            outlet: order.outlet,
+            budget,
             last_epoch: -1,
             moved_from: None,
+            replica: None,
             in_flight: false,
+            missed: 0,
+            gone: false,
             failures: 0,
             not_before: None,
         }
@@ -60,10 +87,9 @@ impl PartitionState {
 
     /// The offset to fetch now, if there is one.
     pub(super) fn fetchable(&self, now: Instant) -> Option<i64> {
+        let idle = self.in_flight || self.paused || self.gone || self.is_done() || self.waits(now);
         match self.position {
-            Position::At(offset) if !self.in_flight && !self.is_done() && !self.waits(now) => {
-                Some(offset)
-            }
+            Position::At(offset) if !idle => Some(offset),
             _ => None,
         }
     }
@@ -71,6 +97,12 @@ impl PartitionState {
     /// Waits for another attempt.
     pub(super) fn waits(&self, now: Instant) -> bool {
         self.not_before.is_some_and(|at| now < at)
+    }
+
+    /// Tries again after a while.
+    pub(super) fn wait(&mut self, now: Instant, backoff: impl Fn(u32) -> Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(now + backoff(self.failures));
     }
 
     /// Reads on elsewhere: the epoch read last says nothing of the batch before that place.
@@ -85,26 +117,64 @@ impl PartitionState {
         self.failures = 0;
         self.not_before = None;
     }
+
+    /// Has to go on at a place that the broker names.
+    pub(super) fn lose_place(&mut self, ask: i64, why: MovedWhy) {
+        let from = match self.position {
+            Position::At(offset) => offset,
+            _ => -1,
+        };
+        self.position = Position::Ask(ask);
+        self.moved_from = Some((from, why));
+    }
+
+    /// The replica to ask: the leader, or the one it prefers.
+    pub(super) fn source(&self, leader: i32, now: Instant) -> i32 {
+        match self.replica {
+            Some((replica, until)) if now < until => replica,
+            _ => leader,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use duramen_protocol::ids::TopicPartition;
+
     use super::*;
+
+    fn state() -> PartitionState {
+        let order = Order {
+            at: TopicPartition::new("t", 0),
+            start: Start::Offset(5),
+            end: Some(7),
+            paused: false,
+            outlet: None,
+        };
+        PartitionState::new(order, Arc::default())
+    }
 
     #[test]
     fn a_partition_is_read_up_to_its_end() {
         let now = Instant::now();
-        let mut state = PartitionState::new(Assignment {
-            topic: "t".into(),
-            partition: 0,
-            start: Start::Offset(5),
-            end: Some(7),
-        });
+        let mut state = state();
         assert_eq!((state.fetchable(now), state.is_done()), (Some(5), false));
         state.in_flight = true;
         assert_eq!(state.fetchable(now), None);
         state.in_flight = false;
+        state.paused = true;
+        assert_eq!(state.fetchable(now), None);
+        state.paused = false;
         state.advance(9, Some(3));
         assert_eq!((state.fetchable(now), state.is_done(), state.last_epoch), (None, true, 3));
+    }
+
+    #[test]
+    fn another_replica_is_read_for_a_while() {
+        let now = Instant::now();
+        let mut state = state();
+        assert_eq!(state.source(1, now), 1);
+        state.replica = Some((2, now + Duration::from_secs(1)));
+        assert_eq!((state.source(1, now), state.source(1, now + Duration::from_secs(1))), (2, 1));
     }
 }

@@ -10,6 +10,7 @@ use duramen_protocol::records::control::EndTxnMarker;
 use duramen_protocol::records::{BatchBuilder, BatchOptions, Compression};
 
 use super::*;
+use crate::testing::dropped_after;
 use crate::testing::model::{Fault, Model};
 
 /// Batches of ten records each, up to `end`.
@@ -224,4 +225,212 @@ async fn a_marker_is_not_shown_but_passed_over() {
     let Some(Ok(Event::Records(fetched))) = consumer.next().await else { panic!("an event") };
     assert_eq!((fetched.batches().count(), fetched.next_offset()), (0, 11));
     assert!(consumer.next().await.is_none());
+}
+
+fn t(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+/// A consumer of a log a partition, from their starts on.
+fn reads(partitions: usize, ends: &[i64], options: ConsumerOptions) -> (Model, Consumer) {
+    let (model, cluster) = Model::start(partitions, |_, _| Fault::No);
+    for (partition, end) in ends.iter().enumerate() {
+        fill(&model, partition, *end, Compression::None);
+    }
+    let from = (0..).take(partitions).map(|it| assign(it, Start::Earliest, None)).collect();
+    (model, Consumer::start(&cluster, options, from))
+}
+
+/// Offsets of the next `count` records, by partition.
+async fn take(consumer: &mut Consumer, count: usize) -> Vec<(i32, i64)> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        let wait = Duration::from_secs(60);
+        let more = consumer.poll(count - records.len(), wait).await.unwrap();
+        assert!(!more.is_empty(), "{} of {count} came", records.len());
+        records.extend(more.iter().map(|record| (record.partition, record.offset)));
+    }
+    records
+}
+
+/// Nothing comes for a while.
+async fn is_quiet(consumer: &mut Consumer) -> bool {
+    consumer.poll(1, Duration::from_secs(10)).await.unwrap().is_empty()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_within_a_session_names_what_changed() {
+    let (model, mut consumer) = reads(3, &[10, 10, 10], ConsumerOptions::default());
+    take(&mut consumer, 30).await;
+    assert!(is_quiet(&mut consumer).await);
+    fill(&model, 1, 20, Compression::None);
+    let more = take(&mut consumer, 10).await;
+    assert_eq!(more, (10..20).map(|offset| (1, offset)).collect::<Vec<_>>());
+    assert!(is_quiet(&mut consumer).await);
+    let named: Vec<usize> = model.lock().fetches.iter().map(|(_, named)| *named).collect();
+    assert_eq!(named[..2], [3, 3], "{named:?}");
+    assert_eq!(named.iter().sum::<usize>(), 7, "and then only what moved: {named:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_broker_has_lost_begins_anew() {
+    let (model, mut consumer) = reads(1, &[10], ConsumerOptions::default());
+    take(&mut consumer, 10).await;
+    assert!(is_quiet(&mut consumer).await);
+    model.lock().drop_sessions();
+    fill(&model, 0, 20, Compression::None);
+    assert_eq!(take(&mut consumer, 10).await.last(), Some(&(0, 19)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_nearby_is_read_and_the_leader_when_it_fails() {
+    let options = ConsumerOptions { rack: Some("r".into()), ..ConsumerOptions::default() };
+    let (model, mut consumer) = reads(1, &[10], options);
+    model.lock().follower = Some(2);
+    take(&mut consumer, 10).await;
+    fill(&model, 0, 20, Compression::None);
+    take(&mut consumer, 10).await;
+    assert_eq!(model.lock().fetches[0].0, 1);
+    assert!(model.lock().fetches[1..].iter().all(|(broker, _)| *broker == 2));
+    // It is none any more: the leader is asked, and sends nobody away.
+    model.lock().follower = None;
+    fill(&model, 0, 30, Compression::None);
+    assert_eq!(take(&mut consumer, 10).await.last(), Some(&(0, 29)));
+    assert_eq!(model.lock().fetches.last().map(|(broker, _)| *broker), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_paused_waits_and_loses_nothing() {
+    let small = ConsumerOptions {
+        partition_bytes: 1000,
+        prefetch_bytes: 4000,
+        ..ConsumerOptions::default()
+    };
+    for options in [ConsumerOptions::default(), small] {
+        let (_model, mut consumer) = reads(2, &[200, 200], options);
+        let mut seen = take(&mut consumer, 5).await;
+        consumer.pause(&[t(0)]);
+        assert_eq!(consumer.paused(), [t(0)]);
+        let before = seen.iter().filter(|(partition, _)| *partition == 0).count();
+        let others = 200 - (seen.len() - before);
+        let more = take(&mut consumer, others).await;
+        assert!(more.iter().all(|(partition, _)| *partition == 1), "only the other comes");
+        seen.extend(more);
+        assert!(is_quiet(&mut consumer).await);
+        consumer.resume(&[t(0)]);
+        seen.extend(take(&mut consumer, 200 - before).await);
+        seen.sort_unstable();
+        let all = (0..2).flat_map(|partition| (0..200).map(move |offset| (partition, offset)));
+        assert_eq!(seen, all.collect::<Vec<_>>());
+        // Paused again with records at hand.
+        consumer.seek(&t(0), Start::Earliest).unwrap();
+        let again = take(&mut consumer, 3).await;
+        consumer.pause(&[t(0)]);
+        assert!(is_quiet(&mut consumer).await);
+        consumer.resume(&[t(0)]);
+        consumer.pause(&[t(0)]);
+        consumer.resume(&[t(0)]);
+        let rest = take(&mut consumer, 197).await;
+        let offsets: Vec<i64> = again.iter().chain(&rest).map(|(_, offset)| *offset).collect();
+        assert_eq!(offsets, (0..200).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_goes_on_where_it_is_sent() {
+    let (model, mut consumer) = reads(1, &[100], ConsumerOptions::default());
+    take(&mut consumer, 5).await;
+    consumer.seek(&t(0), Start::Offset(50)).unwrap();
+    assert_eq!(take(&mut consumer, 2).await, [(0, 50), (0, 51)]);
+    consumer.seek(&t(0), Start::Earliest).unwrap();
+    assert_eq!(take(&mut consumer, 1).await, [(0, 0)]);
+    consumer.seek(&t(0), Start::Latest).unwrap();
+    assert!(is_quiet(&mut consumer).await);
+    fill(&model, 0, 110, Compression::None);
+    assert_eq!(take(&mut consumer, 1).await, [(0, 100)]);
+    let error = consumer.seek(&t(1), Start::Earliest).unwrap_err();
+    assert!(matches!(error, ClientError::NotAssigned(at) if at == t(1)));
+    consumer.stop(&[t(0)]);
+    assert!(consumer.next().await.is_none(), "nothing is read");
+    consumer.read(assign(0, Start::Offset(7), Some(9)));
+    assert_eq!(take(&mut consumer, 2).await, [(0, 7), (0, 8)]);
+    assert!(consumer.next().await.is_none(), "the end is reached");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_read_apart_holds_up_no_other() {
+    let options = ConsumerOptions {
+        partition_bytes: 2000,
+        prefetch_bytes: 4000,
+        ..ConsumerOptions::default()
+    };
+    let (_model, mut consumer) = reads(2, &[500, 500], options);
+    let mut seen = take(&mut consumer, 3).await;
+    let mut apart = consumer.split(&t(0)).unwrap();
+    assert_eq!(apart.partition(), &t(0));
+    // Nobody reads it, and the other comes whole.
+    let before = seen.iter().filter(|(partition, _)| *partition == 0).count();
+    seen.extend(take(&mut consumer, 500 - (seen.len() - before)).await);
+    assert!(is_quiet(&mut consumer).await);
+    let mut next = async || poll_fn(|cx| Pin::new(&mut apart).poll_next(cx)).await;
+    for _ in before..500 {
+        let record = next().await.unwrap().unwrap();
+        seen.push((record.partition, record.offset));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen.len(), 1000);
+    seen.dedup();
+    assert_eq!(seen.len(), 1000, "each once");
+    consumer.seek(&t(0), Start::Offset(490)).unwrap();
+    assert_eq!(next().await.unwrap().unwrap().offset, 490);
+    consumer.stop(&[t(0)]);
+    assert!(next().await.is_none(), "it is read no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_again_is_read_from_its_start() {
+    let (model, mut consumer) = reads(1, &[100], ConsumerOptions::default());
+    take(&mut consumer, 100).await;
+    {
+        let mut state = model.lock();
+        state.topic_id = Some(6);
+        state.logs[0] = Default::default();
+    }
+    fill(&model, 0, 20, Compression::None);
+    let Some(Ok(Event::Moved(moved))) = consumer.next().await else { panic!("moved") };
+    assert_eq!((moved.from, moved.to, moved.why), (100, 0, MovedWhy::Recreated));
+    assert_eq!(take(&mut consumer, 20).await.first(), Some(&(0, 0)));
+    model.lock().topic_id = None;
+    let error = consumer.next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    assert!(consumer.next().await.is_none());
+}
+
+/// Whatever call is dropped at whatever point, nothing is lost and nothing comes twice.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_loses_nothing() {
+    for polls in 1..6 {
+        let options = ConsumerOptions { partition_bytes: 1500, ..ConsumerOptions::default() };
+        let (_model, mut consumer) = reads(2, &[300, 300], options);
+        let mut seen = Vec::new();
+        while seen.len() < 600 {
+            if let Some(Ok(Event::Records(fetched))) =
+                dropped_after(polls, consumer.next()).await.flatten()
+            {
+                let _ = fetched.visit::<()>(&mut Vec::new(), |_, record| {
+                    seen.push((fetched.partition, record.offset));
+                    ControlFlow::Continue(())
+                });
+            }
+            let polled = consumer.poll(7, Duration::from_millis(1));
+            if let Some(records) = dropped_after(polls, polled).await {
+                let records = records.unwrap();
+                seen.extend(records.iter().map(|record| (record.partition, record.offset)));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        seen.sort_unstable();
+        let all = (0..2).flat_map(|partition| (0..300).map(move |offset| (partition, offset)));
+        assert_eq!(seen, all.collect::<Vec<_>>(), "dropped after {polls} polls");
+    }
 }

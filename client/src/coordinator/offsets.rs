@@ -1,9 +1,11 @@
-//! The offsets that groups have committed, by topic names (OffsetCommit and OffsetFetch up to version 9;
-//! from 10 on they go by topic ids, which an admin of a deleted topic does not have).
+//! The offsets that groups have committed. They are asked for by topic names (OffsetFetch up to version 9),
+//! since an admin of a deleted topic has no ids; a member commits by ids (OffsetCommit from version 10 on)
+//! when it knows them, so that what was read of a topic is not committed of another with its name.
 
 use std::collections::BTreeMap;
 
 use duramen_protocol::error::ErrorCode;
+use duramen_protocol::ids::TopicId;
 use duramen_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
     OffsetCommitResponse,
@@ -17,6 +19,9 @@ use duramen_protocol::text::Text;
 use super::{Coordinator, How};
 use crate::consumer::TopicPartition;
 use crate::error::ClientError;
+
+/// Topic ids by name.
+pub(crate) type TopicIds = BTreeMap<Text, TopicId>;
 
 /// The newest version of both requests that names topics.
 const BY_NAME: i16 = 9;
@@ -50,7 +55,8 @@ impl CommittedOffset {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Committer {
     pub(crate) member_id: Text,
-    /// -1 for an admin, who may only while the group has no members.
+    /// The generation, or in a group of KIP-848 the member's epoch; -1 for an admin, who may only while the
+    /// group has no members.
     pub(crate) generation: i32,
     pub(crate) instance: Option<Text>,
 }
@@ -59,21 +65,25 @@ pub(crate) struct Committer {
 pub(crate) type PerPartition<T> = BTreeMap<TopicPartition, Result<T, ClientError>>;
 
 impl Coordinator {
-    /// Commits offsets, once. The outcome of each partition.
+    /// Commits offsets, once; by topic ids when those of all are known. The outcome of each partition.
     pub(crate) async fn commit(
         &self,
         by: &Committer,
         offsets: &[(TopicPartition, CommittedOffset)],
+        ids: &TopicIds,
     ) -> Result<PerPartition<()>, ClientError> {
-        let how = How { cap: BY_NAME, ..How::SHARED };
-        let answer = self.call(how, |version| Ok(self.request(by, offsets, version))).await?;
-        self.committed(offsets, &answer)
+        let named = offsets.iter().any(|(at, _)| !ids.contains_key(&at.topic));
+        let how = How { cap: if named { BY_NAME } else { i16::MAX }, ..How::SHARED };
+        let request = |version| Ok(self.request(by, offsets, ids, version));
+        let answer = self.call(how, request).await?;
+        self.committed(offsets, ids, &answer)
     }
 
     fn request(
         &self,
         by: &Committer,
         offsets: &[(TopicPartition, CommittedOffset)],
+        ids: &TopicIds,
         version: i16,
     ) -> OffsetCommitRequest {
         let mut topics: BTreeMap<&Text, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
@@ -94,8 +104,8 @@ impl Coordinator {
                 .into_iter()
                 .map(|(name, partitions)| OffsetCommitRequestTopic {
                     name: name.clone(),
+                    topic_id: ids.get(name).copied().unwrap_or_default(),
                     partitions,
-                    ..OffsetCommitRequestTopic::default()
                 })
                 .collect(),
             ..OffsetCommitRequest::default()
@@ -105,14 +115,19 @@ impl Coordinator {
     fn committed(
         &self,
         offsets: &[(TopicPartition, CommittedOffset)],
+        ids: &TopicIds,
         answer: &OffsetCommitResponse,
     ) -> Result<PerPartition<()>, ClientError> {
         let mut told = PerPartition::new();
         for topic in &answer.topics {
+            let by_id = || ids.iter().find(|(_, id)| **id == topic.topic_id).map(|(name, _)| name);
+            let name = if topic.topic_id.is_nil() { Some(&topic.name) } else { by_id() };
+            let Some(name) = name else { continue };
             for partition in &topic.partitions {
-                let at = TopicPartition::new(topic.name.clone(), partition.partition_index);
+                let at = TopicPartition::new(name.clone(), partition.partition_index);
                 let outcome = match ErrorCode::from_code(partition.error_code) {
                     code @ (ErrorCode::UnknownTopicOrPartition
+                    | ErrorCode::UnknownTopicId
                     | ErrorCode::OffsetMetadataTooLarge
                     | ErrorCode::InvalidCommitOffsetSize
                     | ErrorCode::TopicAuthorizationFailed) => {
@@ -131,9 +146,11 @@ impl Coordinator {
     }
 
     /// What the group has committed, of these partitions or of all; partitions without a commit are left
-    /// out. `stable` waits for transactions that commit offsets.
+    /// out. `stable` waits for transactions that commit offsets. A member of a group of KIP-848 says who it
+    /// is, and is refused when it is that no more.
     pub(crate) async fn fetch_committed(
         &self,
+        by: Option<(&Text, i32)>,
         partitions: Option<&[TopicPartition]>,
         stable: bool,
     ) -> Result<PerPartition<CommittedOffset>, ClientError> {
@@ -144,7 +161,7 @@ impl Coordinator {
             .call(how, |version| {
                 let topics = topics.clone();
                 Ok(match version {
-                    GROUPS_SINCE.. => of_groups(vec![(group.clone(), topics)], stable),
+                    GROUPS_SINCE.. => of_group(group.clone(), by, topics, stable),
                     _ => OffsetFetchRequest {
                         group_id: group.clone(),
                         topics: topics.map(|topics| {
@@ -225,22 +242,25 @@ fn by_topic(partitions: &[TopicPartition]) -> Topics {
     topics
 }
 
-fn of_groups(groups: Vec<(Text, Option<Topics>)>, stable: bool) -> OffsetFetchRequest {
-    let topics = |topics: Topics| {
-        let of = |(name, partition_indexes)| OffsetFetchRequestTopics {
-            name,
-            partition_indexes,
-            ..OffsetFetchRequestTopics::default()
-        };
-        topics.into_iter().map(of).collect()
+fn of_group(
+    group_id: Text,
+    by: Option<(&Text, i32)>,
+    topics: Option<Topics>,
+    stable: bool,
+) -> OffsetFetchRequest {
+    let topic = |(name, partition_indexes)| OffsetFetchRequestTopics {
+        name,
+        partition_indexes,
+        ..OffsetFetchRequestTopics::default()
     };
-    let groups = groups.into_iter().map(|(group_id, of)| OffsetFetchRequestGroup {
+    let group = OffsetFetchRequestGroup {
         group_id,
-        topics: of.map(topics),
-        ..OffsetFetchRequestGroup::default()
-    });
+        member_id: by.map(|(member, _)| member.clone()),
+        member_epoch: by.map_or(-1, |(_, epoch)| epoch),
+        topics: topics.map(|topics| topics.into_iter().map(topic).collect()),
+    };
     OffsetFetchRequest {
-        groups: groups.collect(),
+        groups: vec![group],
         require_stable: stable,
         ..OffsetFetchRequest::default()
     }

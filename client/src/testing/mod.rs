@@ -6,6 +6,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use duramen_protocol::api::{ApiKey, TABLE};
@@ -46,6 +48,8 @@ impl Asked {
 /// What a played broker does with a request.
 pub(crate) enum Answer {
     Send(Bytes),
+    /// The same after a while, and meanwhile nothing.
+    Later(Duration, Bytes),
     /// Nothing, ever.
     Silence,
     /// Ends the connection.
@@ -118,6 +122,10 @@ pub(crate) fn played(
                 };
                 match answer {
                     Answer::Send(bytes) => peer.send(&bytes).await,
+                    Answer::Later(wait, bytes) => {
+                        tokio::time::sleep(wait).await;
+                        peer.send(&bytes).await;
+                    }
                     Answer::Silence => {}
                     Answer::Close => return,
                 }
@@ -130,4 +138,20 @@ pub(crate) fn played(
     };
     let options = ClusterOptions { connector: Connector::Custom(Arc::new(connect)), ..options };
     Cluster::new("played:1", options).unwrap()
+}
+
+/// The result of a future, or nothing when it is dropped after so many polls without one.
+pub(crate) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    for _ in 0..polls {
+        let next = std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        if let Some(output) = next.await {
+            return Some(output);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    None
 }

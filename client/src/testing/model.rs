@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use duramen_protocol::api::ApiKey;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{EARLIEST, LATEST, TopicId};
 use duramen_protocol::messages::fetch::{
-    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
+    PartitionData,
 };
 use duramen_protocol::messages::init_producer_id::InitProducerIdResponse;
 use duramen_protocol::messages::list_offsets::{
@@ -61,7 +63,15 @@ pub(crate) struct Log {
 pub(crate) struct State {
     pub(crate) logs: Vec<Log>,
     pub(crate) leader: i32,
+    /// The replica that a consumer of some rack is sent to by the leader.
+    pub(crate) follower: Option<i32>,
+    /// Of topic `t`; none when it does not exist.
+    pub(crate) topic_id: Option<u128>,
     pub(crate) asked: Vec<ApiKey>,
+    /// Partitions that each fetch named, by broker.
+    pub(crate) fetches: Vec<(i32, usize)>,
+    /// By session id: its epoch, the topic's id, and what is fetched in it.
+    sessions: BTreeMap<i32, (i32, TopicId, Vec<FetchPartition>)>,
     next_producer: i64,
 }
 
@@ -78,7 +88,11 @@ impl Model {
         let state = State {
             logs: (0..partitions).map(|_| Log::default()).collect(),
             leader: 1,
+            follower: None,
+            topic_id: Some(5),
             asked: Vec::new(),
+            fetches: Vec::new(),
+            sessions: BTreeMap::new(),
             next_producer: 1000,
         };
         let model = Self(Arc::new(Mutex::new(state)));
@@ -120,9 +134,15 @@ impl Model {
 }
 
 impl State {
+    /// Forgets all fetch sessions.
+    pub(crate) fn drop_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
     fn serve(&mut self, broker: i32, asked: &Asked, refuse: Option<ErrorCode>) -> Answer {
         self.asked.push(asked.header.api);
         let refuse = match asked.header.api {
+            ApiKey::Fetch if self.follower == Some(broker) => refuse,
             ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets if broker != self.leader => {
                 Some(ErrorCode::NotLeaderOrFollower)
             }
@@ -143,7 +163,19 @@ impl State {
                 let answer = self.produce(&request, refuse);
                 if request.acks == 0 { Answer::Silence } else { asked.answer(&answer) }
             }
-            ApiKey::Fetch => asked.answer(&self.fetch(&asked.read(), refuse)),
+            ApiKey::Fetch => {
+                let request: FetchRequest = asked.read();
+                let answer = self.fetch(broker, &request, refuse);
+                let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
+                let news = answer.error_code != 0 || partitions.clone().any(is_news);
+                match asked.answer(&answer) {
+                    Answer::Send(bytes) if !news => {
+                        let wait = u64::try_from(request.max_wait_ms).unwrap();
+                        Answer::Later(Duration::from_millis(wait), bytes)
+                    }
+                    answer => answer,
+                }
+            }
             ApiKey::ListOffsets => asked.answer(&self.list_offsets(&asked.read(), refuse)),
             other => panic!("the model does not serve {other:?}"),
         }
@@ -165,12 +197,13 @@ impl State {
         let partitions: Vec<_> = partitions.collect();
         let names = request.topics.iter().flatten().filter_map(|topic| topic.name.clone());
         let topics = names.map(|name| {
-            let known = name == "t";
+            let id = self.topic_id.filter(|_| name == "t");
+            let known = id.is_some();
             let code = if known { ErrorCode::None } else { ErrorCode::UnknownTopicOrPartition };
             MetadataResponseTopic {
                 error_code: code.code(),
                 name: Some(name),
-                topic_id: TopicId::from_u128(if known { 5 } else { 0 }),
+                topic_id: TopicId::from_u128(id.unwrap_or(0)),
                 partitions: if known { partitions.clone() } else { Vec::new() },
                 ..MetadataResponseTopic::default()
             }
@@ -209,44 +242,97 @@ impl State {
         ProduceResponse { responses, ..ProduceResponse::default() }
     }
 
-    fn fetch(&self, request: &FetchRequest, refuse: Option<ErrorCode>) -> FetchResponse {
+    /// The topic and partitions of a fetch within its session, and the session's id; the rules of Kafka.
+    fn session(
+        &mut self,
+        request: &FetchRequest,
+    ) -> Result<(i32, TopicId, Vec<FetchPartition>), ErrorCode> {
+        let named: Vec<FetchPartition> =
+            request.topics.iter().flat_map(|topic| topic.partitions.clone()).collect();
+        let topic_id = request.topics.first().map(|topic| topic.topic_id);
+        if request.session_epoch <= 0 {
+            self.sessions.remove(&request.session_id);
+            let id =
+                if request.session_epoch < 0 { 0 } else { self.asked.len().try_into().unwrap() };
+            let topic_id = topic_id.unwrap_or_default();
+            if id > 0 {
+                self.sessions.insert(id, (1, topic_id, named.clone()));
+            }
+            return Ok((id, topic_id, named));
+        }
+        let session = self.sessions.get_mut(&request.session_id);
+        let (epoch, topic, wanted) = session.ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if *epoch != request.session_epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        *epoch += 1;
+        *topic = topic_id.unwrap_or(*topic);
+        let forgotten: Vec<i32> =
+            request.forgotten_topics_data.iter().flat_map(|it| it.partitions.clone()).collect();
+        wanted.retain(|it| {
+            !forgotten.contains(&it.partition)
+                && named.iter().all(|named| named.partition != it.partition)
+        });
+        wanted.extend(named);
+        Ok((request.session_id, *topic, wanted.clone()))
+    }
+
+    fn fetch(
+        &mut self,
+        broker: i32,
+        request: &FetchRequest,
+        refuse: Option<ErrorCode>,
+    ) -> FetchResponse {
+        let named = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+        self.fetches.push((broker, named));
+        let (session_id, topic_id, wanted) = match self.session(request) {
+            Ok(session) => session,
+            Err(code) => {
+                return FetchResponse { error_code: code.code(), ..FetchResponse::default() };
+            }
+        };
+        let refuse = match Some(topic_id.as_u128()) == self.topic_id {
+            true => refuse,
+            false => Some(ErrorCode::UnknownTopicId),
+        };
+        let sent_away =
+            self.follower.filter(|_| broker == self.leader && !request.rack_id.is_empty());
         let mut left = usize::try_from(request.max_bytes).unwrap();
-        let mut responses = Vec::new();
-        for topic in &request.topics {
-            let mut partitions = Vec::new();
-            for wish in &topic.partitions {
-                let log = &self.logs[usize::try_from(wish.partition).unwrap()];
-                let mut data = PartitionData {
-                    partition_index: wish.partition,
-                    high_watermark: log.end,
-                    last_stable_offset: log.end,
-                    log_start_offset: log.start,
-                    ..PartitionData::default()
-                };
-                let diverging =
-                    log.diverging.clone().filter(|told| wish.last_fetched_epoch > told.epoch);
-                match (refuse, diverging) {
-                    (Some(code), _) => data.error_code = code.code(),
-                    (None, _) if wish.fetch_offset < log.start || wish.fetch_offset > log.end => {
-                        data.error_code = ErrorCode::OffsetOutOfRange.code();
-                    }
-                    (None, Some(diverging)) => data.diverging_epoch = diverging,
-                    (None, None) => {
-                        let limit = usize::try_from(wish.partition_max_bytes).unwrap().min(left);
-                        let records = log.read(wish.fetch_offset, limit);
-                        left = left.saturating_sub(records.len());
-                        data.records = Some(records);
-                    }
+        let mut partitions = Vec::new();
+        for wish in &wanted {
+            let log = &self.logs[usize::try_from(wish.partition).unwrap()];
+            let mut data = PartitionData {
+                partition_index: wish.partition,
+                high_watermark: log.end,
+                last_stable_offset: log.end,
+                log_start_offset: log.start,
+                ..PartitionData::default()
+            };
+            let diverging =
+                log.diverging.clone().filter(|told| wish.last_fetched_epoch > told.epoch);
+            match (refuse, diverging) {
+                (Some(code), _) => data.error_code = code.code(),
+                (None, _) if wish.fetch_offset < log.start || wish.fetch_offset > log.end => {
+                    data.error_code = ErrorCode::OffsetOutOfRange.code();
                 }
+                (None, _) if sent_away.is_some() => {
+                    data.preferred_read_replica = sent_away.unwrap_or(-1);
+                }
+                (None, Some(diverging)) => data.diverging_epoch = diverging,
+                (None, None) => {
+                    let limit = usize::try_from(wish.partition_max_bytes).unwrap().min(left);
+                    let records = log.read(wish.fetch_offset, limit);
+                    left = left.saturating_sub(records.len());
+                    data.records = Some(records);
+                }
+            }
+            // In a session only news is told.
+            if is_news(&data) || request.session_epoch <= 0 {
                 partitions.push(data);
             }
-            responses.push(FetchableTopicResponse {
-                topic: topic.topic.clone(),
-                topic_id: topic.topic_id,
-                partitions,
-            });
         }
-        FetchResponse { responses, ..FetchResponse::default() }
+        let response = FetchableTopicResponse { topic: "t".into(), topic_id, partitions };
+        FetchResponse { session_id, responses: vec![response], ..FetchResponse::default() }
     }
 
     fn list_offsets(
@@ -276,6 +362,13 @@ impl State {
             ..ListOffsetsResponse::default()
         }
     }
+}
+
+fn is_news(data: &PartitionData) -> bool {
+    data.error_code != 0
+        || data.diverging_epoch.end_offset >= 0
+        || data.preferred_read_replica >= 0
+        || data.records.as_ref().is_some_and(|records| !records.is_empty())
 }
 
 impl Log {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use duramen_client::ClientError;
 use duramen_client::cluster::{Cluster, Topics};
-use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
+use duramen_client::consumer::group::{
+    GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Pattern, Subscription,
+};
 use duramen_client::consumer::{ConsumerOptions, Start, TopicPartition};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
@@ -33,6 +35,28 @@ enum CommitMode {
     None,
 }
 
+/// Who shares the partitions out among the members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    /// The broker where it can, the members where a group has members of old
+    #[default]
+    Auto,
+    /// The members
+    Classic,
+    /// The broker (KIP-848)
+    Consumer,
+}
+
+impl From<Protocol> for GroupProtocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Auto => Self::Auto,
+            Protocol::Classic => Self::Classic,
+            Protocol::Consumer => Self::Consumer,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "As a member of a group")]
 pub(super) struct ConsumeGroupArgs {
@@ -40,6 +64,12 @@ pub(super) struct ConsumeGroupArgs {
     /// where to begin in partitions of which it has committed nothing
     #[arg(short, long, value_name = "GROUP")]
     group: Option<String>,
+    /// Instead of topics: all whose whole name matches this regular expression, also those that come later
+    #[arg(long, value_name = "REGEX", requires = "group", conflicts_with = "topics")]
+    topic_regex: Option<String>,
+    /// Who shares the partitions out among the members
+    #[arg(long, default_value = "auto", requires = "group")]
+    protocol: Protocol,
     /// When the group is told how far was read
     #[arg(long, default_value = "manual", requires = "group")]
     commit: CommitMode,
@@ -52,6 +82,7 @@ pub(super) struct ConsumeGroupArgs {
 /// A member to be.
 pub(super) struct GroupRun {
     options: GroupOptions,
+    pattern: Option<Pattern>,
     commit: CommitMode,
 }
 
@@ -70,13 +101,16 @@ impl ConsumeGroupArgs {
                 )));
             }
         };
+        let pattern = self.topic_regex.as_deref().map(Pattern::new).transpose();
+        let pattern = pattern.map_err(|error| Failure::usage(words_of(&error)))?;
         let options = GroupOptions {
+            protocol: self.protocol.into(),
             instance: self.instance.as_ref().map(Text::from),
             start: Some(start),
             auto_commit: (self.commit == CommitMode::Auto).then_some(Duration::from_secs(5)),
             ..GroupOptions::new(group.as_str())
         };
-        Ok(Some(GroupRun { options, commit: self.commit }))
+        Ok(Some(GroupRun { options, pattern, commit: self.commit }))
     }
 }
 
@@ -89,12 +123,18 @@ impl GroupRun {
         (consumer, stop_at_end): (ConsumerOptions, bool),
         show: Show,
     ) -> Result<(), Failure> {
-        let topics: Vec<Text> = topics.iter().map(Text::from).collect();
-        // A name mistyped is better told than waited for.
-        cluster.refresh(Topics::Named(&topics)).await?;
+        let subscription = match self.pattern {
+            Some(pattern) => pattern.into(),
+            None => {
+                let topics: Vec<Text> = topics.iter().map(Text::from).collect();
+                // A name mistyped is better told than waited for.
+                cluster.refresh(Topics::Named(&topics)).await?;
+                Subscription::Names(topics)
+            }
+        };
         let options = GroupOptions { consumer, stop_at_end, ..self.options };
         let group = options.group.clone();
-        let consumer = GroupConsumer::join(cluster, options, &topics);
+        let consumer = GroupConsumer::join(cluster, options, subscription);
         let mut reader = Reader { group, consumer, show, commit: self.commit, uncommitted: None };
         let tally = Tally::begin();
         let mut stop = Signals::listen()?;

@@ -30,7 +30,7 @@ pub struct ConsumeArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// The topics
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required_unless_present = "topic_regex", value_name = "TOPIC")]
     topics: Vec<String>,
     /// Where to begin, and where to stop; see below
     #[arg(short, long, default_value = "start", allow_hyphen_values = true)]
@@ -92,7 +92,8 @@ Examples:
   duramen consume orders --format json -e | jq -r .key
   duramen consume orders --filter-key '^user-7$' -n 1
   duramen consume orders --filter-json '$.customer.id=^c-7$'
-  duramen consume orders --group payments            share the topic, and go on there next time";
+  duramen consume orders --group payments            share the topic, and go on there next time
+  duramen consume --topic-regex 'orders-.*' --group payments";
 
 /// Prints records until the range or the number asked for is reached.
 pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {

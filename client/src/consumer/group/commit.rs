@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::TopicPartition;
 use super::positions::Position;
-use crate::coordinator::offsets::CommittedOffset;
+use crate::coordinator::offsets::{CommittedOffset, TopicIds};
 use crate::error::ClientError;
 
 /// Who waits for a commit.
@@ -84,21 +84,21 @@ pub(super) fn own(
     (own, others.into_iter().next().map(|(at, _)| at))
 }
 
-/// As it is sent.
+/// As it is sent, and the ids of its topics.
 pub(super) fn sent(
     offsets: &[(TopicPartition, Position)],
-) -> Vec<(TopicPartition, CommittedOffset)> {
-    offsets
-        .iter()
-        .map(|(at, position)| {
-            let committed = CommittedOffset {
-                offset: position.next,
-                leader_epoch: position.leader_epoch,
-                metadata: Text::EMPTY,
-            };
-            (at.clone(), committed)
-        })
-        .collect()
+) -> (Vec<(TopicPartition, CommittedOffset)>, TopicIds) {
+    let committed = |(at, position): &(TopicPartition, Position)| {
+        let committed = CommittedOffset {
+            offset: position.next,
+            leader_epoch: position.leader_epoch,
+            metadata: Text::EMPTY,
+        };
+        (at.clone(), committed)
+    };
+    let known = offsets.iter().filter(|(_, position)| !position.topic_id.is_nil());
+    let ids = known.map(|(at, position)| (at.topic.clone(), position.topic_id)).collect();
+    (offsets.iter().map(committed).collect(), ids)
 }
 
 #[cfg(test)]
@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn at(partition: i32, next: i64, given: u64) -> (TopicPartition, Position) {
-        let position = Position { next, leader_epoch: -1, given, end: None };
+        let topic_id = duramen_protocol::ids::TopicId::nil();
+        let position = Position { next, leader_epoch: -1, given, end: None, topic_id };
         (TopicPartition::new("t", partition), position)
     }
 

@@ -7,6 +7,19 @@ use duramen_protocol::text::Text;
 use super::Assignor;
 use crate::consumer::{ConsumerOptions, Reset, Start};
 
+/// Who shares the partitions out among a group's members (`group.protocol`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// The coordinator, where it can (KIP-848); the members in a group that has classic members, or with a
+    /// broker that knows nothing else.
+    #[default]
+    Auto,
+    /// The members: one of them, with the [`Assignor`] that all have in common.
+    Classic,
+    /// The coordinator. Partitions move one by one, without a stop for all.
+    Consumer,
+}
+
 /// What a member is told at its start.
 #[derive(Debug, Clone)]
 pub struct GroupOptions {
@@ -15,12 +28,19 @@ pub struct GroupOptions {
     /// A name that stays over restarts (`group.instance.id`): within the session timeout a member that
     /// comes back under it gets its partitions without a rebalance.
     pub instance: Option<Text>,
-    /// Ways to share partitions out, by preference (`partition.assignment.strategy`). Those that all
-    /// members have in common are open to the group.
+    /// Who shares the partitions out (`group.protocol`).
+    pub protocol: GroupProtocol,
+    /// In a classic group: ways to share partitions out, by preference (`partition.assignment.strategy`).
+    /// Those that all members have in common are open to the group.
     pub assignors: Vec<Assignor>,
-    /// After how long without a sign of life a member is taken for dead (`session.timeout.ms`).
+    /// In a group of KIP-848: the coordinator's assignor to use, `uniform` or `range`; what most members
+    /// want is done (`group.remote.assignor`). `None` leaves it to the others, and to the broker.
+    pub server_assignor: Option<Text>,
+    /// In a classic group: after how long without a sign of life a member is taken for dead
+    /// (`session.timeout.ms`). In one of KIP-848 the broker says so; there it is how long to wait for the
+    /// place of a former self that has died with the same instance id.
     pub session_timeout: Duration,
-    /// Time between two signs of life (`heartbeat.interval.ms`).
+    /// Time between two signs of life (`heartbeat.interval.ms`); in a group of KIP-848 the broker says so.
     pub heartbeat: Duration,
     /// How long the user may work on what [`super::GroupConsumer::next`] gave before the place is given
     /// up, and how long a rebalance waits for a member (`max.poll.interval.ms`).
@@ -46,7 +66,9 @@ impl GroupOptions {
         Self {
             group: group.into(),
             instance: None,
+            protocol: GroupProtocol::Auto,
             assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
+            server_assignor: None,
             session_timeout: Duration::from_secs(45),
             heartbeat: Duration::from_secs(3),
             max_poll_interval: Duration::from_secs(300),

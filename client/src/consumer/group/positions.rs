@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use duramen_protocol::ids::TopicId;
+
 use super::TopicPartition;
 
 /// How far a partition was read.
@@ -17,6 +19,9 @@ pub(super) struct Position {
     pub(super) given: u64,
     /// The first offset not to read; `None` goes on for ever.
     pub(super) end: Option<i64>,
+    /// The id of the topic, where it is known: what was read of a topic that was made again since is not
+    /// committed.
+    pub(super) topic_id: TopicId,
 }
 
 /// See the top of the file.
@@ -32,22 +37,46 @@ impl Positions {
         self.lock().extend(added);
     }
 
-    /// Moves a position on; one that is not there any more stays away.
-    pub(super) fn advance(&self, partition: &TopicPartition, next: i64, leader_epoch: i32) {
-        if let Some(position) = self.lock().get_mut(partition) {
+    /// Moves a position on; one that is not there any more stays away, as one that came with another
+    /// assignment than `given` (`None` for any) stays where it is.
+    pub(super) fn advance(
+        &self,
+        partition: &TopicPartition,
+        given: Option<u64>,
+        next: i64,
+        leader_epoch: i32,
+    ) {
+        self.change(partition, given, |position| {
             position.next = position.next.max(next);
             if leader_epoch >= 0 {
                 position.leader_epoch = leader_epoch;
             }
-        }
+        });
     }
 
     /// Sets a position, also to an earlier offset.
-    pub(super) fn go_to(&self, partition: &TopicPartition, next: i64) {
-        if let Some(position) = self.lock().get_mut(partition) {
+    pub(super) fn go_to(&self, partition: &TopicPartition, given: Option<u64>, next: i64) {
+        self.change(partition, given, |position| {
             position.next = next;
             position.leader_epoch = -1;
+        });
+    }
+
+    fn change(
+        &self,
+        partition: &TopicPartition,
+        given: Option<u64>,
+        change: impl FnOnce(&mut Position),
+    ) {
+        if let Some(position) = self.lock().get_mut(partition)
+            && given.is_none_or(|given| given == position.given)
+        {
+            change(position);
         }
+    }
+
+    pub(super) fn get(&self, partition: &TopicPartition) -> Option<Position> {
+        self.lock().get(partition).copied()
     }
 
     /// Takes partitions out.

@@ -1,7 +1,7 @@
 //! Whether the user is there: a member whose user does not come for records gives its place up, so that
 //! others get on (`max.poll.interval.ms`).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
@@ -18,7 +18,17 @@ struct State {
 }
 
 /// The user waits until this is dropped.
-pub(super) struct Waiting<'a>(&'a Presence);
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<Presence>);
+
+impl Waiting {
+    /// The user comes; whether the place was given up meanwhile.
+    pub(super) fn enter(presence: &Arc<Presence>) -> (Self, bool) {
+        let mut state = presence.lock();
+        state.since = None;
+        (Self(Arc::clone(presence)), std::mem::take(&mut state.away))
+    }
+}
 
 impl Presence {
     pub(super) fn new() -> Self {
@@ -27,13 +37,6 @@ impl Presence {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The user comes; whether the place was given up meanwhile.
-    pub(super) fn enter(&self) -> (Waiting<'_>, bool) {
-        let mut state = self.lock();
-        state.since = None;
-        (Waiting(self), std::mem::take(&mut state.away))
     }
 
     /// Since when the user is elsewhere, as long as that matters.
@@ -50,7 +53,7 @@ impl Presence {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.lock().since = Some(Instant::now());
     }

@@ -1,4 +1,4 @@
-//! The requests of a member, and how their answers are read.
+//! The requests of a member of a classic group, and how their answers are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ use duramen_protocol::text::Text;
 
 use super::assignor::Candidate;
 use super::blobs::{read_assignment, read_subscription, write_assignment, write_subscription};
-use super::member::{Assignments, JoinAnswer, Joined};
-use super::{Assignor, GroupOptions, TopicPartition};
+use super::member::{Assignments, JoinAnswer, Joined, Parts};
+use super::{Assignor, GroupOptions, Subscription};
 use crate::cluster::Topics;
 use crate::coordinator::{Coordinator, How};
 use crate::error::ClientError;
@@ -34,8 +34,23 @@ pub(super) struct Place {
 }
 
 /// Milliseconds of the protocol.
-fn ms(duration: std::time::Duration) -> i32 {
+pub(super) fn ms(duration: std::time::Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// The names of the topics that a member wants now.
+pub(super) async fn topics(
+    coordinator: &Coordinator,
+    subscription: &Subscription,
+) -> Result<Vec<Text>, ClientError> {
+    let Some(pattern) = subscription.pattern() else { return Ok(subscription.names().to_vec()) };
+    let answer = coordinator.cluster().fetch_metadata(Topics::All).await?;
+    let there =
+        answer.topics.into_iter().filter(|topic| topic.error_code == 0 && !topic.is_internal);
+    let mut names: Vec<Text> =
+        there.filter_map(|topic| topic.name).filter(|name| pattern.matches(name)).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// JoinGroup: waits until the group has gathered.
@@ -44,15 +59,16 @@ pub(super) async fn join(
     options: &GroupOptions,
     topics: &[Text],
     place: Place,
-    owned: BTreeSet<TopicPartition>,
+    (owned, last): (Parts, &(Parts, i32)),
 ) -> Result<JoinAnswer, ClientError> {
     // What an eager member had it has given back.
-    let owned = if options.is_cooperative() { owned } else { BTreeSet::new() };
+    let owned = if options.is_cooperative() { owned } else { Parts::new() };
     let protocols = options
         .assignors
         .iter()
         .map(|assignor| {
-            let metadata = write_subscription(*assignor, topics, &owned, place.generation)?;
+            let owned = (&owned, place.generation);
+            let metadata = write_subscription(*assignor, topics, owned, last)?;
             Ok(JoinGroupRequestProtocol { name: assignor.name().into(), metadata })
         })
         .collect::<Result<Vec<_>, ClientError>>()?;
@@ -106,7 +122,8 @@ pub(super) async fn lead(
         let words = format!("this client does not know the assignor {}", joined.protocol);
         coordinator.refused(ErrorCode::InconsistentGroupProtocol, Some(words.into()))
     })?;
-    let candidates: Vec<Candidate> = joined.members.iter().map(candidate).collect();
+    let candidates: Vec<Candidate> =
+        joined.members.iter().map(|member| candidate(assignor, member)).collect();
     let topics: BTreeSet<Text> =
         candidates.iter().flat_map(|candidate| candidate.topics.iter().cloned()).collect();
     let counts = count(coordinator, topics.into_iter().collect()).await?;
@@ -120,8 +137,11 @@ pub(super) async fn lead(
 
 /// What a member says of itself. One that says nothing that can be read gets nothing, and does not hold
 /// up the others.
-fn candidate((member, instance, blob): &(Text, Option<Text>, Bytes)) -> Candidate {
-    read_subscription(member, instance.as_ref(), blob).unwrap_or_else(|error| {
+fn candidate(
+    assignor: Assignor,
+    (member, instance, blob): &(Text, Option<Text>, Bytes),
+) -> Candidate {
+    read_subscription(assignor, member, instance.as_ref(), blob).unwrap_or_else(|error| {
         tracing::warn!(%member, %error, "a member is left out");
         Candidate {
             member_id: member.clone(),
@@ -166,7 +186,7 @@ pub(super) async fn sync(
     place: Place,
     protocol: Text,
     shares: Assignments,
-) -> Result<BTreeSet<TopicPartition>, ClientError> {
+) -> Result<Parts, ClientError> {
     // A follower waits for the leader.
     let how = How { patience: options.max_poll_interval + GRACE, ..How::OWN };
     let answer = coordinator
@@ -238,12 +258,14 @@ mod tests {
 
     #[test]
     fn a_member_that_talks_nonsense_gets_nothing_and_stops_nobody() {
-        let blob = write_subscription(Assignor::Range, &["t".into()], &BTreeSet::new(), -1);
+        let nothing = (Parts::new(), -1);
+        let blob = write_subscription(Assignor::Range, &["t".into()], (&nothing.0, -1), &nothing);
         let members = [
             (Text::from("sound"), None, blob.unwrap()),
             (Text::from("broken"), Some(Text::from("i")), Bytes::from_static(b"\0\x03\x7f")),
         ];
-        let candidates: Vec<Candidate> = members.iter().map(candidate).collect();
+        let candidates: Vec<Candidate> =
+            members.iter().map(|member| candidate(Assignor::Range, member)).collect();
         let shares = Assignor::Range.assign(&candidates, &[("t".into(), 2)].into());
         assert_eq!(shares.get("sound").map(Vec::len), Some(2));
         assert_eq!(shares.get("broken").map(Vec::len), Some(0));

@@ -20,8 +20,11 @@ pub enum Assignor {
     Range,
     /// All partitions of all topics go to the members in turn.
     RoundRobin,
-    /// Even, and members keep what they have where they can. Only partitions that move are given up, and
-    /// the others are read on during a rebalance.
+    /// Even, and members keep what they have where they can. All of it is given up for the time of a
+    /// rebalance.
+    Sticky,
+    /// The same, but only partitions that move are given up, and the others are read on during a
+    /// rebalance.
     CooperativeSticky,
 }
 
@@ -31,7 +34,7 @@ pub(super) struct Candidate {
     pub(super) member_id: Text,
     pub(super) instance_id: Option<Text>,
     pub(super) topics: Vec<Text>,
-    /// What it says that it reads now.
+    /// What it says that it reads now, or read last.
     pub(super) owned: Vec<TopicPartition>,
     /// The generation in which it got that; -1 when it does not say.
     pub(super) generation: i32,
@@ -47,6 +50,7 @@ impl Assignor {
         match self {
             Self::Range => "range",
             Self::RoundRobin => "roundrobin",
+            Self::Sticky => "sticky",
             Self::CooperativeSticky => "cooperative-sticky",
         }
     }
@@ -54,7 +58,7 @@ impl Assignor {
     /// The assignor of a name in the protocol.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Range, Self::RoundRobin, Self::CooperativeSticky]
+        [Self::Range, Self::RoundRobin, Self::Sticky, Self::CooperativeSticky]
             .into_iter()
             .find(|assignor| assignor.name() == name)
     }
@@ -73,6 +77,7 @@ impl Assignor {
         match self {
             Self::Range => range(&members, counts),
             Self::RoundRobin => round_robin(&members, counts),
+            Self::Sticky => sticky::assign(&members, counts),
             Self::CooperativeSticky => {
                 let target = sticky::assign(&members, counts);
                 sticky::without_moving(&members, target)

@@ -1,12 +1,19 @@
 //! The member's state machine, driven by values.
 
+use bytes::Bytes;
+
+use super::super::Joined;
 use super::*;
+use crate::backoff::Backoff;
+use crate::consumer::TopicPartition;
 
 fn habits(cooperative: bool) -> Habits {
     Habits {
         cooperative,
         is_static: false,
+        either: false,
         heartbeat: Duration::from_secs(3),
+        session_timeout: Duration::from_secs(45),
         backoff: Backoff::default(),
     }
 }
@@ -21,7 +28,7 @@ fn refused(code: ErrorCode) -> ClientError {
 
 /// A member with its clock, and what it last asked for.
 struct Lab {
-    member: Member,
+    member: ClassicMember,
     now: Duration,
     todo: Vec<Action>,
 }
@@ -29,7 +36,7 @@ struct Lab {
 impl Lab {
     fn new(habits: Habits) -> Self {
         let mut lab = Self {
-            member: Member::new(habits, Random::seeded(1)),
+            member: ClassicMember::new(habits, Random::seeded(1)),
             now: Duration::ZERO,
             todo: vec![],
         };
@@ -68,6 +75,7 @@ impl Lab {
                 Action::LeaveGroup(id) => format!("leave {id}"),
                 Action::Fail(error) => format!("fail {:?}", error.code()),
                 Action::End => "end".to_owned(),
+                other => panic!("{other:?} is not of a classic member"),
             })
             .collect()
     }

@@ -1,5 +1,4 @@
-//! The member of a classic group, PURE: what happened → what to do next. `now` is the time since the
-//! member began; the task beside it ([`super::task`]) does what is asked and tells how it went.
+//! The member of a classic group, PURE.
 //!
 //! ```text
 //! Waiting → Joining → (Leading →) Syncing → Stable → Releasing → Waiting …
@@ -7,118 +6,14 @@
 //! An eager member gives everything back before it joins again, a cooperative one what the new share
 //! lacks. What the user had of it is committed between Releasing and Waiting.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
-use super::TopicPartition;
-use crate::backoff::Backoff;
+use super::{Action, Assignments, Event, Habits, JoinAnswer, Parts};
 use crate::error::ClientError;
 use crate::random::Random;
-
-type Parts = BTreeSet<TopicPartition>;
-
-/// What a member is from its start on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Habits {
-    /// All its assignors are cooperative.
-    pub(super) cooperative: bool,
-    /// It has an instance id, and its place is kept when it goes.
-    pub(super) is_static: bool,
-    pub(super) heartbeat: Duration,
-    pub(super) backoff: Backoff,
-}
-
-/// A JoinGroup that succeeded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Joined {
-    pub(super) member_id: Text,
-    pub(super) generation: i32,
-    pub(super) protocol: Text,
-    pub(super) leads: bool,
-    /// The leader's assignment stands already (KIP-814).
-    pub(super) skip_assignment: bool,
-    /// Of the leader: member id, instance id, subscription.
-    pub(super) members: Vec<(Text, Option<Text>, Bytes)>,
-}
-
-/// The answer to a JoinGroup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum JoinAnswer {
-    Member(Joined),
-    /// Join again with this member id (KIP-394).
-    Id(Text),
-}
-
-/// Assignments by member id, as they are sent.
-pub(super) type Assignments = Vec<(Text, Bytes)>;
-
-/// What happened. Answers bear the number of what they answer; those to something else are passed over.
-#[derive(Debug)]
-pub(super) enum Event {
-    Joined(u64, Result<JoinAnswer, ClientError>),
-    /// The leader has shared the partitions out.
-    Led(u64, Result<Assignments, ClientError>),
-    Synced(u64, Result<Parts, ClientError>),
-    Beat(u64, Result<(), ClientError>),
-    /// What was revoked is not read any more, and what was read of it is committed.
-    Released,
-    /// The topics have other partitions than at the last assignment.
-    Changed,
-    /// A commit was refused.
-    CommitRefused(ClientError),
-    /// The user has not come for records for too long.
-    Quiet,
-    /// The user came again.
-    Back,
-    /// The member is to leave for good.
-    Leave,
-    Left,
-    /// Time has passed.
-    Wake,
-}
-
-/// What to do.
-#[derive(Debug)]
-pub(super) enum Action {
-    Join {
-        attempt: u64,
-        member_id: Text,
-        generation: i32,
-        owned: Parts,
-    },
-    Lead {
-        attempt: u64,
-        joined: Joined,
-    },
-    Sync {
-        attempt: u64,
-        member_id: Text,
-        generation: i32,
-        protocol: Text,
-        shares: Assignments,
-    },
-    Beat {
-        attempt: u64,
-        member_id: Text,
-        generation: i32,
-    },
-    /// Tell the user, and tell when he has let go of them.
-    Revoke(Parts),
-    /// They belong to others by now: nothing can be committed.
-    Lose(Parts),
-    /// Read them too, from where the group stands.
-    Assign(Parts),
-    /// Say goodbye to the coordinator, once.
-    LeaveGroup(Text),
-    /// It is over, by this error.
-    Fail(ClientError),
-    /// It is over.
-    End,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -138,13 +33,15 @@ enum Phase {
 
 /// See the top of the file.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(in crate::consumer::group) struct ClassicMember {
     habits: Habits,
     phase: Phase,
     member_id: Text,
     generation: i32,
     leads: bool,
     owned: Parts,
+    /// The last share, and the generation that gave it.
+    last: (Parts, i32),
     attempt: u64,
     /// The heartbeat in flight.
     beating: Option<u64>,
@@ -156,7 +53,7 @@ pub(super) struct Member {
     random: Random,
 }
 
-impl Member {
+impl ClassicMember {
     pub(super) fn new(habits: Habits, random: Random) -> Self {
         Self {
             habits,
@@ -165,6 +62,7 @@ impl Member {
             generation: -1,
             leads: false,
             owned: Parts::new(),
+            last: (Parts::new(), -1),
             attempt: 0,
             beating: None,
             beat_due: Duration::ZERO,
@@ -253,6 +151,7 @@ impl Member {
                     member_id: self.member_id.clone(),
                     generation: self.generation,
                     owned: self.owned.clone(),
+                    last: self.last.clone(),
                 });
             }
             Phase::Stable | Phase::Releasing(_) if self.beats() && now >= self.beat_due => {
@@ -340,6 +239,7 @@ impl Member {
         self.beat_due = now + self.habits.heartbeat;
         let added: Parts = share.difference(&self.owned).cloned().collect();
         let gone: Parts = self.owned.difference(&share).cloned().collect();
+        self.last = (share.clone(), self.generation);
         self.owned.extend(share);
         self.phase = if gone.is_empty() { Phase::Stable } else { Phase::Releasing(gone.clone()) };
         if !gone.is_empty() {
@@ -358,6 +258,10 @@ impl Member {
             Some(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration) => {
                 self.lose(error.code(), todo);
                 self.backoff()
+            }
+            Some(ErrorCode::InconsistentGroupProtocol) if self.habits.either => {
+                self.phase = Phase::Ended;
+                return todo.push(Action::ChangeSides(error));
             }
             _ if error.is_retriable() => self.backoff(),
             _ => return self.fail(error, todo),
@@ -476,5 +380,5 @@ impl Member {
 }
 
 #[cfg(test)]
-#[path = "member_tests.rs"]
+#[path = "classic_tests.rs"]
 mod tests;
