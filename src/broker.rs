@@ -97,16 +97,50 @@ impl Broker {
     /// A broker inside this program: temporary and without a port, unless the builder is told
     /// otherwise.
     ///
+    /// A test has a broker of its own, as real as any, and is rid of it at its end:
+    ///
     /// ```
     /// use duramen::Broker;
     /// use duramen_client::{Producer, ProducerOptions, ProducerRecord};
     ///
+    /// # /* not a test harness here: `main` runs it
+    /// #[tokio::test]
+    /// # */
+    /// async fn an_order_gets_the_next_offset() {
+    ///     let broker = Broker::builder().default_partitions(1).start().await.unwrap();
+    ///     let producer = Producer::start(&broker.client(), ProducerOptions::default());
+    ///     for expected in 0..3 {
+    ///         let sent = producer.send(ProducerRecord::new("orders", b"apple")).await.unwrap();
+    ///         assert_eq!(sent.offset, expected);
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() { an_order_gets_the_next_offset().await }
+    /// ```
+    ///
+    /// It works on runtimes of one and of many threads. Paused time (`start_paused`) is not for it: its disk
+    /// is real, and the clock would run ahead of it.
+    ///
+    /// One that stays, with a port for anyone:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use duramen::Broker;
+    /// use duramen::config::Durability;
+    ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let broker = Broker::builder().default_partitions(3).start().await?;
-    /// let producer = Producer::start(&broker.client(), ProducerOptions::default());
-    /// let sent = producer.send(ProducerRecord::new("orders", b"apple")).await?;
-    /// assert_eq!(sent.offset, 0);
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// let broker = Broker::builder()
+    ///     .directory(path)
+    ///     .listen("127.0.0.1:0")
+    ///     .durability(Durability::Disk)
+    ///     .retention(Duration::from_secs(24 * 3600))
+    ///     .set("compression.type", "zstd")
+    ///     .start()
+    ///     .await?;
+    /// println!("bootstrap.servers={}", broker.bootstrap());
     /// broker.stop().await;
     /// # Ok(())
     /// # }

@@ -10,9 +10,9 @@ use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
 use duramen_client::transport::Connector;
 use duramen_client::{Admin, Cluster};
 use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{PATIENCE, on_each, producer, read, write};
+use crate::lab::{eventually, on_each, producer, read, write};
 
 #[test]
 fn whatever_address_is_asked_for_it_is_this_broker() {
@@ -126,33 +126,49 @@ async fn read_as_two(cluster: &Cluster, count: usize) -> BTreeSet<u32> {
 /// An ApiVersions request of version 0.
 const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
 
+/// So many of them at once.
+const BURST: usize = 1000;
+
 #[test]
 fn a_client_that_takes_no_answers_is_held_back_and_loses_none() {
     on_each(async || {
-        let broker = Broker::builder().start().await.unwrap();
+        let builder = Broker::builder().set("connection.max.inflight.bytes", "1048576");
+        let broker = builder.start().await.unwrap();
         let Connector::Custom(connect) = broker.connector() else { panic!("in this process") };
-        let mut stream = connect("x", 1).await.unwrap();
-        let mut asked = 0_usize;
-        let soon = Duration::from_secs(2);
-        while tokio::time::timeout(soon, stream.write_all(&REQUEST))
-            .await
-            .is_ok_and(|it| it.is_ok())
-        {
-            asked += 1;
-            assert!(asked * REQUEST.len() < 8 << 20, "nothing holds it back");
+        let stream = connect("x", 1).await.unwrap();
+        let (mut answers, mut requests) = tokio::io::split(stream);
+        let (written, seen) = tokio::sync::watch::channel(0);
+        let (burst, mut asked) = (REQUEST.repeat(BURST), 0);
+        let writing = tokio::spawn(async move {
+            while asked < 40 * BURST {
+                requests.write_all(&burst).await.unwrap();
+                asked += BURST;
+                written.send_replace(asked);
+            }
+        });
+        // It stands still when all that may be in flight is.
+        let mut before = 0;
+        eventually("the client is held back", async || {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let now = *seen.borrow();
+            let stands = now > 0 && now == before;
+            before = now;
+            stands
+        })
+        .await;
+        assert!(before < 30 * BURST, "nothing held it back");
+        for _ in 0..40 * BURST {
+            assert_eq!(answer(&mut answers).await, 7);
         }
-        // The last request may have been cut; those before it are answered, in order, once taken.
-        let mut read = 0;
-        while read < asked {
-            let mut head = [0; 8];
-            tokio::time::timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap().unwrap();
-            assert_eq!(head[4..], [0, 0, 0, 7]);
-            let length = usize::try_from(u32::from_be_bytes(head[..4].try_into().unwrap()));
-            let mut body = vec![0; length.unwrap() - 4];
-            stream.read_exact(&mut body).await.unwrap();
-            read += 1;
-        }
-        drop(stream);
+        writing.await.unwrap();
         broker.stop().await;
     });
+}
+
+/// The correlation id of the next answer.
+async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> i32 {
+    let length = usize::try_from(stream.read_u32().await.unwrap()).unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    i32::from_be_bytes(body[..4].try_into().unwrap())
 }

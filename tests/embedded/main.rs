@@ -18,4 +18,5 @@ mod cut_short;
 mod lab;
 mod life;
 mod listeners;
+mod readme;
 mod traces;
