@@ -132,8 +132,8 @@ impl Listeners {
         if clients.is_empty() && !off {
             return wrong("listeners: there must be at least one listener for clients");
         }
-        let known = clients.iter().any(|listener| listener.name == inter_broker);
-        if !known && !(off && inter_broker.is_empty()) {
+        let nobody = off && inter_broker.is_empty();
+        if !nobody && !clients.iter().any(|listener| listener.name == inter_broker) {
             return wrong(format!(
                 "inter.broker.listener.name: `{inter_broker}` is not one of the listeners"
             ));

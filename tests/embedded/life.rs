@@ -70,6 +70,17 @@ fn it_may_be_dropped_outside_a_runtime_and_after_it() {
 }
 
 #[test]
+fn without_a_port_it_needs_no_sockets_of_its_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let broker = Broker::builder().start().await.unwrap();
+        write(&broker.client(), "orders", &["apple"]).await;
+        assert_eq!(read(&broker.client(), "orders", 1).await, ["apple"]);
+        broker.stop().await;
+    });
+}
+
+#[test]
 fn ten_live_side_by_side() {
     on_each(async || {
         let mut brokers = Vec::new();
