@@ -1,35 +1,51 @@
 //! The composition root: what is started in which order, in which order a metadata change is
 //! applied, and how everything stops. Nothing else knows all the floors.
 //!
+//! `builder.rs` is the way in for a program that has a broker inside; `duramen serve` comes with settings.
+//!
 //! Start: log directories → metadata log → loader → controller → this broker's registration →
 //! groups → listeners. A listener's port is taken first, so that a port in use is told before any work.
 //! Stop: the reverse, after everything in flight has been answered.
 
 mod applier;
+mod builder;
 mod cleaning;
 mod start;
 mod upkeep;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use duramen_client::transport::{Address, ByteStream, Connector};
+use duramen_client::{Cluster, ClusterOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use builder::BrokerBuilder;
 pub use start::StartError;
 
 use crate::config::{BrokerConfig, ConfigError, Settings};
 use crate::coordinator::Coordinator;
 use crate::env::Env;
 use crate::replication::Replicas;
+use crate::server::in_process::{self, Caller};
 
-/// A running broker. Stop it with [`Broker::stop`]; dropping it without that is like a crash of
-/// this broker alone: what was acknowledged is safe, and the next start recovers.
+/// A running broker, on the runtime in which it was started: [`Broker::builder`] for one inside a
+/// program or a test. It installs no log subscriber, signal handler or panic hook, and several may run
+/// in one process, each on directories of its own.
+///
+/// Stop it with [`Broker::stop`]. Dropped, it stops too, without waiting: its tasks end as soon as their
+/// runtime looks at them, or with it, and let go of ports, threads and directories. That is like a crash
+/// of this broker alone: what was acknowledged is safe, and the next start on its directory recovers. A
+/// temporary directory is gone with it either way.
 #[derive(Debug)]
 pub struct Broker {
     addresses: Vec<(String, SocketAddr)>,
     http_address: Option<SocketAddr>,
     cluster_id: String,
+    directory: PathBuf,
+    caller: Caller,
     parts: Parts,
 }
 
@@ -73,10 +89,66 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl Broker {
+    /// A broker inside this program: temporary and without a port, unless the builder is told
+    /// otherwise.
+    ///
+    /// A test has a broker of its own, as real as any, and is rid of it at its end:
+    ///
+    /// ```
+    /// use duramen::Broker;
+    /// use duramen_client::{Producer, ProducerOptions, ProducerRecord};
+    ///
+    /// # /* not a test harness here: `main` runs it
+    /// #[tokio::test]
+    /// # */
+    /// async fn an_order_gets_the_next_offset() {
+    ///     let broker = Broker::builder().default_partitions(1).start().await.unwrap();
+    ///     let producer = Producer::start(&broker.client(), ProducerOptions::default());
+    ///     for expected in 0..3 {
+    ///         let sent = producer.send(ProducerRecord::new("orders", b"apple")).await.unwrap();
+    ///         assert_eq!(sent.offset, expected);
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() { an_order_gets_the_next_offset().await }
+    /// ```
+    ///
+    /// It works on runtimes of one and of many threads. Paused time (`start_paused`) is not for it: its disk
+    /// is real, and the clock would run ahead of it.
+    ///
+    /// One that stays, with a port for anyone:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use duramen::Broker;
+    /// use duramen::config::Durability;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// let broker = Broker::builder()
+    ///     .directory(path)
+    ///     .listen("127.0.0.1:0")
+    ///     .durability(Durability::Disk)
+    ///     .retention(Duration::from_secs(24 * 3600))
+    ///     .set("compression.type", "zstd")
+    ///     .start()
+    ///     .await?;
+    /// println!("bootstrap.servers={}", broker.bootstrap());
+    /// broker.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::default()
+    }
+
     /// Starts a broker on this machine with `settings`, and returns once clients are served.
     ///
     /// # Errors
@@ -109,9 +181,38 @@ impl Broker {
         &self.addresses
     }
 
-    /// The address of the first listener, for a client in this process.
+    /// The address of the first listener, for clients of any language; empty when there is none.
     pub fn bootstrap(&self) -> String {
         self.addresses.first().map(|(_, address)| address.to_string()).unwrap_or_default()
+    }
+
+    /// A client of this broker, without a socket: for producers, consumers and admin calls. It may
+    /// outlive the broker; its calls fail then.
+    pub fn client(&self) -> Cluster {
+        self.client_with(ClusterOptions::default())
+    }
+
+    /// [`Broker::client`] with options; their connector is replaced.
+    pub fn client_with(&self, options: ClusterOptions) -> Cluster {
+        let address = Address { host: in_process::HOST.to_owned(), port: in_process::PORT };
+        Cluster::at(address, ClusterOptions { connector: self.connector(), ..options })
+    }
+
+    /// Connects a client to this broker without a socket, whatever address it asks for.
+    pub fn connector(&self) -> Connector {
+        let caller = self.caller.clone();
+        Connector::Custom(Arc::new(move |_, _| {
+            let caller = caller.clone();
+            Box::pin(async move {
+                let stream: Box<dyn ByteStream> = Box::new(caller.connect().await?);
+                Ok(stream)
+            })
+        }))
+    }
+
+    /// The first of its log directories.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Where metrics and health are served, unless that is switched off.
@@ -125,16 +226,21 @@ impl Broker {
     }
 
     /// Stops: no new requests, everything in flight answered, logs closed so that the next start
-    /// trusts them.
-    pub async fn stop(mut self) {
-        self.parts.doors.stop().await;
-        self.parts.groups.stop().await;
-        self.parts.controller.stop().await;
-        self.parts.followers.stop().await;
-        self.parts.raft.stop().await;
-        let replicas = Arc::clone(&self.parts.replicas);
-        // Closing syncs every log.
-        let _ = tokio::task::spawn_blocking(move || replicas.close()).await;
+    /// trusts them. When this future is dropped before its end, it is as if the broker had been.
+    pub async fn stop(self) {
+        let Parts { mut doors, groups, mut controller, mut followers, mut raft, replicas } =
+            self.parts;
+        doors.stop().await;
+        groups.stop().await;
+        controller.stop().await;
+        followers.stop().await;
+        raft.stop().await;
+        // Closing syncs every log; the last handle of a temporary directory removes it.
+        let close = move || {
+            replicas.close();
+            drop((groups, replicas));
+        };
+        let _ = tokio::task::spawn_blocking(close).await;
         tracing::info!("broker stopped");
     }
 }

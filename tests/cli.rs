@@ -165,7 +165,8 @@ fn a_broker_that_cannot_start_says_why_and_how_it_could() {
         let arguments = [&["serve", "--http", "off"], more].concat();
         fails("", &arguments, "", expected);
     };
-    serve(&["--data", &data, "--listen", &free], (1, "in use by another process"));
+    serve(&["--data", &data, "--listen", &free], (1, "in use by another broker"));
+    serve(&["--set", "listeners=off"], (2, "name where clients connect"));
     serve(&["--data", &other, "--listen", &taken], (1, "the port is in use"));
     serve(&["--data", &file, "--listen", &free], (1, "choose another with --data"));
     serve(&["--set", "log.retenton.ms=1"], (2, "did you mean `log.retention.ms`?"));

@@ -27,6 +27,8 @@ use crate::metadata::loader::{self, LoaderOptions};
 use crate::raft::log::{FlushSignal, metadata_log_config, metadata_partition};
 use crate::raft::single::{self, SingleOptions};
 use crate::replication::Replicas;
+use crate::server::in_process::{self, Caller};
+use crate::server::listener::{self, Door};
 use crate::server::{self, Handles, Services};
 use crate::storage::{
     Hooks, Log, LogDir, LogDirOptions, OpenError, SpaceMarks, StorageError, UnrecoveredLog,
@@ -55,6 +57,9 @@ pub enum StartError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// A directory for a broker that need not last can't be made.
+    #[error("no temporary directory: {0}")]
+    Temporary(#[from] std::io::Error),
     /// A log directory can't be used.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -156,15 +161,17 @@ pub(super) async fn start(env: Env, settings: Settings) -> Result<Broker, StartE
         groups: Arc::clone(&groups),
         broker_epoch,
     }));
-    let (doors, addresses, http_address) = open_doors(doors, &services)?;
+    let opened = open_doors(doors, &services)?;
     let ms = u64::try_from(env.clock.now().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
     info!(
         version = env!("CARGO_PKG_VERSION"), node = services.node_id(), cluster = %cluster_id,
         partitions = replicas.all().len(), ms, "broker started"
     );
     let Plane { raft, followers, controllers, .. } = plane;
+    let OpenDoors { doors, addresses, http_address, caller } = opened;
     let parts = Parts { doors, groups, controller: controllers, followers, raft, replicas };
-    Ok(Broker { addresses, http_address, cluster_id, parts })
+    let directory = services.config.log.dirs.first().cloned().unwrap_or_default();
+    Ok(Broker { addresses, http_address, cluster_id, directory, caller, parts })
 }
 
 /// Makes this broker known, and finds the reason when that fails; its broker epoch.
@@ -445,7 +452,13 @@ async fn register(
     }
 }
 
-type OpenDoors = (Group, Vec<(String, SocketAddr)>, Option<SocketAddr>);
+/// What lets clients in.
+struct OpenDoors {
+    doors: Group,
+    addresses: Vec<(String, SocketAddr)>,
+    http_address: Option<SocketAddr>,
+    caller: Caller,
+}
 
 /// Lets clients in.
 fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, StartError> {
@@ -455,13 +468,18 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
     };
     let mut group = Group::default();
     let mut addresses = Vec::new();
+    let mut open = |name: &str, door| {
+        let (services, stop) = (Arc::clone(services), group.stop.clone());
+        group.spawn(listener::serve(door, name.into(), services, stop));
+    };
     for (name, listener) in doors.clients {
         let address = listener.local_addr().map_err(unusable)?;
         info!(listener = %name, %address, "serving kafka clients");
-        addresses.push((name.clone(), address));
-        let (services, stop) = (Arc::clone(services), group.stop.clone());
-        group.spawn(server::listener::serve(listener, name.into(), services, stop));
+        open(&name, Door::Socket(listener));
+        addresses.push((name, address));
     }
+    let (caller, calls) = in_process::pair();
+    open(in_process::LISTENER, Door::InProcess(calls));
     let mut http_address = None;
     if let Some(listener) = doors.http {
         let address = listener.local_addr().map_err(unusable)?;
@@ -475,7 +493,7 @@ fn open_doors(doors: Doors, services: &Arc<Services>) -> Result<OpenDoors, Start
             }
         });
     }
-    Ok((group, addresses, http_address))
+    Ok(OpenDoors { doors: group, addresses, http_address, caller })
 }
 
 /// What the HTTP listener shows of the server.

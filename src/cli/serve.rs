@@ -63,7 +63,13 @@ enum LogFormat {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let raw = gather(args).map_err(wrong)?;
     let settings = raw.settings();
-    Broker::check(&settings).map_err(wrong)?;
+    let config = Broker::check(&settings).map_err(wrong)?;
+    if config.listeners.clients.is_empty() {
+        return Err(Failure::usage(
+            "listeners: off is for a broker inside another program; name where clients connect, \
+             as in --listen 127.0.0.1:9092",
+        ));
+    }
     if args.check {
         raw.warnings().iter().for_each(|warning| output::note(warning));
         return Ok(());

@@ -90,7 +90,7 @@ pub struct Listener {
 /// All that this node listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listeners {
-    /// For clients; at least one.
+    /// For clients; none when `listeners` is `off`: they are in this process.
     pub clients: Vec<Listener>,
     /// What clients of each listener are told; a listener that is missing here tells each client
     /// the address that it has connected to.
@@ -111,8 +111,13 @@ impl Listeners {
 
     pub(super) fn read(of: &Reader<'_>) -> Result<Self, ConfigError> {
         let protocols = Protocols::read(of)?;
+        let mut words = of.list("listeners")?;
+        let off = matches!(words.as_slice(), [only] if only.eq_ignore_ascii_case("off"));
+        if off {
+            words.clear();
+        }
         let (controllers, clients): (Vec<_>, Vec<_>) = protocols
-            .listeners("listeners", &of.list("listeners")?)?
+            .listeners("listeners", &words)?
             .into_iter()
             .partition(|listener| protocols.controllers.contains(&listener.name));
         check_distinct(&clients)?;
@@ -124,10 +129,11 @@ impl Listeners {
             Some(Value::Text(name)) => name.to_ascii_uppercase(),
             _ => clients.first().map(|listener| listener.name.clone()).unwrap_or_default(),
         };
-        if clients.is_empty() {
+        if clients.is_empty() && !off {
             return wrong("listeners: there must be at least one listener for clients");
         }
-        if !clients.iter().any(|listener| listener.name == inter_broker) {
+        let nobody = off && inter_broker.is_empty();
+        if !nobody && !clients.iter().any(|listener| listener.name == inter_broker) {
             return wrong(format!(
                 "inter.broker.listener.name: `{inter_broker}` is not one of the listeners"
             ));
@@ -297,6 +303,17 @@ mod tests {
         let http = listeners.http.unwrap();
         assert_eq!(http.to_string(), "127.0.0.1:9644");
         assert!(http.is_loopback() && listeners.clients[0].address.is_loopback());
+    }
+
+    #[test]
+    fn off_is_no_listener_at_all() {
+        let listeners = read(&["listeners=Off"]).unwrap();
+        assert_eq!((listeners.clients, listeners.inter_broker.as_str()), (Vec::new(), ""));
+        assert!(
+            message(&["listeners=off", "advertised.listeners=PLAINTEXT://h:1"])
+                .contains("`PLAINTEXT` is not")
+        );
+        assert!(message(&["listeners=off,PLAINTEXT://:1"]).contains("`off` is not of the form"));
     }
 
     #[test]

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn new_file(dir: &Path) -> Arc<dyn DiskFile> {
-        RealDisk.open(&dir.join("f"), OpenMode::CreateNew).unwrap()
+        RealDisk::default().open(&dir.join("f"), OpenMode::CreateNew).unwrap()
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let map = Arc::clone(&file).map(4096).unwrap();
         let watch = map.watch();
         let slice = map.slice(0, 4).unwrap();
-        RealDisk.remove_file(&dir.path().join("f")).unwrap();
+        RealDisk::default().remove_file(&dir.path().join("f")).unwrap();
         drop((map, file));
         assert_eq!(&slice[..], b"kept");
         assert!(watch.is_alive());

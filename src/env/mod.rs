@@ -9,6 +9,8 @@ pub mod random;
 mod real;
 pub mod sim;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use clock::Clock;
@@ -36,8 +38,19 @@ impl Env {
     pub fn real() -> Self {
         Self {
             clock: Arc::new(real::RealClock::new()),
-            disk: Arc::new(real::RealDisk),
+            disk: Arc::new(real::RealDisk::default()),
             random: Random::from_os(),
         }
+    }
+
+    /// This machine, and a new folder among its temporary files that is removed with the last clone.
+    /// Nothing written through it is ever synced: it is not meant to outlive the process.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub fn temporary() -> io::Result<(Self, PathBuf)> {
+        let random = Random::from_os();
+        let (disk, path) = real::RealDisk::passing(&format!("duramen-{}", random.uuid().simple()))?;
+        Ok((Self { disk: Arc::new(disk), random, ..Self::real() }, path))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -55,8 +55,40 @@ pub fn raise_open_file_limit() -> u64 {
 }
 
 /// The machine's file systems.
+#[derive(Debug, Default)]
+pub(super) struct RealDisk {
+    /// All that is written lies in it, and goes with it: nothing is ever synced.
+    passing: Option<PassingFolder>,
+}
+
+/// A folder that is removed, with all in it, when the last handle of its disk is gone.
 #[derive(Debug)]
-pub(super) struct RealDisk;
+struct PassingFolder(PathBuf);
+
+impl Drop for PassingFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(dir = %self.0.display(), %error, "cannot remove a temporary directory");
+        }
+    }
+}
+
+impl RealDisk {
+    /// The disk for what need not last, and its folder: a new one among the temporary files, for this
+    /// user alone.
+    pub(super) fn passing(name: &str) -> io::Result<(Self, PathBuf)> {
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            let shown = path.display();
+            io::Error::new(error.kind(), format!("can't make {shown}: {error}; see TMPDIR"))
+        })?;
+        Ok((Self { passing: Some(PassingFolder(path.clone())) }, path))
+    }
+
+    fn lasts(&self) -> bool {
+        self.passing.is_none()
+    }
+}
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
@@ -68,7 +100,8 @@ impl Disk for RealDisk {
             OpenMode::Create => _ = options.create(true),
             OpenMode::Truncate => _ = options.create(true).truncate(true),
         }
-        Ok(Arc::new(RealFile { file: options.open(path)?, can_reserve: AtomicBool::new(true) }))
+        let file = options.open(path)?;
+        Ok(Arc::new(RealFile { file, lasts: self.lasts(), can_reserve: AtomicBool::new(true) }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -117,13 +150,13 @@ impl Disk for RealDisk {
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        if self.lasts() { File::open(dir)?.sync_all() } else { Ok(()) }
     }
 
     #[cfg(target_os = "linux")]
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn sync_all(&self, dir: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(File::open(dir)?)?)
+        if self.lasts() { Ok(rustix::fs::syncfs(File::open(dir)?)?) } else { Ok(()) }
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -154,6 +187,8 @@ impl Disk for RealDisk {
 #[derive(Debug)]
 struct RealFile {
     file: File,
+    /// False for a file that goes with its folder.
+    lasts: bool,
     /// False once the file system has said that it can't reserve space.
     can_reserve: AtomicBool,
 }
@@ -235,7 +270,7 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
+        if self.lasts { self.file.sync_data() } else { Ok(()) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -285,7 +320,7 @@ mod tests {
     #[test]
     fn a_vectored_write_lands_in_order_at_its_position() {
         let dir = tempfile::tempdir().unwrap();
-        let file = RealDisk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+        let file = RealDisk::default().open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
         file.write_at(&[IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cde")], 3).unwrap();
         let mut bytes = [9; 16];
         assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 8);
@@ -295,7 +330,7 @@ mod tests {
     #[test]
     fn what_was_just_written_is_read_without_waiting_and_never_in_part() {
         let dir = tempfile::tempdir().unwrap();
-        let file = RealDisk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+        let file = RealDisk::default().open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
         file.write_at(&[IoSlice::new(&[7; 10_000])], 0).unwrap();
         let mut bytes = [0; 5000];
         let would_block = |outcome: io::Result<usize>| {
@@ -315,7 +350,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         let blocks = || path.metadata().unwrap().blocks();
-        let file = RealDisk.open(&path, OpenMode::CreateNew).unwrap();
+        let file = RealDisk::default().open(&path, OpenMode::CreateNew).unwrap();
         file.write_at(&[IoSlice::new(b"data")], 0).unwrap();
         file.reserve(1 << 20).unwrap();
         assert_eq!(file.len().unwrap(), 4);
@@ -326,27 +361,46 @@ mod tests {
     }
 
     #[test]
+    fn what_need_not_last_goes_with_the_last_handle_of_its_disk() {
+        use std::os::unix::fs::MetadataExt;
+        let name = format!("duramen-test-{}", uuid::Uuid::new_v4().simple());
+        let (disk, path) = RealDisk::passing(&name).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
+        assert_eq!(RealDisk::passing(&name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        let other = Arc::clone(&disk);
+        let file = disk.open(&path.join("f"), OpenMode::CreateNew).unwrap();
+        file.write_at(&[IoSlice::new(b"data")], 0).unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir(&path).unwrap();
+        drop(disk);
+        assert!(path.exists(), "someone still uses it");
+        drop(other);
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_lock_is_held_until_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".lock");
-        let held = RealDisk.lock(&path).unwrap();
-        assert_eq!(RealDisk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let held = RealDisk::default().lock(&path).unwrap();
+        assert_eq!(RealDisk::default().lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);
-        RealDisk.lock(&path).unwrap();
+        RealDisk::default().lock(&path).unwrap();
     }
 
     #[test]
     fn a_listing_is_sorted_and_tells_directories() {
         let dir = tempfile::tempdir().unwrap();
-        RealDisk.create_dir_all(&dir.path().join("b/c")).unwrap();
-        let file = RealDisk.open(&dir.path().join("a"), OpenMode::Create).unwrap();
+        RealDisk::default().create_dir_all(&dir.path().join("b/c")).unwrap();
+        let file = RealDisk::default().open(&dir.path().join("a"), OpenMode::Create).unwrap();
         file.set_len(10).unwrap();
-        let listed = RealDisk.list(dir.path()).unwrap();
+        let listed = RealDisk::default().list(dir.path()).unwrap();
         let seen: Vec<_> = listed.iter().map(|e| (e.name.as_str(), e.is_dir, e.len)).collect();
         assert_eq!(seen, [("a", false, 10), ("b", true, 0)]);
         assert!(listed[0].modified_ms.unwrap() > 1_700_000_000_000);
-        assert_eq!(RealDisk.read(&dir.path().join("a"), 10).unwrap(), [0; 10]);
-        let too_large = RealDisk.read(&dir.path().join("a"), 9).unwrap_err();
+        assert_eq!(RealDisk::default().read(&dir.path().join("a"), 10).unwrap(), [0; 10]);
+        let too_large = RealDisk::default().read(&dir.path().join("a"), 9).unwrap_err();
         assert_eq!(too_large.kind(), io::ErrorKind::FileTooLarge);
     }
 }

@@ -1,5 +1,6 @@
 //! What a handler is given: who asks, and handles to the floors below.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::budget::ByteBudget;
 use super::cold_reads::ColdReads;
 use super::connection::Limits;
 use super::fetch_session::FetchSessions;
+use super::in_process;
 use super::metrics::Metrics;
 use super::producer_ids::ProducerIds;
 use crate::config::{BrokerConfig, Settings};
@@ -129,13 +131,31 @@ impl Services {
     }
 }
 
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A socket at this address.
+    Socket(SocketAddr),
+    /// Memory of this process ([`super::in_process`]).
+    InProcess,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::InProcess => f.write_str(in_process::HOST),
+        }
+    }
+}
+
 /// The two ends of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// The address that the client connected to: what it is told to use, unless one is advertised.
-    pub(crate) local: SocketAddr,
+    /// Where the client connected to: what it is told to use, unless something is advertised.
+    pub(crate) local: End,
     /// Where the client is.
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: End,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
     /// Cancelled when the listener stops: what can be answered at once must no longer wait.

@@ -4,11 +4,10 @@
 //! unless `advertised.listeners` says otherwise. Other brokers are told by what they registered for
 //! the listener that the client used.
 
-use std::net::SocketAddr;
-
 use duramen_protocol::text::Text;
 
-use super::context::RequestContext;
+use super::context::{End, RequestContext};
+use super::in_process;
 use crate::metadata::BrokerImage;
 
 /// A broker as clients see it.
@@ -35,10 +34,13 @@ pub(crate) fn active_brokers(context: &RequestContext) -> Vec<BrokerAddress> {
         .collect()
 }
 
-/// The host of the address that a client connected to. A listener on `::` sees IPv4 clients at mapped
+/// Host and port that a client connected to. A listener on `::` sees IPv4 clients at mapped
 /// addresses, which mean nothing to them.
-fn own_host(local: SocketAddr) -> String {
-    local.ip().to_canonical().to_string()
+fn own_address(local: End) -> (Text, u16) {
+    match local {
+        End::Socket(local) => (local.ip().to_canonical().to_string().into(), local.port()),
+        End::InProcess => (in_process::HOST.into(), in_process::PORT),
+    }
 }
 
 /// How a client of this connection reaches `broker`; `None` when it does not listen there.
@@ -46,7 +48,7 @@ pub(crate) fn address(context: &RequestContext, broker: &BrokerImage) -> Option<
     let (host, port) = if broker.id == context.services.node_id() {
         match context.services.config.listeners.advertised_for(&context.peer.listener) {
             Some(advertised) => (Text::from(advertised.host.as_str()), advertised.port),
-            None => (Text::from(own_host(context.peer.local)), context.peer.local.port()),
+            None => own_address(context.peer.local),
         }
     } else {
         let endpoint = broker.endpoint(&context.peer.listener)?;
@@ -66,7 +68,8 @@ mod tests {
             ("[::ffff:192.168.0.7]:9092", "192.168.0.7"),
             ("[::1]:9092", "::1"),
         ] {
-            assert_eq!(own_host(local.parse().unwrap()), host);
+            let local: std::net::SocketAddr = local.parse().unwrap();
+            assert_eq!(own_address(End::Socket(local)), (host.into(), local.port()));
         }
     }
 }

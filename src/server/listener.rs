@@ -1,36 +1,73 @@
 //! Accepts connections and gives each its task; at stop, waits until every one has answered what it
-//! had in flight.
+//! had in flight. Dropped before that, it takes the connections along.
 
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::connection::{self, Ended};
-use super::context::{Peer, Services};
+use super::context::{End, Peer, Services};
 use super::dispatch;
+use super::in_process::Calls;
 use super::metered::Metered;
 
 /// Time without new connections after the system refuses one (out of descriptors, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts on `listener` until `stop`, then waits for the connections to end.
+/// Where connections come from.
+#[derive(Debug)]
+pub(crate) enum Door {
+    /// A port.
+    Socket(TcpListener),
+    /// This process.
+    InProcess(Calls),
+}
+
+impl Door {
+    /// The next connection, and where its client is.
+    async fn accept(&mut self) -> io::Result<(Stream, End)> {
+        match self {
+            Self::Socket(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                Ok((Stream::Socket(stream), End::Socket(remote)))
+            }
+            Self::InProcess(calls) => match calls.recv().await {
+                Some(stream) => Ok((Stream::InProcess(stream), End::InProcess)),
+                // Nobody is left who could connect.
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+/// A connection that was just accepted.
+#[derive(Debug)]
+enum Stream {
+    Socket(TcpStream),
+    InProcess(DuplexStream),
+}
+
+/// Accepts at `door` until `stop`, then waits for the connections to end.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut door: Door,
     name: Arc<str>,
     services: Arc<Services>,
     stop: CancellationToken,
 ) {
-    let connections = TaskTracker::new();
+    let mut connections = JoinSet::new();
     let gates = &services.metrics.gates;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = door.accept() => accepted,
+            // What ended is let go of.
+            Some(_) = connections.join_next() => continue,
         };
         match accepted {
             Ok((stream, remote)) => {
@@ -44,8 +81,8 @@ pub(crate) async fn serve(
                 }
                 services.metrics.connections.inc();
                 services.metrics.connections_accepted.inc();
-                let peer = PeerSocket { stream, remote, listener: Arc::clone(&name) };
-                connections.spawn(peer.serve(Arc::clone(&services), stop.clone()));
+                let caller = Caller { stream, remote, listener: Arc::clone(&name) };
+                connections.spawn(caller.serve(Arc::clone(&services), stop.clone()));
             }
             Err(error) => {
                 services.metrics.accept_failed();
@@ -56,39 +93,50 @@ pub(crate) async fn serve(
             }
         }
     }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
+    drop(door);
+    while connections.join_next().await.is_some() {}
 }
 
-/// A socket that was just accepted.
-struct PeerSocket {
-    stream: TcpStream,
-    remote: SocketAddr,
+/// Who was just let in.
+struct Caller {
+    stream: Stream,
+    remote: End,
     listener: Arc<str>,
 }
 
-impl PeerSocket {
+impl Caller {
     /// The task of one connection.
     async fn serve(self, services: Arc<Services>, stop: CancellationToken) {
         let Self { stream, remote, listener } = self;
-        let ended = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
-            Ok(local) => {
-                let peer = Arc::new(Peer { local, remote, listener, stop: stop.clone() });
-                let serve = dispatch::server(Arc::clone(&services), peer);
-                let stream = Metered { stream, services: Arc::clone(&services) };
-                connection::run(stream, &services.limits, &services.budget, &stop, serve).await
+        let peer = |local| Peer { local, remote, listener, stop: stop.clone() };
+        let ended = match stream {
+            Stream::Socket(stream) => {
+                match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
+                    Ok(local) => run(stream, peer(End::Socket(local)), &services).await,
+                    Err(error) => Ended::Io(error),
+                }
             }
-            Err(error) => Ended::Io(error),
+            Stream::InProcess(stream) => run(stream, peer(End::InProcess), &services).await,
         };
         services.metrics.connection_ended(&ended);
         log_end(&services, remote, &ended);
     }
 }
 
+/// Serves one connection until it ends.
+async fn run<S>(stream: S, peer: Peer, services: &Arc<Services>) -> Ended
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let stop = peer.stop.clone();
+    let serve = dispatch::server(Arc::clone(services), Arc::new(peer));
+    let stream = Metered { stream, services: Arc::clone(services) };
+    connection::run(stream, &services.limits, &services.budget, &stop, serve).await
+}
+
 /// One line for a connection that did not end as it should, as often as its gate lets through: a
 /// client that does it a million times must not fill the log.
-fn log_end(services: &Services, remote: SocketAddr, ended: &Ended) {
+fn log_end(services: &Services, remote: End, ended: &Ended) {
     let (gates, now) = (&services.metrics.gates, services.env.clock.now());
     match ended {
         Ended::ByPeer | Ended::Stopped | Ended::Idle => {

@@ -14,6 +14,7 @@ mod dispatch;
 mod endpoints;
 mod fetch_session;
 mod groups;
+pub(crate) mod in_process;
 mod inbox;
 mod line;
 pub(crate) mod listener;

@@ -106,9 +106,9 @@ pub enum ReadError {
 /// Why a log directory can't be used. Each text says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Another process holds the lock.
+    /// Another broker holds the lock, of this process or another.
     #[error(
-        "{} is in use by another process: stop that one, or choose another directory",
+        "{} is in use by another broker: stop that one, or choose another directory",
         path.display()
     )]
     InUse {

@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     missing_debug_implementations,
     missing_docs,
@@ -32,10 +33,12 @@ use std::time::Instant;
 
 use lab::{Kind, Lab};
 
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A case, on its own topics of a broker that others use at the same time.
 struct Case {
     name: &'static str,
-    run: fn(Arc<Lab>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    run: fn(Arc<Lab>) -> Running,
 }
 
 macro_rules! cases {

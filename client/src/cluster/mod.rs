@@ -103,13 +103,23 @@ impl Cluster {
         if addresses.is_empty() {
             return Err(ClientError::Address(bootstrap.to_owned()));
         }
+        Ok(Self::of(addresses, options))
+    }
+
+    /// A cluster that is first asked at one address; nothing is connected yet.
+    #[must_use]
+    pub fn at(address: Address, options: ClusterOptions) -> Self {
+        Self::of(vec![address], options)
+    }
+
+    fn of(bootstrap: Vec<Address>, options: ClusterOptions) -> Self {
         let inner = Inner {
-            pool: Pool::new(addresses, &options),
+            pool: Pool::new(bootstrap, &options),
             options,
             view: RwLock::default(),
             random: Mutex::new(Random::from_entropy()),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
     }
 
     /// The options it was made with.

@@ -26,7 +26,8 @@ pub(super) const NODE: &[Setting] = &[
         .importance(Importance::High)
         .doc(
             "Where clients connect, as NAME://HOST:PORT. An empty host is every address of this \
-             machine. Kafka's default is every address; here that must be asked for.",
+             machine. Kafka's default is every address; here that must be asked for. `off` is for a \
+             broker inside another program, which only that program reaches.",
         ),
     unset("advertised.listeners", Kind::List).importance(Importance::High).doc(
         "What clients are told to connect to. Unset, each client is told the address that it \
