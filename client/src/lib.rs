@@ -38,3 +38,8 @@ pub use error::{ClientError, Remedy};
 pub use metrics::Metrics;
 pub use producer::{Producer, ProducerOptions, ProducerRecord};
 pub use replay::Replay;
+
+/// The guide's programs compile.
+#[cfg(all(doctest, feature = "json"))]
+#[doc = include_str!("../../docs/client.md")]
+struct Guide;

@@ -19,6 +19,7 @@
 mod support;
 
 mod cancel;
+mod examples;
 mod faults;
 mod lab;
 mod proxy;

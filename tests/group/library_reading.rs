@@ -181,7 +181,7 @@ async fn partitions_that_stay_are_read_on_from_where_they_were_fetched() {
     one.until_seen(20).await;
     // A seek stands over a rebalance that leaves the partition here.
     let kept = one.owned[0].clone();
-    one.consumer.pause(&[kept.clone()]);
+    one.consumer.pause(std::slice::from_ref(&kept));
     let mut two = lab.member(of(GroupProtocol::Consumer), "t");
     until_own(&mut one, &mut two, (1, 1)).await;
     let paused = one.consumer.paused();

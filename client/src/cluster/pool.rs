@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::ClusterOptions;
 use super::breaker::{Breaker, Circuit};
@@ -174,7 +175,8 @@ impl Pool {
             return Err(slot.last_failure().clone());
         }
         let attempt = Attempt { slot, known: false };
-        let dialled = self.dialer.dial(address).await;
+        let span = tracing::debug_span!("connect", %address);
+        let dialled = self.dialer.dial(address).instrument(span).await;
         attempt.known();
         match dialled {
             Ok(connection) => {

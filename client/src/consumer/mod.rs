@@ -35,6 +35,7 @@ use duramen_protocol::text::Text;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 pub use duramen_protocol::ids::TopicPartition;
 pub use duramen_protocol::records::{BatchView, HeaderView, RecordView};
@@ -198,7 +199,7 @@ impl Consumer {
             failed: false,
         };
         from.into_iter().for_each(|assignment| consumer.read(assignment));
-        tokio::spawn(fetcher.run());
+        tokio::spawn(fetcher.run().instrument(tracing::info_span!("consumer")));
         consumer
     }
 

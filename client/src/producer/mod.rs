@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use duramen_protocol::text::Text;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 pub use delivery::{Delivered, Delivery, DeliveryError};
 pub use duramen_protocol::records::{Compression, HeaderView};
@@ -125,7 +126,8 @@ impl Producer {
             wake: Notify::new(),
             last_error: Mutex::default(),
         });
-        tokio::spawn(Sender::new(Arc::clone(&shared), cluster.clone()).run());
+        let sender = Sender::new(Arc::clone(&shared), cluster.clone()).run();
+        tokio::spawn(sender.instrument(tracing::info_span!("producer")));
         Self { handle: Arc::new(Handle { shared, cluster: cluster.clone() }) }
     }
 

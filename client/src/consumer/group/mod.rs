@@ -46,6 +46,7 @@ use duramen_protocol::text::Text;
 use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 pub use assignor::Assignor;
 pub(crate) use blobs::read_assignment;
@@ -161,7 +162,8 @@ impl GroupConsumer {
             (to_user, from_user),
             (Arc::clone(&positions), Arc::clone(&presence)),
         );
-        tokio::spawn(task.run());
+        let span = tracing::info_span!("group member", group = %options.group);
+        tokio::spawn(task.run().instrument(span));
         Self {
             cluster: cluster.clone(),
             reading: Consumer::of_member(cluster, options.consumer.clone()),
