@@ -51,7 +51,7 @@ impl Kind {
     fn batches(self, bytes: u64) -> impl Iterator<Item = Bytes> {
         let records = bytes / self.record as u64;
         let keys = (records / self.repeats).max(1);
-        let mut next = 0;
+        let mut next = 0_u64;
         std::iter::from_fn(move || {
             let mut builder = BatchBuilder::new(BATCH);
             let mut value = vec![b'v'; self.record - 16];
