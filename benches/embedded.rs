@@ -109,6 +109,7 @@ fn throughput(criterion: &mut Criterion) {
             let topic = format!("{}-records", way.replace(' ', "-"));
             let producer =
                 runtime.block_on(async { Producer::start(&cluster, ProducerOptions::default()) });
+            runtime.block_on(produce(&producer, &topic));
             group.bench_function(format!("produce, {way}, {kind}"), |bencher| {
                 bencher.iter(|| runtime.block_on(produce(&producer, &topic)));
             });
