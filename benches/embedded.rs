@@ -126,7 +126,7 @@ async fn produce(producer: &Producer, topic: &str) {
     let record = ProducerRecord { partition: Some(0), ..ProducerRecord::new(topic, &RECORD) };
     for _ in 0..RECORDS {
         if producer.try_enqueue(&record).unwrap().is_none() {
-            let _ = producer.enqueue(record).await.unwrap();
+            drop(producer.enqueue(record).await.unwrap());
         }
     }
     producer.flush().await;
