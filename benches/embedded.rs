@@ -109,6 +109,7 @@ fn throughput(criterion: &mut Criterion) {
             let topic = format!("{}-records", way.replace(' ', "-"));
             let producer =
                 runtime.block_on(async { Producer::start(&cluster, ProducerOptions::default()) });
+            runtime.block_on(produce(&producer, &topic));
             group.bench_function(format!("produce, {way}, {kind}"), |bencher| {
                 bencher.iter(|| runtime.block_on(produce(&producer, &topic)));
             });
@@ -125,7 +126,7 @@ async fn produce(producer: &Producer, topic: &str) {
     let record = ProducerRecord { partition: Some(0), ..ProducerRecord::new(topic, &RECORD) };
     for _ in 0..RECORDS {
         if producer.try_enqueue(&record).unwrap().is_none() {
-            let _ = producer.enqueue(record).await.unwrap();
+            drop(producer.enqueue(record).await.unwrap());
         }
     }
     producer.flush().await;

@@ -60,7 +60,8 @@ async fn serve(cluster: &Cluster, stop: impl Future<Output = ()>) -> Result<(), 
 /// What an order costs, or why it is no order.
 fn bill(order: &[u8]) -> Result<Value, String> {
     let order: Value = serde_json::from_slice(order).map_err(|error| error.to_string())?;
-    let number = |name: &str| order[name].as_u64().ok_or(format!("`{name}` is no number"));
+    let found = |name: &str| order.get(name).and_then(Value::as_u64);
+    let number = |name: &str| found(name).ok_or(format!("`{name}` is no number"));
     let (id, count, cents) = (number("id")?, number("count")?, number("cents")?);
     let total = count.checked_mul(cents).ok_or("it costs more than there is")?;
     if count == 0 {
@@ -70,8 +71,11 @@ fn bill(order: &[u8]) -> Result<Value, String> {
     }
 }
 
+/// A record's key and value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// Keys and values of what was fetched.
-fn values(fetched: &Fetched) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+fn values(fetched: &Fetched) -> Result<Vec<Pair>, Failure> {
     let mut found = Vec::new();
     let _ = fetched.visit::<()>(&mut Vec::new(), |_, record| {
         let copy = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();

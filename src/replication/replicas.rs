@@ -125,7 +125,11 @@ impl Replicas {
 
     /// Opens partitions, several at once: recovery reads the unflushed tail of each.
     fn open_all(&self, wanted: Vec<(TopicPartition, TopicId, i32)>, config_of: ConfigOf<'_>) {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len());
+        // Asking the system how many there may be opens files of its own.
+        let threads = match wanted.len() {
+            few @ 0..=1 => few,
+            many => std::thread::available_parallelism().map_or(1, usize::from).min(many),
+        };
         let queue = Mutex::new(wanted.into_iter());
         let work = || {
             while let Some((name, id, epoch)) = lock(&queue).next() {
