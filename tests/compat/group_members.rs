@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use duramen_client::Admin;
 use duramen_client::cluster::{Cluster, ClusterOptions};
+use duramen_protocol::text::Text;
 use tokio::runtime::Runtime;
 
 use crate::flow::Flow;
@@ -151,8 +152,10 @@ fn until(reason: &str, groups: &mut [Group], is_so: impl Fn(&[Group]) -> bool) {
         });
     }));
     if waited.is_err() {
-        let words: String = groups.iter().map(|group| group.last_words(8)).collect();
-        panic!("not so: {reason}\n{words}");
+        let words: String = groups.iter().map(|group| group.last_words(20)).collect();
+        let names: Vec<_> = groups.iter().map(|group| group.place.group.as_str().into()).collect();
+        let broker = as_the_broker_sees(&groups[0].place.bootstrap, &names);
+        panic!("not so: {reason}\n{words}\n{broker}");
     }
 }
 
@@ -181,6 +184,14 @@ fn finish(bootstrap: &str, groups: &mut [Group], ends: &BTreeMap<i32, i64>) {
         // whoever asks later is told the same
         assert_eq!(committed(bootstrap, &group.place.group), *ends, "{}", group.place.group);
     }
+}
+
+/// For the message of a failure: whom the broker waits for.
+fn as_the_broker_sees(bootstrap: &str, groups: &[Text]) -> String {
+    Runtime::new().unwrap().block_on(async {
+        let cluster = Cluster::new(bootstrap, ClusterOptions::default()).unwrap();
+        format!("{:#?}", Admin::new(&cluster).describe_groups(groups).await)
+    })
 }
 
 /// What the broker has of the group.

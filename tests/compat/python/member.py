@@ -50,7 +50,8 @@ def kafka_python(bootstrap, topic, group, session_ms):
     consumer.subscribe([topic], listener=Listener())
     while True:
         try:
-            batches = consumer.poll(timeout_ms=500)
+            # long: this client can forget a rebalance in whose middle a poll ends, and idles for ever
+            batches = consumer.poll(timeout_ms=30_000)
             for partition, records in batches.items():
                 tell("read", partition.partition, records[0].offset, records[-1].offset)
             if batches:
