@@ -61,7 +61,8 @@ impl Kind {
                 value.chunks_exact_mut(32).for_each(|part| part[..8].copy_from_slice(&noise));
                 let key = format!("{:016}", next % keys);
                 let is_end = next >= records;
-                if is_end || !builder.append(NOW_MS, Some(key.as_bytes()), Some(&value), &[]).unwrap()
+                if is_end
+                    || !builder.append(NOW_MS, Some(key.as_bytes()), Some(&value), &[]).unwrap()
                 {
                     break;
                 }
@@ -78,7 +79,10 @@ fn main() {
     let megabytes = words.first().and_then(|word| word.parse().ok()).unwrap_or(64_u64);
     let folder = words.get(1).map_or_else(std::env::temp_dir, Into::into);
     let wanted = words.get(2).map_or("", String::as_str);
-    println!("{:24} {:>8} {:>10} {:>8} {:>12}", "log", "MB/s", "CPU-s/GB", "peak MB", "allocations");
+    println!(
+        "{:24} {:>8} {:>10} {:>8} {:>12}",
+        "log", "MB/s", "CPU-s/GB", "peak MB", "allocations"
+    );
     for record in [1000, 100] {
         for codec in [Compression::None, Compression::Lz4] {
             for repeats in [1, REPEATED] {
