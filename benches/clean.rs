@@ -4,7 +4,7 @@
 //! `cargo bench --bench clean -- 200 /folder/on/the/disk` cleans logs of 200 MB (64 without a number)
 //! and prints a line for each kind; a word more chooses among them, as in `-- 200 /tmp lz4`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench")]
-#![allow(clippy::print_stdout, reason = "a bench")]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -57,7 +57,7 @@ impl Kind {
             let mut value = vec![b'v'; self.record - 16];
             loop {
                 // Values that a codec finds something in, but not all the same.
-                let noise = next.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64).to_le_bytes();
+                let noise = next.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
                 value.chunks_exact_mut(32).for_each(|part| part[..8].copy_from_slice(&noise));
                 let key = format!("{:016}", next % keys);
                 let is_end = next >= records;

@@ -1,6 +1,8 @@
 //! A log as its users see it.
 
 mod compaction;
+mod compaction_limits;
+mod compaction_model;
 mod faults;
 mod model;
 mod power_loss;
