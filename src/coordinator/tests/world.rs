@@ -22,6 +22,8 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
+use crate::config::ConsumerTimes;
+use crate::config::consumer_times::Bounded;
 use crate::coordinator::command::{
     Answer, Command, Commit, ConsumerBeat, ConsumerLimits, Decision, Join, Limits, Now, Outcome,
     ReplyTo,
@@ -49,8 +51,10 @@ pub(in crate::coordinator) fn limits() -> Limits {
         pending_max: 2_000,
         groups_max: 100_000,
         consumer: ConsumerLimits {
-            session_timeout: Duration::from_secs(45),
-            heartbeat_interval_ms: 5_000,
+            times: ConsumerTimes {
+                session: Bounded { ms: 45_000, min: 1_000, max: 60_000 },
+                heartbeat: Bounded { ms: 5_000, min: 500, max: 15_000 },
+            },
             members_max: 100,
             assignors: [Some(AssignorKind::Uniform), Some(AssignorKind::Range)],
         },

@@ -79,8 +79,9 @@ impl ConsumerGroup {
         if matched {
             self.matched = Some((turn.now.at, image.offset()));
         }
-        self.keep_time(turn, &member);
-        Ok(answer(turn, beat, &sender.member, &member))
+        let times = turn.limits.consumer.times_of(&self.id, image);
+        self.keep_time(turn, times.session_timeout(), &member);
+        Ok(answer(times.heartbeat.ms, beat, &sender.member, &member))
     }
 
     /// Whether regular expressions should be matched again.
@@ -156,9 +157,9 @@ impl ConsumerGroup {
     }
 
     /// The member was heard of, and may have partitions to give up.
-    fn keep_time(&mut self, turn: &Turn<'_>, member: &Member) {
+    fn keep_time(&mut self, turn: &Turn<'_>, session: Duration, member: &Member) {
         let now = turn.now.at;
-        self.timers.heard(&member.id, now + turn.limits.consumer.session_timeout);
+        self.timers.heard(&member.id, now + session);
         if member.position.state == MemberState::Unrevoked {
             let until = now + member.rebalance_timeout();
             self.timers.revoking(&member.id, until, member.position.epoch);
@@ -374,7 +375,7 @@ pub(super) fn preferred_of<'a>(
 
 /// The answer: with the assignment when it changed, or the member has told all it could tell.
 fn answer(
-    turn: &Turn<'_>,
+    heartbeat_interval_ms: i32,
     beat: &ConsumerBeat,
     before: &Member,
     member: &Member,
@@ -393,7 +394,7 @@ fn answer(
     ConsumerGroupHeartbeatResponse {
         member_id: Some(member.id.clone()),
         member_epoch: member.position.epoch,
-        heartbeat_interval_ms: turn.limits.consumer.heartbeat_interval_ms,
+        heartbeat_interval_ms,
         assignment: shown.then(|| ShownAssignment {
             topic_partitions: assignment.into_iter().map(topic).collect(),
         }),

@@ -42,6 +42,7 @@ use duramen_protocol::ids::TopicId;
 use duramen_protocol::text::Text;
 
 use super::super::command::{Limits, Now};
+use crate::metadata::MetadataImage;
 use assignor::Assignment;
 use member::{Member, MemberState};
 
@@ -280,10 +281,11 @@ impl ConsumerGroup {
     }
 
     /// The log was read to its end: from now on the members must be heard of.
-    pub(crate) fn loaded(&mut self, now: Now, limits: &Limits) {
+    pub(crate) fn loaded(&mut self, now: Now, limits: &Limits, image: &MetadataImage) {
         self.timers = Timers::default();
+        let session = limits.consumer.times_of(&self.id, image).session_timeout();
         for (id, member) in &self.members {
-            self.timers.heard(id, now.at + limits.consumer.session_timeout);
+            self.timers.heard(id, now.at + session);
             if member.position.state == MemberState::Unrevoked {
                 let until = now.at + member.rebalance_timeout();
                 self.timers.revoking(id, until, member.position.epoch);
