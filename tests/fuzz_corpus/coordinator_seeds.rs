@@ -1,5 +1,5 @@
-//! The inputs that the fuzzer begins with, of the group coordinator: plays of a few hundred steps each
-//! that are about one thing.
+//! The inputs that the fuzzer begins with, of the group coordinator: plays of some hundred steps, each
+//! about one thing.
 
 use super::seeds::Seeds;
 
@@ -12,6 +12,14 @@ pub fn all() -> Vec<(&'static str, Seeds)> {
 const fn step(what: u8, client: u8) -> u8 {
     what + client * 32
 }
+
+/// Who plays: classic members (odd) of old and new versions, static ones among them; KIP-848 members
+/// (even), static ones too; and both, in groups of their own and in one.
+const CASTS: [(&str, [u8; 6]); 3] = [
+    ("classic", [1, 1, 49, 97, 37, 85]),
+    ("modern", [0, 0, 2, 36, 84, 6]),
+    ("both", [0, 1, 6, 6, 10, 11]),
+];
 
 const ACT: u8 = 0;
 const COMMIT: u8 = 13;
@@ -36,7 +44,6 @@ fn rounds(count: u8) -> Vec<u8> {
         for client in 0..6 {
             bytes.extend([step(ACT, client), round.wrapping_mul(3)]);
         }
-        // Classic clients take no byte behind them: what stands there is a step of its own.
         bytes.extend([PASS, 3]);
     }
     bytes
@@ -65,9 +72,12 @@ fn plays() -> Seeds {
         ("strangers-beat", &[STRANGER, 0, 0, 3, 4, 0, 1, 0, 0, STRANGER, 1, 2, 8, 4, 1, 2, 1, 1]),
         ("lost-answers", &[ACT, 230, ACT, 2, step(ACT, 1), 240, step(ACT, 1), 2]),
     ];
-    let play = |(name, steps): (&str, &[u8])| {
-        let play = [&rounds(4), steps, &rounds(3), steps, &rounds(4)].concat();
-        (name.to_owned(), play)
-    };
-    about.into_iter().map(play).collect()
+    let mut seeds = Seeds::new();
+    for (cast, clients) in CASTS {
+        for (name, steps) in about {
+            let play = [&clients[..], &rounds(5), steps, &rounds(4), steps, &rounds(4)].concat();
+            seeds.push((format!("{cast}-{name}"), play));
+        }
+    }
+    seeds
 }

@@ -386,7 +386,7 @@ impl Model {
 
 #[test]
 fn after_a_kill_a_pause_and_half_joins_a_group_is_stable_again_in_time() {
-    for seed in 0..5 {
+    for seed in 0..2 {
         let mut model = Model::stable(seed);
         let victim = usize::try_from(seed).unwrap();
         model.clients[victim].silent = true;

@@ -327,7 +327,7 @@ const STABLE_WITHIN: Duration = Duration::from_secs(30 + 10);
 
 #[test]
 fn after_a_kill_a_pause_and_ten_thousand_half_joins_a_group_is_stable_again_in_time() {
-    for seed in 0..5 {
+    for seed in 0..2 {
         let mut model = Model::new(seed);
         model.settles("a new group");
         let victim = usize::try_from(seed).unwrap();
@@ -344,14 +344,14 @@ fn after_a_kill_a_pause_and_ten_thousand_half_joins_a_group_is_stable_again_in_t
             model.world.send(joining("", None, 9));
         }
         model.settles("ids are given to ten thousand");
-        for number in 0..1_000 {
+        for number in 0..200 {
             let to = model.world.send(joining("", None, 2));
             if number % 2 == 0 {
                 let decision = model.world.groups.abandoned(model.world.now, &GROUP.into(), to);
                 model.world.carry_out(decision);
             }
         }
-        model.settles("a thousand join and never come back");
+        model.settles("two hundred join and never come back");
     }
 }
 

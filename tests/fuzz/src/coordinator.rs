@@ -33,7 +33,7 @@ use duramen_protocol::text::Text;
 use uuid::Uuid;
 
 /// Steps of one play: what comes behind them is not looked at.
-const STEPS_MAX: usize = 400;
+const STEPS_MAX: usize = 250;
 
 const GROUPS: [&str; 3] = ["one", "two", "three"];
 const TOPICS: [&str; 3] = ["orders", "order-lines", "bills"];
@@ -44,10 +44,10 @@ const PARTITIONS: u8 = 5;
 const RETENTION_MS: i64 = 3_600_000;
 const WAITS_MS: [u64; 8] = [1, 60, 700, 3_001, 10_001, 45_001, 601_000, 3_700_000];
 
-/// Bytes as decisions: a byte picks what happens, those behind it to whom.
+/// Bytes as decisions: the first six say who plays; then one picks what happens, those behind it how.
 pub fn coordinator(data: &[u8]) {
     let mut script = Script(data);
-    let mut play = Play::new();
+    let mut play = Play::new(&mut script);
     for _ in 0..STEPS_MAX {
         let Some(step) = script.next() else { break };
         play.step(step, &mut script);
@@ -106,11 +106,11 @@ impl Client {
         let pick = usize::from(choice);
         let modern = pick % 2 == 0;
         Self {
-            group: pick / 2 % GROUPS.len(),
+            group: [0, 0, 0, 1, 1, 2][pick / 2 % 6],
             modern,
             id: if modern { Text::from(format!("client-{number}")) } else { Text::EMPTY },
-            instance: (pick / 6 % 4 == 3).then(|| Text::from(format!("instance-{}", pick / 24 % 2))),
-            version: if modern { 1 } else { [2, 5, 9][pick / 6 % 3] },
+            instance: (pick / 12 % 4 == 3).then(|| Text::from(format!("instance-{}", pick / 48 % 2))),
+            version: if modern { 1 } else { [9, 5, 2][pick / 48 % 3] },
             doing: Doing::Nothing,
             epoch: 0,
             holds: Holds::new(),
@@ -155,7 +155,7 @@ struct Play {
 }
 
 impl Play {
-    fn new() -> Self {
+    fn new(script: &mut Script<'_>) -> Self {
         let mut play = Self {
             shard: Rehearsal::hasty(),
             clients: Vec::new(),
@@ -165,9 +165,9 @@ impl Play {
             committed: BTreeMap::new(),
             owners: BTreeMap::new(),
         };
-        for choice in [0, 0, 2, 1, 3, 19] {
+        for _ in 0..CLIENTS {
             play.made += 1;
-            play.clients.push(Client::new(play.made, choice));
+            play.clients.push(Client::new(play.made, script.next().unwrap_or(0)));
         }
         play.publish();
         play
@@ -230,8 +230,9 @@ impl Play {
     }
 
     fn act(&mut self, index: usize, script: &mut Script<'_>) {
+        let mood = script.next().unwrap_or(0);
         if self.clients[index].modern {
-            self.act_modern(index, script);
+            self.act_modern(index, mood);
             return;
         }
         match self.clients[index].doing.clone() {
@@ -356,8 +357,7 @@ impl Play {
 
     /// A heartbeat of KIP-848: the client gives up what it was not told to have any more, takes what it
     /// was told, and says so; or it is slow, or the answer is lost.
-    fn act_modern(&mut self, index: usize, script: &mut Script<'_>) {
-        let mood = script.next().unwrap_or(0);
+    fn act_modern(&mut self, index: usize, mood: u8) {
         let client = &mut self.clients[index];
         if client.epoch == 0 {
             client.holds.clear();
@@ -700,7 +700,11 @@ impl Play {
             }
         }
         for group in groups {
-            assert_eq!(self.described(group), consumers[group], "compacted: {compact}");
+            let after = self.described(group);
+            // Classic groups may be gone that had but promised a place.
+            if after.error_code == 0 || consumers[group].error_code == 0 {
+                assert_eq!(after, consumers[group], "compacted: {compact}");
+            }
             if &*classic[group].group_state == "Stable" {
                 assert_eq!(self.described_classic(group), classic[group], "compacted: {compact}");
             }
