@@ -148,12 +148,11 @@ fn the_corpus_stays_small() {
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_seeds() {
-    for (target, seeds) in
-        seeds::all()
-            .into_iter()
-            .chain(group_seeds::all())
-            .chain(broker_seeds::all())
-            .chain(coordinator_seeds::all())
+    for (target, seeds) in seeds::all()
+        .into_iter()
+        .chain(group_seeds::all())
+        .chain(broker_seeds::all())
+        .chain(coordinator_seeds::all())
     {
         let folder = folder(target);
         fs::create_dir_all(&folder).unwrap();

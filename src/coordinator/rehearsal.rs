@@ -208,9 +208,8 @@ impl Rehearsal {
         self.groups = Groups::new(self.limits, self.now);
         for record in &self.log {
             // What is read back is what was written, byte for byte.
-            let read = record
-                .encode()
-                .map(|(key, value)| GroupRecord::decode(&key, value.as_ref()));
+            let read =
+                record.encode().map(|(key, value)| GroupRecord::decode(&key, value.as_ref()));
             match read {
                 Ok(Ok(read)) => self.groups.replay(read),
                 unread => debug_assert!(false, "{record:?}: {unread:?}"),
@@ -243,9 +242,7 @@ impl Rehearsal {
             Request::Heartbeat(request) => Command::Heartbeat(request),
             Request::Leave(request) => Command::Leave(request),
             Request::Commit(request) => Command::Commit(Commit { request, version }),
-            Request::Offsets(group) => {
-                Command::FetchOffsets { group, wanted: None, member: None }
-            }
+            Request::Offsets(group) => Command::FetchOffsets { group, wanted: None, member: None },
             Request::DeleteOffsets(request) => Command::DeleteOffsets(request),
             Request::Describe(group) => Command::Describe { group, version },
             Request::DescribeConsumers(group) => Command::DescribeConsumers { group },
@@ -303,9 +300,8 @@ impl Rehearsal {
             let wake = self.groups.wake_at().max(self.now.at);
             let to = wake.min(until);
             let passed = (to - self.now.at).as_millis();
-            self.now.wall_ms = self.now.wall_ms.saturating_add_unsigned(
-                u64::try_from(passed).unwrap_or(u64::MAX),
-            );
+            self.now.wall_ms =
+                self.now.wall_ms.saturating_add_unsigned(u64::try_from(passed).unwrap_or(u64::MAX));
             self.now.at = to;
             if wake > until {
                 return;

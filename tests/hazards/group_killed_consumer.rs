@@ -28,10 +28,8 @@ const REBALANCE: Duration = Duration::from_secs(5);
 const ROUNDS: u64 = 6;
 
 /// Nobody is given up while the broker is away.
-const SETTINGS: [&str; 2] = [
-    "group.consumer.session.timeout.ms=300000",
-    "group.consumer.max.session.timeout.ms=300000",
-];
+const SETTINGS: [&str; 2] =
+    ["group.consumer.session.timeout.ms=300000", "group.consumer.max.session.timeout.ms=300000"];
 
 #[test]
 fn what_a_kip_848_group_was_answered_survives_kills() {

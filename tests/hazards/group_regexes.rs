@@ -170,6 +170,9 @@ fn all_topics(node: &Node) {
         assert_eq!(partitions(&answer), topics() + 1);
     }
     let now = anonymous_kib(node);
-    println!("group_regexes: {before} KiB before, {now} KiB with {} topics in three groups", topics());
+    println!(
+        "group_regexes: {before} KiB before, {now} KiB with {} topics in three groups",
+        topics()
+    );
     assert!(now < before + MEMORY_MAX_KIB, "{before} KiB before, {now} KiB after");
 }

@@ -187,7 +187,10 @@ fn an_expression_may_match_ten_thousand_topics_and_each_member_looks_after_its_o
     world.pass(Duration::from_secs(11));
     let epoch = |world: &mut World| world.described_consumers().group_epoch;
     let before = epoch(&mut world);
-    send(&mut world, ConsumerGroupHeartbeatRequest { topic_partitions: None, ..stay("one", 1, &[]) });
+    send(
+        &mut world,
+        ConsumerGroupHeartbeatRequest { topic_partitions: None, ..stay("one", 1, &[]) },
+    );
     assert_eq!(epoch(&mut world), before + 1);
 }
 

@@ -16,9 +16,7 @@ use uuid::Uuid;
 
 use super::world::{GROUP, World, beat};
 use crate::env::Random;
-use crate::metadata::{
-    ConfigResource, MetadataImage, PartitionImage, Provenance, Replay, record,
-};
+use crate::metadata::{ConfigResource, MetadataImage, PartitionImage, Provenance, Replay, record};
 
 /// Longer than a session, and than a member may take to give up partitions.
 const QUIET: Duration = Duration::from_secs(200);

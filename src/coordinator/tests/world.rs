@@ -21,8 +21,8 @@ use duramen_protocol::text::Text;
 
 use crate::coordinator::command::{Answer, Command, Commit, ConsumerBeat, Join, ReplyTo};
 
-pub(in crate::coordinator) use crate::coordinator::rehearsal::limits;
 pub(super) use crate::coordinator::rehearsal::Rehearsal as World;
+pub(in crate::coordinator) use crate::coordinator::rehearsal::limits;
 
 pub(in crate::coordinator) const GROUP: &str = "payment-service";
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);

@@ -109,7 +109,8 @@ impl Client {
             group: [0, 0, 0, 1, 1, 2][pick / 2 % 6],
             modern,
             id: if modern { Text::from(format!("client-{number}")) } else { Text::EMPTY },
-            instance: (pick / 12 % 4 == 3).then(|| Text::from(format!("instance-{}", pick / 48 % 2))),
+            instance: (pick / 12 % 4 == 3)
+                .then(|| Text::from(format!("instance-{}", pick / 48 % 2))),
             version: if modern { 1 } else { [9, 5, 2][pick / 48 % 3] },
             doing: Doing::Nothing,
             epoch: 0,
@@ -573,7 +574,9 @@ impl Play {
                 instance_id: script.pick(&[None, Some("instance-0")]).map(Text::from),
                 rebalance_timeout_ms: script.pick(&[-1, 5_000, number]),
                 subscribed_topic_names: Some(vec![Text::from(script.pick(&TOPICS))]),
-                subscribed_topic_regex: script.pick(&[None, Some("b.*"), Some("a{2,1}")]).map(Text::from),
+                subscribed_topic_regex: script
+                    .pick(&[None, Some("b.*"), Some("a{2,1}")])
+                    .map(Text::from),
                 topic_partitions: Some(Vec::new()),
                 ..ConsumerGroupHeartbeatRequest::default()
             }),
@@ -660,7 +663,10 @@ impl Play {
         for member in described.members {
             for topic in member.assignment.topic_partitions {
                 for index in topic.partitions {
-                    assert!(given.insert((topic.topic_id, index)), "{group}: {index} is given twice");
+                    assert!(
+                        given.insert((topic.topic_id, index)),
+                        "{group}: {index} is given twice"
+                    );
                 }
             }
             members.insert(member.member_id);

@@ -38,8 +38,11 @@ impl TopicRegex {
         // Names of topics are ASCII. Classes that go beyond it would only make the automaton large.
         let ascii = syntax::Config::new().unicode(false).utf8(false).nest_limit(NESTING_MAX);
         let all = syntax::Config::new().nest_limit(NESTING_MAX);
-        let parsed = syntax::parse_with(pattern, &ascii);
-        let parsed = parsed.or_else(|_| syntax::parse_with(pattern, &all)).map_err(|error| {
+        let parsed = match syntax::parse_with(pattern, &ascii) {
+            Err(_) => syntax::parse_with(pattern, &all),
+            parsed => parsed,
+        };
+        let parsed = parsed.map_err(|error| {
             // The last line is the reason, the others show where.
             let shown = error.to_string();
             let reason = shown.lines().last().unwrap_or_default();
@@ -130,7 +133,10 @@ mod tests {
             ("*", "repetition operator missing expression"),
             (r"(a)\1", "backreferences are not supported"),
             ("(?=a)", "look-around"),
-            (&("(".repeat(60) + &")".repeat(60)), "exceed the maximum number of nested parentheses/brackets"),
+            (
+                &("(".repeat(60) + &")".repeat(60)),
+                "exceed the maximum number of nested parentheses/brackets",
+            ),
         ] {
             let message = refused(pattern);
             assert!(message.contains(reason) && message.lines().count() == 1, "{message}");
