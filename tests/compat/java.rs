@@ -171,7 +171,7 @@ fn group_configs(context: &Context) {
     create(context, "java-group-configs", "--partitions 1");
     produce(context, "java-group-configs", "", lines(3).as_bytes());
     let more = "--topic java-group-configs --group java-group-configs --from-beginning \
-                --max-messages 3 --consumer-property group.protocol=consumer";
+                --max-messages 3 --command-property group.protocol=consumer";
     assert_eq!(tool(context, CONSUME, more).ok().text(), lines(3));
     let delete = "--alter --delete-config consumer.heartbeat.interval.ms";
     tool(context, CONFIGS, &format!("{group} {delete}")).ok();

@@ -23,31 +23,42 @@ pub struct Modern {
     /// What it reads.
     pub owned: Vec<i32>,
     topic: TopicId,
+    /// The last heartbeat was sent, and its answer did not come.
+    unanswered: bool,
 }
 
 impl Modern {
     pub fn new(id: &str) -> Self {
-        Self { id: id.into(), epoch: 0, owned: Vec::new(), topic: TopicId::nil() }
+        Self {
+            id: id.into(),
+            epoch: 0,
+            owned: Vec::new(),
+            topic: TopicId::nil(),
+            unanswered: false,
+        }
     }
 
-    /// Says what it has, and takes what it is told; the outcome.
+    /// Says what it has, and takes what it is told; the outcome. Whoever joins or has lost an answer says
+    /// all that there is, as Kafka's client does: only then is it told what it was told before.
     pub fn beat(
         &mut self,
         wire: &mut Wire,
         rebalance_timeout_ms: i32,
         ledger: &Ledger,
     ) -> io::Result<ErrorCode> {
-        let joins = self.epoch == 0;
+        let says_all = self.epoch == 0 || self.unanswered;
+        self.unanswered = true;
         let owned = TopicPartitions { topic_id: self.topic, partitions: self.owned.clone() };
         let request = ConsumerGroupHeartbeatRequest {
             member_id: self.id.clone(),
             member_epoch: self.epoch,
-            rebalance_timeout_ms: if joins { rebalance_timeout_ms } else { -1 },
-            subscribed_topic_names: joins.then(|| vec![TOPIC.into()]),
+            rebalance_timeout_ms: if says_all { rebalance_timeout_ms } else { -1 },
+            subscribed_topic_names: says_all.then(|| vec![TOPIC.into()]),
             topic_partitions: Some(if self.owned.is_empty() { vec![] } else { vec![owned] }),
             ..request()
         };
         let answer = wire.ask(BEAT, &request)?;
+        self.unanswered = false;
         if answer.error_code == 0 {
             self.took(&answer);
             ledger.told(self.epoch, &self.id, &self.owned);

@@ -45,12 +45,12 @@ fn what_a_kip_848_group_was_answered_survives_kills() {
         let (before, committed) = (ledger.newest(), Offset::acked(&kept));
         thread::scope(|scope| {
             let ends = Ends(&stop);
+            let life = Life { port: node.port(), kept: &kept, ledger: &ledger, stop: &stop };
             for (number, member) in members.iter_mut().enumerate() {
-                let (kept, ledger, stop, port) = (&kept, &ledger, &stop, node.port());
                 let chance = Chance::of(chance.below(u64::MAX));
                 scope.spawn(move || {
                     // The kill ends it with an error of the connection.
-                    let _ = live(port, member, number == 0, chance, kept, ledger, stop);
+                    let _ = life.live(member, number == 0, chance);
                 });
             }
             eventually("epochs and commits go on", PATIENCE, || {
@@ -102,33 +102,36 @@ fn settles(node: &Node, members: &mut [Modern], ledger: &Ledger) {
     });
 }
 
-/// A member that commits what it owns, and, when it `churns`, leaves again and again.
-fn live(
+/// What all members share.
+#[derive(Clone, Copy)]
+struct Life<'a> {
     port: u16,
-    member: &mut Modern,
-    churns: bool,
-    mut chance: Chance,
-    kept: &[Offset],
-    ledger: &Ledger,
-    stop: &AtomicBool,
-) -> io::Result<()> {
-    let mut wire = Wire::connect(port)?;
-    while !stop.load(Ordering::SeqCst) {
-        let code = member.beat(&mut wire, timeout_ms(), ledger)?;
-        assert_eq!(code, ErrorCode::None, "{member:?}");
-        for partition in member.owned.clone() {
-            let offset = &kept[usize::try_from(partition).unwrap()];
-            let next = offset.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            let code = member.commit(&mut wire, partition, next)?;
-            check_passing(code);
-            if code == ErrorCode::None {
-                offset.acked.fetch_max(next, Ordering::SeqCst);
+    kept: &'a [Offset],
+    ledger: &'a Ledger,
+    stop: &'a AtomicBool,
+}
+
+impl Life<'_> {
+    /// A member that commits what it owns, and, when it `churns`, leaves again and again.
+    fn live(self, member: &mut Modern, churns: bool, mut chance: Chance) -> io::Result<()> {
+        let mut wire = Wire::connect(self.port)?;
+        while !self.stop.load(Ordering::SeqCst) {
+            let code = member.beat(&mut wire, timeout_ms(), self.ledger)?;
+            assert_eq!(code, ErrorCode::None, "{member:?}");
+            for partition in member.owned.clone() {
+                let offset = &self.kept[usize::try_from(partition).unwrap()];
+                let next = offset.asked.fetch_add(1, Ordering::SeqCst) + 1;
+                let code = member.commit(&mut wire, partition, next)?;
+                check_passing(code);
+                if code == ErrorCode::None {
+                    offset.acked.fetch_max(next, Ordering::SeqCst);
+                }
             }
+            if churns && chance.below(5) == 0 {
+                member.leave(&mut wire)?;
+            }
+            thread::sleep(Duration::from_millis(5)); // its own pace
         }
-        if churns && chance.below(5) == 0 {
-            member.leave(&mut wire)?;
-        }
-        thread::sleep(Duration::from_millis(5)); // its own pace
+        Ok(())
     }
-    Ok(())
 }

@@ -14,8 +14,8 @@ use crate::cli::exit::Failure;
   duramen group alter payments --set consumer.session.timeout.ms=60000
   duramen group alter payments billing --unset consumer.heartbeat.interval.ms --dry-run
 
-They hold for KIP-848 groups, from each member's next heartbeat, within the broker's bounds. A group need
-not exist yet. `duramen group describe --configs` shows them.")]
+They hold for KIP-848 groups, from each member's next heartbeat, within the broker's bounds.
+A group need not exist yet. `duramen group describe --configs` shows them.")]
 pub(super) struct AlterArgs {
     /// The groups
     #[arg(required = true, value_name = "GROUP")]

@@ -615,8 +615,8 @@ impl Play {
 
     fn check(&mut self) {
         let listed = self.listed();
-        for group in 0..GROUPS.len() {
-            let (lives, classic) = listed.get(GROUPS[group]).copied().unwrap_or_default();
+        for (group, name) in GROUPS.into_iter().enumerate() {
+            let (lives, classic) = listed.get(name).copied().unwrap_or_default();
             if !classic {
                 self.owners.retain(|(of, ..), _| *of != group);
             }
