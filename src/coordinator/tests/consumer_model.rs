@@ -291,24 +291,27 @@ impl Model {
         }
     }
 
+    /// A heartbeat whose answer comes.
+    fn beat(&mut self, index: usize, slow: bool) {
+        let request = self.next_request(index, slow);
+        let answer = self.send(request).unwrap();
+        if answer.error_code != 0 {
+            self.forget(index);
+            return;
+        }
+        self.clients[index].epoch = answer.member_epoch;
+        if let Some(assignment) = answer.assignment {
+            self.clients[index].told = set(&assignment.topic_partitions);
+        }
+        self.check();
+    }
+
     /// Everyone comes, and hears and says all that there is.
     fn settle(&mut self) {
         self.world.fails = None;
         self.clients.iter_mut().for_each(|client| client.silent = false);
         for _ in 0..60 {
-            for index in 0..self.clients.len() {
-                let request = self.next_request(index, false);
-                let answer = self.send(request).unwrap();
-                if answer.error_code != 0 {
-                    self.forget(index);
-                    continue;
-                }
-                self.clients[index].epoch = answer.member_epoch;
-                if let Some(assignment) = answer.assignment {
-                    self.clients[index].told = set(&assignment.topic_partitions);
-                }
-                self.check();
-            }
+            (0..self.clients.len()).for_each(|index| self.beat(index, false));
             self.pass(Duration::from_secs(5));
         }
         let group = self.described();
@@ -363,17 +366,7 @@ impl Model {
                 if self.clients[index].silent {
                     continue;
                 }
-                let request = self.next_request(index, holds_on == Some(index));
-                let answer = self.send(request).unwrap();
-                if answer.error_code != 0 {
-                    self.forget(index);
-                    continue;
-                }
-                self.clients[index].epoch = answer.member_epoch;
-                if let Some(assignment) = answer.assignment {
-                    self.clients[index].told = set(&assignment.topic_partitions);
-                }
-                self.check();
+                self.beat(index, holds_on == Some(index));
             }
             let took = self.world.now.at - began;
             assert!(took <= STABLE_WITHIN, "{what}: not stable after {took:?}");
