@@ -12,7 +12,7 @@
 //! | 4 | [`metadata`] | metadata records → delta → the immutable image of the cluster |
 //! | 5 | [`controller`] | decides cluster metadata |
 //! | 5 | `replication` | a log and its role: partitions, high watermark, who waits for what |
-//! | 6 | `coordinator` | groups and their offsets |
+//! | 6 | [`coordinator`] | groups and their offsets |
 //! | 7 | `server` | listeners, connections, one handler an API |
 //! | 7 | `http` | metrics and health |
 //! | 8 | [`broker`] | the composition root: start order, apply order, stop order |
@@ -24,7 +24,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod controller;
-mod coordinator;
+pub mod coordinator;
 pub mod env;
 mod http;
 pub mod measure;

@@ -18,6 +18,8 @@
 
 #[path = "fuzz_corpus/broker_seeds.rs"]
 mod broker_seeds;
+#[path = "fuzz_corpus/coordinator_seeds.rs"]
+mod coordinator_seeds;
 #[path = "fuzz_corpus/damage.rs"]
 mod damage;
 #[path = "fuzz_corpus/group_seeds.rs"]
@@ -134,7 +136,7 @@ macro_rules! replays {
     };
 }
 
-replays!(frame request response group batch gzip snappy lz4 zstd recovery index checkpoint metadata);
+replays!(frame request response group batch gzip snappy lz4 zstd recovery index checkpoint metadata coordinator);
 
 #[test]
 fn the_corpus_stays_small() {
@@ -146,8 +148,11 @@ fn the_corpus_stays_small() {
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_seeds() {
-    for (target, seeds) in
-        seeds::all().into_iter().chain(group_seeds::all()).chain(broker_seeds::all())
+    for (target, seeds) in seeds::all()
+        .into_iter()
+        .chain(group_seeds::all())
+        .chain(broker_seeds::all())
+        .chain(coordinator_seeds::all())
     {
         let folder = folder(target);
         fs::create_dir_all(&folder).unwrap();

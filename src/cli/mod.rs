@@ -7,7 +7,7 @@
 //! | [`produce`] | lines or JSON from files and pipes into a topic |
 //! | [`consume`] | records of topics to stdout |
 //! | [`replay`] | a part of a topic again, into another topic, a file or stdout |
-//! | [`group`] | consumer groups: lag, members, reset, delete |
+//! | [`group`] | consumer groups: lag, members, alter, reset, delete |
 //! | [`top`] | what a broker does, live |
 //! | [`doctor`] | what is wrong with a node, running or stopped |
 //! | [`scrape`] | a broker's metrics and health over HTTP |
@@ -16,9 +16,11 @@
 //! | [`profile`] | names for clusters |
 //! | [`exit`] | exit codes, and the one line of an error |
 //! | [`output`] | the one place that prints |
+//! | `configs` | configs changed and shown |
 //! | [`connect`] | arguments of every verb that talks to a cluster |
 
 pub mod bench;
+mod configs;
 pub mod connect;
 pub mod consume;
 pub mod doctor;

@@ -7,7 +7,7 @@ use super::setting::{Kind, Level, Setting};
 use super::settings::{Given, Settings, Source, Texts, chain_of};
 use super::table;
 
-/// One setting of a topic or broker.
+/// One setting of a topic, group or broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigEntry {
     /// Its name.
@@ -68,16 +68,24 @@ impl ConfigEntry {
 impl Settings {
     /// All settings of a topic whose own are `own`, by name.
     pub fn describe_topic(&self, own: &Texts) -> Vec<ConfigEntry> {
+        self.describe_own(Level::Topic, Source::Topic, own)
+    }
+
+    /// All settings of a group whose own are `own`, by name.
+    pub fn describe_group(&self, own: &Texts) -> Vec<ConfigEntry> {
+        self.describe_own(Level::Group, Source::Group, own)
+    }
+
+    fn describe_own(&self, level: Level, source: Source, own: &Texts) -> Vec<ConfigEntry> {
         let entry = |row: &'static Setting| {
             let given = self.given(row.from).into_iter().map(ConfigSynonym::from);
-            let topic = own.get(row.name).cloned();
-            let topic =
-                topic.map(|value| ConfigSynonym { name: row.name, value, source: Source::Topic });
-            let value = self.topic_value(row, own).ok().flatten();
+            let set = own.get(row.name).cloned();
+            let set = set.map(|value| ConfigSynonym { name: row.name, value, source });
+            let value = self.own_value(row, own).ok().flatten();
             let value = value.map(|value| value.canonical().into());
-            ConfigEntry::of(row, value, false, topic.into_iter().chain(given).collect())
+            ConfigEntry::of(row, value, false, set.into_iter().chain(given).collect())
         };
-        by_name(rows(Level::Topic).map(entry))
+        by_name(rows(level).map(entry))
     }
 
     /// All settings of this broker, by name.
@@ -220,6 +228,26 @@ mod tests {
         let cluster = settings.describe_cluster();
         assert_eq!(cluster.len(), 1);
         assert_eq!(places(&cluster[0]), [("message.max.bytes", "20", 3)]);
+    }
+
+    #[test]
+    fn a_groups_own_setting_comes_before_the_brokers() {
+        let settings = settings(&["group.consumer.session.timeout.ms=50000"]);
+        let own = texts(&[("consumer.session.timeout.ms", "55000")]);
+        let entries = settings.describe_group(&own);
+        let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"]);
+        assert!(entries.iter().all(|entry| !entry.documentation.is_empty() && !entry.read_only));
+        let found = entry(entries, "consumer.session.timeout.ms");
+        assert_eq!((found.value.as_deref(), found.source), (Some("55000"), Source::Group));
+        let expected = [
+            ("consumer.session.timeout.ms", "55000", 8),
+            ("group.consumer.session.timeout.ms", "50000", 4),
+            ("group.consumer.session.timeout.ms", "45000", 5),
+        ];
+        assert_eq!(places(&found), expected);
+        let found = entry(settings.describe_group(&Texts::new()), "consumer.session.timeout.ms");
+        assert_eq!((found.value.as_deref(), found.source), (Some("50000"), Source::Static));
     }
 
     #[test]

@@ -17,14 +17,14 @@ Kafka does not have are marked with a star. They are given, from weak to strong,
 3. environment variables: `DURAMEN_LOG_RETENTION_MS` is `log.retention.ms`,
 4. the command line: `--set log.retention.ms=86400000`,
 5. at run time, `kafka-configs` or any client that can alter configs: for all brokers, for one
-   broker, or for one topic (`duramen topic alter`).
+   broker, for one topic (`duramen topic alter`) or for one group (`duramen group alter`).
 
 A name that is neither Duramen's nor Kafka's is an error. A name of Kafka's that has no effect here
 is taken, with one warning, so that a Kafka properties file works as it is. `DescribeConfigs` shows
 of each setting the value that holds, where it comes from, and what it would be otherwise.
 
 *Changes* says when a broker setting can change: `read-only` before the start only, `per-broker` and
-`cluster-wide` at any time. Topic settings can change at any time.
+`cluster-wide` at any time. Settings of topics and groups can change at any time.
 
 This page is made from the table in `src/config/table/`: `UPDATE_DOCS=1 cargo test docs` rewrites it.
 ";
@@ -47,8 +47,8 @@ pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     for part in PARTS {
         let _ = write!(page, "\n## {}\n\n", part.title);
-        let topic = part.rows.iter().all(|row| row.level == Level::Topic);
-        let changes = if topic { "broker default" } else { "changes" };
+        let own = part.rows.iter().all(|row| row.level != Level::Broker);
+        let changes = if own { "broker default" } else { "changes" };
         let _ = writeln!(page, "| setting | default | type | values | {changes} | meaning |");
         page.push_str("|---|---|---|---|---|---|\n");
         for row in part.rows.iter().filter(|row| !row.internal) {
@@ -76,7 +76,7 @@ fn line(row: &'static Setting) -> String {
     };
     let changes = match row.level {
         Level::Broker => row.mode.word().to_owned(),
-        Level::Topic => {
+        Level::Topic | Level::Group => {
             let names: Vec<_> = row.from.iter().map(|from| format!("`{}`", from.name)).collect();
             names.join(", ")
         }

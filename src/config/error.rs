@@ -24,9 +24,11 @@ pub enum ConfigError {
     /// Settings that are right one by one but not together.
     #[error("{0}")]
     Conflict(String),
-    /// A topic setting that does not exist.
-    #[error("Unknown topic config name: {name}{}", suggestion(.nearest.as_ref()))]
-    UnknownTopicSetting {
+    /// A setting of a topic or group that does not exist.
+    #[error("Unknown {of} config name: {name}{}", suggestion(.nearest.as_ref()))]
+    UnknownOwn {
+        /// `topic` or `group`.
+        of: &'static str,
         /// As typed.
         name: String,
         /// What may have been meant.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::consumer_times::ConsumerTimes;
 use super::error::ConfigError;
 use super::reader::Reader;
 
@@ -18,10 +19,8 @@ pub struct GroupsConfig {
     pub session_timeout_max_ms: i32,
     /// `group.max.size`.
     pub members_max: u32,
-    /// `group.consumer.session.timeout.ms`.
-    pub consumer_session_timeout: Duration,
-    /// `group.consumer.heartbeat.interval.ms`; shorter than the session timeout.
-    pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.session.timeout.ms` and `group.consumer.heartbeat.interval.ms`.
+    pub consumer_times: ConsumerTimes,
     /// `group.consumer.max.size`.
     pub consumer_members_max: u32,
     /// `group.consumer.assignors`.
@@ -50,7 +49,6 @@ impl GroupsConfig {
                  group.min.session.timeout.ms ({shortest})"
             )));
         }
-        let (session, heartbeat) = consumer_times(of)?;
         let every = |name| Ok(of.duration(name)?.unwrap_or(Duration::MAX));
         // Kafka bounds none of these; below 0 there is nothing.
         let number = |name| Ok::<u32, ConfigError>(u32::try_from(of.int(name)?).unwrap_or(0));
@@ -62,8 +60,7 @@ impl GroupsConfig {
             session_timeout_min_ms: shortest,
             session_timeout_max_ms: longest,
             members_max: of.size("group.max.size")?,
-            consumer_session_timeout: Duration::from_millis(u64::from(session.unsigned_abs())),
-            consumer_heartbeat_interval_ms: heartbeat,
+            consumer_times: ConsumerTimes::read(of)?,
             consumer_members_max: of.size("group.consumer.max.size")?,
             consumer_assignors: of.list("group.consumer.assignors")?,
             offset_metadata_max_bytes: number("offset.metadata.max.bytes")?,
@@ -74,28 +71,4 @@ impl GroupsConfig {
             topic_segment_bytes: of.size("offsets.topic.segment.bytes")?,
         })
     }
-}
-
-/// Session timeout and heartbeat interval of KIP-848 groups, in ms.
-fn consumer_times(of: &Reader<'_>) -> Result<(i32, i32), ConfigError> {
-    let within = |what: &str| {
-        let name = format!("group.consumer.{what}.ms");
-        let (lowest, highest) =
-            (format!("group.consumer.min.{what}.ms"), format!("group.consumer.max.{what}.ms"));
-        let (value, min, max) = (of.int(&name)?, of.int(&lowest)?, of.int(&highest)?);
-        if value < min || value > max {
-            return Err(ConfigError::Conflict(format!(
-                "{name} ({value}) must be from {lowest} ({min}) to {highest} ({max})"
-            )));
-        }
-        Ok(value)
-    };
-    let (session, heartbeat) = (within("session.timeout")?, within("heartbeat.interval")?);
-    if heartbeat >= session {
-        return Err(ConfigError::Conflict(format!(
-            "group.consumer.heartbeat.interval.ms ({heartbeat}) must be less than \
-             group.consumer.session.timeout.ms ({session})"
-        )));
-    }
-    Ok((session, heartbeat))
 }

@@ -11,6 +11,7 @@
 //! | [`topic`] | [`TopicConfig`], the checked settings of a topic |
 //! | [`checked`] | [`BrokerConfig`], the checked settings of a broker |
 //! | [`groups`] | [`GroupsConfig`], the checked settings of the group coordinator |
+//! | [`consumer_times`] | the times of KIP-848 groups, and what one group may make of them |
 //! | [`cleaner`] | the settings of compaction, which can change at run time |
 //! | [`listeners`] | what a node listens on and what it advertises |
 //! | [`describe`] | what `DescribeConfigs` tells |
@@ -19,6 +20,7 @@
 
 pub mod checked;
 pub mod cleaner;
+pub mod consumer_times;
 pub mod describe;
 pub mod docs;
 pub mod error;
@@ -34,6 +36,7 @@ pub mod topic;
 pub mod value;
 
 pub use checked::BrokerConfig;
+pub use consumer_times::ConsumerTimes;
 pub use error::ConfigError;
 pub use groups::GroupsConfig;
 pub use raw::RawConfig;

@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
         let unknown = || ConfigError::Unknown { name: name.to_owned(), nearest: None };
         let setting = table::find(level, name).ok_or_else(unknown)?;
         match self.topic {
-            Some(own) => self.settings.topic_value(setting, own),
+            Some(own) => self.settings.own_value(setting, own),
             None => self.settings.broker_value(setting),
         }
     }

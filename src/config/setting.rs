@@ -121,11 +121,13 @@ impl Unit {
 pub enum Level {
     /// One topic.
     Topic,
+    /// One group of KIP-848.
+    Group,
     /// A broker, or all brokers.
     Broker,
 }
 
-/// When a broker setting can change (KIP-226). Topic settings always can.
+/// When a broker setting can change (KIP-226). Those of topics and groups always can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Only before the broker starts.
@@ -169,12 +171,12 @@ impl Importance {
     }
 }
 
-/// A broker setting that gives a topic setting its default.
+/// A broker setting that gives a setting of a topic or group its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Synonym {
     /// The broker setting.
     pub name: &'static str,
-    /// How many units of the topic setting one unit of it is: 3,600,000 for hours in ms.
+    /// How many units of that setting one unit of it is: 3,600,000 for hours in ms.
     pub factor: i64,
 }
 
@@ -199,7 +201,7 @@ pub struct Setting {
     pub importance: Importance,
     /// What it does, in a sentence or two.
     pub doc: &'static str,
-    /// For a topic setting: the broker settings that give its default, the strongest first.
+    /// For a setting of a topic or group: the broker settings that give its default, the strongest first.
     pub from: &'static [Synonym],
     /// Whether it is left out of documentation and `DescribeConfigs`: for tests only.
     pub internal: bool,
@@ -230,6 +232,11 @@ impl Setting {
     /// A topic setting.
     pub(super) const fn topic(name: &'static str, kind: Kind, default: &'static str) -> Self {
         Self::new(Level::Topic, name, kind, Some(default))
+    }
+
+    /// A setting of a group.
+    pub(super) const fn group(name: &'static str, kind: Kind, default: &'static str) -> Self {
+        Self::new(Level::Group, name, kind, Some(default))
     }
 
     /// A broker setting.

@@ -1,6 +1,6 @@
 //! What is set, where, and what therefore holds: the layers of settings and the chains of synonyms.
 //!
-//! Layers, the strongest first: a topic's own settings; those given at run time to this broker;
+//! Layers, the strongest first: a topic's or group's own settings; those given at run time to this broker;
 //! those given at run time to all brokers; those typed before the start; the defaults.
 
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub enum Source {
     Static = 4,
     /// `DEFAULT_CONFIG`: set nowhere.
     Default = 5,
+    /// `DYNAMIC_GROUP_CONFIG`: set for the group.
+    Group = 8,
 }
 
 impl Source {
@@ -118,17 +120,13 @@ impl Settings {
         value.map(|value| parse(setting, &value)).transpose()
     }
 
-    /// The value that a topic with the settings `topic` has for a topic setting: its own, or what
-    /// the broker's synonyms give, converted to the topic setting's unit.
+    /// The value that a topic or group with the settings `own` has for one of its settings: its own,
+    /// or what the broker's synonyms give, converted to that setting's unit.
     ///
     /// # Errors
     /// [`ConfigError`] when it is set to something it does not take.
-    pub fn topic_value(
-        &self,
-        setting: &Setting,
-        topic: &Texts,
-    ) -> Result<Option<Value>, ConfigError> {
-        if let Some(value) = topic.get(setting.name) {
+    pub fn own_value(&self, setting: &Setting, own: &Texts) -> Result<Option<Value>, ConfigError> {
+        if let Some(value) = own.get(setting.name) {
             return parse(setting, value).map(Some);
         }
         match self.given(setting.from).into_iter().next() {
@@ -138,7 +136,7 @@ impl Settings {
     }
 }
 
-/// What a broker setting's value means for the topic setting that it is a synonym of.
+/// What a broker setting's value means for the setting that it is a synonym of.
 fn converted(setting: &Setting, given: &Given) -> Result<Value, ConfigError> {
     let row = table::find(Level::Broker, given.name).unwrap_or(setting);
     match parse(row, &given.value)? {

@@ -140,7 +140,8 @@ impl TopicConfig {
         for name in own.keys() {
             if table::find(Level::Topic, name).is_none() {
                 let nearest = table::nearest(Level::Topic, name).map(str::to_owned);
-                return Err(ConfigError::UnknownTopicSetting { name: name.to_string(), nearest });
+                let (of, name) = ("topic", name.to_string());
+                return Err(ConfigError::UnknownOwn { of, name, nearest });
             }
         }
         let config = Self::read(&Reader::topic(settings, own))?;

@@ -22,6 +22,8 @@ use duramen_protocol::text::Text;
 use super::group::Label;
 use super::group::consumer::AssignorKind;
 use super::offsets::GroupOffset;
+use crate::config::ConsumerTimes;
+use crate::metadata::MetadataImage;
 
 /// Stands for a request whose answer is awaited; the runtime knows who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -282,14 +284,19 @@ pub(crate) struct Limits {
 /// What the settings say of groups of KIP-848.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConsumerLimits {
-    /// `group.consumer.session.timeout.ms`.
-    pub(crate) session_timeout: Duration,
-    /// `group.consumer.heartbeat.interval.ms`.
-    pub(crate) heartbeat_interval_ms: i32,
+    /// Session timeout and heartbeat interval of groups that set nothing.
+    pub(crate) times: ConsumerTimes,
     /// `group.consumer.max.size`.
     pub(crate) members_max: usize,
     /// `group.consumer.assignors`: the first is taken when members want none.
     pub(crate) assignors: [Option<AssignorKind>; 2],
+}
+
+impl ConsumerLimits {
+    /// Session timeout and heartbeat interval of a group, which may have set its own.
+    pub(crate) fn times_of(&self, group: &Text, image: &MetadataImage) -> ConsumerTimes {
+        image.configs().group(group).map_or(self.times, |own| self.times.of_group(own))
+    }
 }
 
 /// Whether a topic is still there: by id when one is given, by name otherwise.

@@ -157,7 +157,7 @@ impl Groups {
         for (id, group) in &mut self.groups {
             match group {
                 Group::Classic(group) => group.loaded(now),
-                Group::Consumer(group) => group.loaded(now, &self.limits),
+                Group::Consumer(group) => group.loaded(now, &self.limits, &self.image),
             }
             self.alarms.set(id, group.wake_at());
         }

@@ -17,6 +17,7 @@
 //! | `group/` | pure: a group |
 //! | `offsets/` | pure: committed offsets |
 //! | `lag.rs` | how far behind them the groups are |
+//! | `rehearsal.rs` | a shard without tasks, for tests and the fuzzer |
 //!
 //! Called by `server/api` with requests and by `broker/applier.rs` with what changed in the cluster;
 //! calls `replication` to append and to load.
@@ -26,6 +27,7 @@ mod group;
 mod groups;
 mod lag;
 mod offsets;
+pub mod rehearsal;
 mod runtime;
 
 pub(crate) use group::classic::refused_join;

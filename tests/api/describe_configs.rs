@@ -201,7 +201,7 @@ async fn what_is_not_there_is_told() {
         (99, "orders", ErrorCode::InvalidRequest),
         (RESOURCE_BROKER_LOGGER, "1", ErrorCode::None),
         (RESOURCE_CLIENT_METRICS, "m", ErrorCode::None),
-        (RESOURCE_GROUP, "g", ErrorCode::None),
+        (RESOURCE_GROUP, "", ErrorCode::InvalidRequest),
     ] {
         let result = describe(&client, kind, name, None).await;
         assert_eq!(error(result.error_code), expected, "{kind} {name}");

@@ -2,8 +2,7 @@
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{
-    RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP,
-    RESOURCE_TOPIC,
+    RESOURCE_BROKER, RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_TOPIC,
 };
 use duramen_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -157,7 +156,7 @@ async fn resources_that_are_not_there_are_named() {
     let some = [("message.max.bytes", SET, Some("500"))];
     let (code, _) = change(&client, RESOURCE_BROKER, "99", &some).await;
     assert_eq!(code, ErrorCode::BrokerIdNotRegistered);
-    for kind in [RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP] {
+    for kind in [RESOURCE_BROKER_LOGGER, RESOURCE_CLIENT_METRICS] {
         let (code, _) = change(&client, kind, "1", &some).await;
         assert_eq!(code, ErrorCode::InvalidRequest, "{kind}");
     }

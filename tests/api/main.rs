@@ -35,6 +35,7 @@ mod describe_topic_partitions;
 mod durability;
 mod fetch;
 mod find_coordinator;
+mod group_configs;
 mod groups_restart;
 mod heartbeat;
 mod incremental_alter_configs;

@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     Case { name: "java::producer_performance", need: Need::Java, run: performance },
     Case { name: "java::topic_command", need: Need::Java, run: topics },
     Case { name: "java::config_command", need: Need::Java, run: configs },
+    Case { name: "java::config_command_of_groups", need: Need::Java, run: group_configs },
     Case { name: "java::get_offset_shell", need: Need::Java, run: offsets },
     Case { name: "java::delete_records_command", need: Need::Java, run: delete_records },
     Case { name: "java::log_dirs_command", need: Need::Java, run: log_dirs },
@@ -155,6 +156,33 @@ fn configs(context: &Context) {
     let shown = tool(context, CONFIGS, "--entity-type brokers --entity-name 1 --describe --all");
     let shown = shown.ok().text();
     assert!(shown.contains("log.segment.bytes=1048576"), "{shown}");
+}
+
+/// The times of one group, before it is there and while a Java consumer is in it.
+fn group_configs(context: &Context) {
+    let group = "--entity-type groups --entity-name java-group-configs";
+    let change = "consumer.session.timeout.ms=50000,consumer.heartbeat.interval.ms=6000";
+    tool(context, CONFIGS, &format!("{group} --alter --add-config {change}")).ok();
+    let shown = tool(context, CONFIGS, &format!("{group} --describe")).ok().text();
+    assert!(shown.contains("consumer.session.timeout.ms=50000"), "{shown}");
+    assert!(shown.contains("DYNAMIC_GROUP_CONFIG:consumer.heartbeat.interval.ms=6000"), "{shown}");
+    let shown = tool(context, CONFIGS, "--entity-type groups --describe").ok().text();
+    assert!(shown.contains("java-group-configs"), "{shown}");
+    create(context, "java-group-configs", "--partitions 1");
+    produce(context, "java-group-configs", "", lines(3).as_bytes());
+    let more = "--topic java-group-configs --group java-group-configs --from-beginning \
+                --max-messages 3 --command-property group.protocol=consumer";
+    assert_eq!(tool(context, CONSUME, more).ok().text(), lines(3));
+    let delete = "--alter --delete-config consumer.heartbeat.interval.ms";
+    tool(context, CONFIGS, &format!("{group} {delete}")).ok();
+    let all = tool(context, CONFIGS, &format!("{group} --describe --all")).ok().text();
+    assert!(all.contains("consumer.session.timeout.ms=50000"), "{all}");
+    assert!(all.contains("consumer.heartbeat.interval.ms=5000"), "{all}");
+    for wrong in ["consumer.session.timeout.ms=1", "consumer.heartbeat.interval.ms=60000"] {
+        let refused = tool(context, CONFIGS, &format!("{group} --alter --add-config {wrong}"));
+        assert_ne!(refused.code, 0, "{wrong} was taken: {}", refused.text());
+        assert!(refused.err.contains("group.consumer."), "{wrong}: {}", refused.err);
+    }
 }
 
 fn offsets(context: &Context) {

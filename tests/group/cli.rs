@@ -181,6 +181,34 @@ fn a_live_group_is_shown_and_not_moved() {
 }
 
 #[test]
+fn a_group_is_given_its_own_times() {
+    let node = node();
+    topic(&node, "orders", 1);
+    let session = "consumer.session.timeout.ms=50000";
+    let alter = ["group", "alter", "g", "--set", session];
+    assert_eq!(done(&node, &[&alter[..], &["--dry-run"]].concat(), ""), "g could be changed\n");
+    // The group need not be there.
+    assert_eq!(done(&node, &alter, ""), "g changed\n");
+    consume(&node, "g", &[]);
+    let described = json(&node, &["group", "describe", "g"]);
+    let configs = described[0]["configs"].as_array().unwrap();
+    assert_eq!(configs.len(), 1, "{described}");
+    assert_eq!(configs[0]["value"], "50000");
+    assert_eq!(configs[0]["source"], "DYNAMIC_GROUP_CONFIG");
+    let all = done(&node, &["group", "describe", "g", "--configs", "--format", "table"], "");
+    assert!(all.contains("consumer.heartbeat.interval.ms") && all.contains("5000"), "{all}");
+    done(&node, &["group", "alter", "g", "--unset", "consumer.session.timeout.ms"], "");
+    assert_eq!(json(&node, &["group", "describe", "g"])[0]["configs"], Value::Array(Vec::new()));
+    for (arguments, expected) in [
+        (&["group", "alter", "g", "--set", "consumer.session.timeout.ms=1"][..], (6, "(45000)")),
+        (&["group", "alter", "g", "--set", "retention.ms=1"], (6, "Unknown group config")),
+        (&["group", "alter", "g"], (2, "nothing to change")),
+    ] {
+        fails(&node.bootstrap(), arguments, "", expected);
+    }
+}
+
+#[test]
 fn a_reset_says_what_it_would_do_and_does_it_when_told() {
     let node = node();
     topic(&node, "orders", 10);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use duramen_protocol::error::ErrorCode;
 
 use crate::group_lab::{
-    JOIN, Ledger, Member, PATIENCE, check_passing, join_request, node_with, offsets,
+    JOIN, Ledger, Member, PATIENCE, check_passing, join_request, node_with, offsets, stable_within,
 };
 use crate::support::eventually;
 use crate::support::wire::Wire;
@@ -17,6 +17,8 @@ use crate::support::wire::Wire;
 const PARTITIONS: i32 = 6;
 const MEMBERS: usize = 3;
 const SESSION_MS: i32 = 1_000;
+/// What `join_request` asks for.
+const REBALANCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn what_a_member_may_commit_follows_its_generation() {
@@ -105,7 +107,7 @@ fn a_paused_member_owns_nothing_and_comes_back() {
 
 /// Waits for a generation after `before` in which every partition has its owner.
 fn all_told(ledger: &Ledger, before: i32) {
-    eventually("every partition has an owner", PATIENCE, || {
+    eventually("every partition has an owner", stable_within(REBALANCE), || {
         let newest = ledger.newest();
         (newest > before && ledger.told_in(newest) == 6).then_some(())
     });

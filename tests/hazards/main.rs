@@ -18,6 +18,7 @@
 mod support;
 
 mod bit_flips;
+mod consumer_lab;
 mod device;
 mod disk_full;
 mod failing_device;
@@ -25,8 +26,10 @@ mod group_half_joins;
 mod group_herd;
 mod group_hostile;
 mod group_killed;
+mod group_killed_consumer;
 mod group_lab;
 mod group_paused;
+mod group_regexes;
 mod hostile_peers;
 mod io_errors;
 mod log_tool;

@@ -1,6 +1,6 @@
-//! Configs of topics and brokers: shown with their source, changed one by one (KIP-226, KIP-339).
+//! Configs of topics, groups and brokers: shown with their source, changed one by one (KIP-226, KIP-339).
 
-use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_TOPIC};
+use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
 use duramen_protocol::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
 };
@@ -21,6 +21,8 @@ const WITH_DOCUMENTATION: i16 = 3;
 pub enum Resource {
     /// A topic.
     Topic(Text),
+    /// A group, whether it is there or not.
+    Group(Text),
     /// One broker.
     Broker(i32),
     /// The default of all brokers.
@@ -31,6 +33,7 @@ impl Resource {
     fn wire(&self) -> (i8, Text) {
         match self {
             Self::Topic(name) => (RESOURCE_TOPIC, name.clone()),
+            Self::Group(name) => (RESOURCE_GROUP, name.clone()),
             Self::Broker(id) => (RESOURCE_BROKER, Text::from(id.to_string())),
             Self::AllBrokers => (RESOURCE_BROKER, Text::EMPTY),
         }
@@ -39,6 +42,7 @@ impl Resource {
     fn words(&self) -> String {
         match self {
             Self::Topic(name) => format!("configs of topic {name}"),
+            Self::Group(name) => format!("configs of group {name}"),
             Self::Broker(id) => format!("configs of broker {id}"),
             Self::AllBrokers => "configs of all brokers".to_owned(),
         }
@@ -50,6 +54,8 @@ impl Resource {
 pub enum ConfigSource {
     /// Set on the topic.
     Topic,
+    /// Set on the group.
+    Group,
     /// Set on the broker while it runs.
     Broker,
     /// Set for all brokers while they run.
@@ -70,6 +76,7 @@ impl ConfigSource {
             3 => Self::AllBrokers,
             4 => Self::File,
             5 => Self::Default,
+            8 => Self::Group,
             other => Self::Other(other),
         }
     }
@@ -79,6 +86,7 @@ impl ConfigSource {
     pub fn name(self) -> &'static str {
         match self {
             Self::Topic => "DYNAMIC_TOPIC_CONFIG",
+            Self::Group => "DYNAMIC_GROUP_CONFIG",
             Self::Broker => "DYNAMIC_BROKER_CONFIG",
             Self::AllBrokers => "DYNAMIC_DEFAULT_BROKER_CONFIG",
             Self::File => "STATIC_BROKER_CONFIG",
@@ -232,7 +240,9 @@ impl Admin {
                 }
                 self.cluster.broker(*id).await
             }
-            Resource::Topic(_) | Resource::AllBrokers => self.cluster.any().await,
+            Resource::Topic(_) | Resource::Group(_) | Resource::AllBrokers => {
+                self.cluster.any().await
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use duramen_client::cluster::{Cluster, Topics};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
+use crate::cli::configs::assignment;
 use crate::cli::exit::Failure;
-use crate::cli::topic::assignment;
 
 /// The topic, and how it is made when it is missing.
 #[derive(Debug, Clone, Args)]

@@ -2,20 +2,22 @@
 
 use clap::Args;
 use duramen_client::Admin;
-use duramen_client::admin::{GroupDescription, GroupKind};
+use duramen_client::admin::{ConfigEntry, GroupDescription, GroupKind, Resource};
 use duramen_protocol::text::Text;
 use serde_json::{Value, json};
 
 use super::existing;
 use super::members::{member_json, table};
 use super::standing::{Standing, standings};
+use crate::cli::configs;
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Format, Table};
 
-/// Show what groups are: type, state, coordinator, members, offsets behind
+/// Show what groups are: type, state, coordinator, members, offsets behind, configs
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   duramen group describe payments
+  duramen group describe payments --configs          every config with its source
   duramen group describe payments --format json | jq '.[0].state'
 
 The offsets of each partition are shown by `duramen group lag`.")]
@@ -23,6 +25,9 @@ pub(super) struct DescribeArgs {
     /// The groups
     #[arg(required = true, value_name = "GROUP")]
     groups: Vec<String>,
+    /// Show every config, not only those that are set for the group
+    #[arg(short, long)]
+    configs: bool,
     /// How to show it
     #[arg(long, env = "DURAMEN_FORMAT", default_value = "table")]
     format: Format,
@@ -35,9 +40,14 @@ pub(super) async fn run(admin: &Admin, args: DescribeArgs) -> Result<(), Failure
         groups.iter().map(|group| (group.group.clone(), Some(group.clone()))).collect();
     let (mut tables, mut all) = (Vec::new(), Vec::new());
     for (group, standings) in groups.iter().zip(standings(admin, &known).await?) {
+        let resource = Resource::Group(group.group.clone());
+        let configs = configs::shown(admin, resource, args.configs, &[]).await?;
         tables.push(summary(group, &standings));
         tables.push(table(group));
-        all.push(as_json(group, &standings));
+        if !configs.is_empty() {
+            tables.push(configs::table(&configs));
+        }
+        all.push(as_json(group, &standings, &configs));
     }
     output::print(args.format, &all.into(), &tables)
 }
@@ -74,7 +84,7 @@ fn summary(group: &GroupDescription, standings: &[Standing]) -> Table {
     table
 }
 
-fn as_json(group: &GroupDescription, standings: &[Standing]) -> Value {
+fn as_json(group: &GroupDescription, standings: &[Standing], configs: &[ConfigEntry]) -> Value {
     json!({
         "group": group.group.as_str(),
         "type": kind(group),
@@ -85,6 +95,7 @@ fn as_json(group: &GroupDescription, standings: &[Standing]) -> Value {
             "id": it.id, "address": it.address.to_string(),
         })),
         "lag": lag(standings),
+        "configs": configs::as_json(configs),
         "members": group.members.iter().map(member_json).collect::<Vec<_>>(),
     })
 }

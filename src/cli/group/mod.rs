@@ -1,8 +1,8 @@
-//! `duramen group`: consumer groups shown, moved to other offsets, deleted.
+//! `duramen group`: consumer groups shown, changed, moved to other offsets, deleted.
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `list.rs`, `describe.rs`, `members.rs`, `delete.rs` | verbs of one call |
+//! | `list.rs`, `describe.rs`, `members.rs`, `alter.rs`, `delete.rs` | verbs of one call |
 //! | `lag.rs` | how far groups are behind, once or live |
 //! | `standing.rs` | a group's offsets beside the ends of its partitions |
 //! | `unread.rs` | the age of the first record that is not read yet |
@@ -10,6 +10,7 @@
 //! | `target.rs` | PURE: where a partition is to go |
 //! | `offsets_file.rs` | offsets as CSV and JSON |
 
+mod alter;
 mod delete;
 mod describe;
 mod lag;
@@ -39,6 +40,7 @@ use super::partitions::PartitionList;
   duramen group reset payments --topic orders --to @-1h             say what would change
   duramen group reset payments --topic orders --to @-1h --execute   do it
   duramen group seek payments orders 3 1500 --execute
+  duramen group alter payments --set consumer.session.timeout.ms=60000
   duramen group delete payments")]
 pub struct GroupArgs {
     #[command(flatten)]
@@ -53,6 +55,7 @@ enum GroupVerb {
     Describe(describe::DescribeArgs),
     Lag(lag::LagArgs),
     Members(members::MembersArgs),
+    Alter(alter::AlterArgs),
     Seek(reset::SeekArgs),
     Reset(reset::ResetArgs),
     Delete(delete::DeleteArgs),
@@ -66,6 +69,7 @@ pub(super) async fn run(args: GroupArgs) -> Result<(), Failure> {
         GroupVerb::Describe(args) => describe::run(&admin, args).await,
         GroupVerb::Lag(args) => lag::run(&admin, args).await,
         GroupVerb::Members(args) => members::run(&admin, args).await,
+        GroupVerb::Alter(args) => alter::run(&admin, args).await,
         GroupVerb::Seek(args) => reset::seek(&admin, args).await,
         GroupVerb::Reset(args) => reset::reset(&admin, args).await,
         GroupVerb::Delete(args) => delete::run(&admin, args).await,

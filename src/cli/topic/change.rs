@@ -2,11 +2,12 @@
 
 use clap::Args;
 use duramen_client::Admin;
-use duramen_client::admin::{ConfigChange, NewTopic, Operation, Outcome, Resource};
+use duramen_client::admin::{NewTopic, Operation, Resource};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
-use super::{assignment, texts};
+use super::texts;
+use crate::cli::configs::{ChangeArgs, assignment, each};
 use crate::cli::exit::Failure;
 use crate::cli::outcomes::tell;
 use crate::cli::output;
@@ -87,52 +88,20 @@ pub(super) struct AlterArgs {
     /// The names
     #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
-    /// Give a config this value; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
-    set: Vec<(Text, Text)>,
-    /// Take a config's value away, so that the default holds; may be repeated
-    #[arg(long, value_name = "NAME")]
-    unset: Vec<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
     /// Add to a config that is a list; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     append: Vec<(Text, Text)>,
     /// Take from a config that is a list; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     subtract: Vec<(Text, Text)>,
-    /// Only say whether it could be done
-    #[arg(long)]
-    dry_run: bool,
 }
 
 pub(super) async fn alter(admin: &Admin, args: AlterArgs) -> Result<(), Failure> {
-    let with = |list: &[(Text, Text)], operation: fn(Text) -> Operation| -> Vec<ConfigChange> {
-        let change = |(name, value): &(Text, Text)| ConfigChange {
-            name: name.clone(),
-            operation: operation(value.clone()),
-        };
-        list.iter().map(change).collect()
-    };
-    let mut changes = with(&args.set, Operation::Set);
-    changes.extend(with(&args.append, Operation::Append));
-    changes.extend(with(&args.subtract, Operation::Subtract));
-    changes.extend(
-        args.unset
-            .iter()
-            .map(|name| ConfigChange { name: Text::from(name), operation: Operation::Unset }),
-    );
-    if changes.is_empty() {
-        return Err(Failure::usage(
-            "nothing to change; give --set, --unset, --append or --subtract",
-        ));
-    }
-    let mut outcomes = Vec::new();
-    for name in texts(&args.names) {
-        let resource = Resource::Topic(name.clone());
-        let result = admin.alter_configs(&resource, &changes, args.dry_run).await;
-        outcomes.push(Outcome { about: name, result });
-    }
-    let verb = if args.dry_run { "could be changed" } else { "changed" };
-    tell(outcomes, |name, ()| format!("{name} {verb}"))
+    let mut lists = each(&args.append, Operation::Append);
+    lists.extend(each(&args.subtract, Operation::Subtract));
+    args.change.carry_out(admin, &texts(&args.names), Resource::Topic, lists).await
 }
 
 /// Give topics more partitions

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use clap::Args;
 use duramen_client::Admin;
 use duramen_client::ClientError;
-use duramen_client::admin::{ConfigEntry, ConfigSource, Resource};
+use duramen_client::admin::{ConfigEntry, Resource};
 use duramen_client::cluster::Topic;
 use duramen_client::consumer::Isolation;
 use duramen_protocol::ids::topic_id_to_base64;
 use serde_json::{Value, json};
 
 use super::texts;
+use crate::cli::configs;
 use crate::cli::edges::{Edges, edges_of};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Format, Table};
@@ -43,10 +44,11 @@ pub(super) async fn run(admin: &Admin, args: DescribeArgs) -> Result<(), Failure
     for outcome in admin.describe_topics(&texts(&args.names)).await? {
         let topic = outcome.result?;
         let edges = edges(admin, &topic).await?;
-        let configs = configs(admin, &topic, args.configs).await?;
+        let resource = Resource::Topic(topic.name.clone());
+        let configs = configs::shown(admin, resource, args.configs, TELLING).await?;
         tables.push(summary(&topic, &edges));
         tables.push(partitions(&topic, &edges));
-        tables.push(config_table(&configs));
+        tables.push(configs::table(&configs));
         json.push(as_json(&topic, &edges, &configs));
     }
     output::print(args.format, &json.into(), &tables)
@@ -57,25 +59,6 @@ async fn edges(admin: &Admin, topic: &Arc<Topic>) -> Result<Vec<Edges>, ClientEr
     let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
     let partitions = led.map(|partition| (topic.name.clone(), partition.id)).collect();
     edges_of(admin.cluster(), Isolation::ReadUncommitted, partitions, None).await
-}
-
-async fn configs(
-    admin: &Admin,
-    topic: &Arc<Topic>,
-    all: bool,
-) -> Result<Vec<ConfigEntry>, ClientError> {
-    let resource = [Resource::Topic(topic.name.clone())];
-    let outcome = admin.describe_configs(&resource, false).await?.into_iter().next();
-    let mut configs = match outcome {
-        Some(outcome) => outcome.result?,
-        None => Vec::new(),
-    };
-    configs.retain(|config| {
-        let set = !matches!(config.source, ConfigSource::Default | ConfigSource::File);
-        all || set || TELLING.contains(&config.name.as_str())
-    });
-    configs.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    Ok(configs)
 }
 
 fn of(edges: &[Edges], partition: i32) -> Option<&Edges> {
@@ -130,19 +113,6 @@ fn partitions(topic: &Topic, edges: &[Edges]) -> Table {
     table
 }
 
-fn config_table(configs: &[ConfigEntry]) -> Table {
-    let mut table = Table::new(&["config", "value", "source"]);
-    for config in configs {
-        let value = match &config.value {
-            _ if config.sensitive => "(secret)",
-            Some(value) => value.as_str(),
-            None => "",
-        };
-        table.row(vec![config.name.to_string(), value.to_owned(), config.source.name().to_owned()]);
-    }
-    table
-}
-
 fn as_json(topic: &Topic, edges: &[Edges], configs: &[ConfigEntry]) -> Value {
     let partitions: Vec<Value> = topic
         .partitions
@@ -161,23 +131,11 @@ fn as_json(topic: &Topic, edges: &[Edges], configs: &[ConfigEntry]) -> Value {
             })
         })
         .collect();
-    let configs: Vec<Value> = configs
-        .iter()
-        .map(|config| {
-            json!({
-                "name": config.name.as_str(),
-                "value": config.value.as_deref(),
-                "source": config.source.name(),
-                "read_only": config.read_only,
-                "sensitive": config.sensitive,
-            })
-        })
-        .collect();
     json!({
         "topic": topic.name.as_str(),
         "id": topic_id_to_base64(&topic.id),
         "internal": topic.internal,
         "partitions": partitions,
-        "configs": configs,
+        "configs": configs::as_json(configs),
     })
 }

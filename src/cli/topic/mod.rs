@@ -52,27 +52,6 @@ pub(super) async fn run(args: TopicArgs) -> Result<(), Failure> {
     }
 }
 
-/// `name=value` of a config.
-pub(super) fn assignment(text: &str) -> Result<(Text, Text), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    if name.trim().is_empty() {
-        return Err("write NAME=VALUE".to_owned());
-    }
-    Ok((Text::from(name.trim()), Text::from(value)))
-}
-
 fn texts(names: &[String]) -> Vec<Text> {
     names.iter().map(Text::from).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_config_is_a_name_and_a_value() {
-        assert_eq!(assignment("a.b=c=d"), Ok((Text::from("a.b"), Text::from("c=d"))));
-        assert_eq!(assignment("a="), Ok((Text::from("a"), Text::from(""))));
-        assert!(assignment("a").is_err() && assignment("=x").is_err());
-    }
 }

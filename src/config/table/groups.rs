@@ -1,6 +1,27 @@
-//! The settings of the group coordinator.
+//! The settings of the group coordinator, and those of one group.
 
-use crate::config::setting::{Importance, Kind, Setting, Unit, Valid};
+use crate::config::setting::{Importance, Kind, Setting, Synonym, Unit, Valid};
+
+/// One KIP-848 group. Of Kafka's, those that govern nothing here are not offered.
+pub(super) const ONE_GROUP: &[Setting] = &[
+    Setting::group("consumer.heartbeat.interval.ms", Kind::Int, "5000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .from(&[Synonym { name: "group.consumer.heartbeat.interval.ms", factor: 1 }])
+        .doc(
+            "How often the group's members are to be heard of: from \
+             `group.consumer.min.heartbeat.interval.ms` to `group.consumer.max.heartbeat.interval.ms`.",
+        ),
+    Setting::group("consumer.session.timeout.ms", Kind::Int, "45000")
+        .valid(Valid::AtLeast(1))
+        .unit(Unit::Ms)
+        .from(&[Synonym { name: "group.consumer.session.timeout.ms", factor: 1 }])
+        .doc(
+            "How long a member of the group may be silent: from \
+             `group.consumer.min.session.timeout.ms` to `group.consumer.max.session.timeout.ms`, and \
+             more than the heartbeat interval.",
+        ),
+];
 
 /// Groups and their offsets.
 pub(super) const GROUPS: &[Setting] = &[

@@ -1,5 +1,5 @@
-//! The broker settings of Kafka 4.3.1 that have no effect here: they are taken, so that a Kafka
-//! properties file works as it is, and named in one warning each.
+//! The settings of Kafka 4.3.1 that have no effect here. Those of brokers are taken, so that a Kafka
+//! properties file works as it is, and named in one warning each; those of groups are refused.
 
 /// By name, sorted.
 pub(super) const WITHOUT_EFFECT: &[&str] = &[
@@ -269,3 +269,22 @@ pub(super) const WITHOUT_EFFECT: &[&str] = &[
 /// Names that are made of one of these and a listener, provider or plugin.
 pub(super) const WITHOUT_EFFECT_PREFIXES: &[&str] =
     &["config.providers.", "listener.name.", "remote.log.metadata.", "rsm.config.", "rlmm.config."];
+
+/// Settings of groups, by name, sorted.
+pub(super) const GROUPS_WITHOUT_EFFECT: &[&str] = &[
+    "consumer.assignment.interval.ms",
+    "share.assignment.interval.ms",
+    "share.auto.offset.reset",
+    "share.delivery.count.limit",
+    "share.heartbeat.interval.ms",
+    "share.isolation.level",
+    "share.partition.max.record.locks",
+    "share.record.lock.duration.ms",
+    "share.renew.acknowledge.enable",
+    "share.session.timeout.ms",
+    "streams.assignment.interval.ms",
+    "streams.heartbeat.interval.ms",
+    "streams.initial.rebalance.delay.ms",
+    "streams.num.standby.replicas",
+    "streams.session.timeout.ms",
+];

@@ -26,7 +26,8 @@ pub const PARTS: &[Part] = &[
     Part { title: "Data directories", rows: broker::LOG },
     Part { title: "Compaction", rows: broker::CLEANER },
     Part { title: "Metadata log", rows: broker::METADATA },
-    Part { title: "Groups", rows: groups::GROUPS },
+    Part { title: "Groups: one group", rows: groups::ONE_GROUP },
+    Part { title: "Groups: all of them", rows: groups::GROUPS },
     Part { title: "Defaults of the topic settings", rows: broker::TOPIC_DEFAULTS },
 ];
 
@@ -46,11 +47,16 @@ pub fn is_kafka_without_effect(name: &str) -> bool {
         || kafka_names::WITHOUT_EFFECT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether `name` is a setting of Kafka's groups that has no effect here.
+pub fn is_kafka_group_without_effect(name: &str) -> bool {
+    kafka_names::GROUPS_WITHOUT_EFFECT.contains(&name)
+}
+
 /// What may have been meant by an unknown name: the other level's name for the same thing
 /// (`retention.ms` for a broker), or a known name that is few letters away.
 pub fn nearest(level: Level, name: &str) -> Option<&'static str> {
     let other = match level {
-        Level::Topic => Level::Broker,
+        Level::Topic | Level::Group => Level::Broker,
         Level::Broker => Level::Topic,
     };
     let mistyped_counterpart = || counterpart(level, few_letters_away(other, name)?);
@@ -60,10 +66,13 @@ pub fn nearest(level: Level, name: &str) -> Option<&'static str> {
 /// What the setting that the other level calls `name` is called at `level`.
 fn counterpart(level: Level, name: &str) -> Option<&'static str> {
     match level {
-        Level::Broker => find(Level::Topic, name)?.from.first().map(|synonym| synonym.name),
-        Level::Topic => settings(Level::Topic)
-            .find(|topic| topic.from.iter().any(|synonym| synonym.name == name))
-            .map(|topic| topic.name),
+        Level::Broker => {
+            let own = find(Level::Topic, name).or_else(|| find(Level::Group, name))?;
+            own.from.first().map(|synonym| synonym.name)
+        }
+        Level::Topic | Level::Group => settings(level)
+            .find(|own| own.from.iter().any(|synonym| synonym.name == name))
+            .map(|own| own.name),
     }
 }
 

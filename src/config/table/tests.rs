@@ -17,7 +17,11 @@ fn kafka_rows() -> impl Iterator<Item = KafkaRow> {
     lines.map(|line| {
         let columns: Vec<&str> = line.split('\t').collect();
         KafkaRow {
-            level: if columns[0] == "topic" { Level::Topic } else { Level::Broker },
+            level: match columns[0] {
+                "topic" => Level::Topic,
+                "group" => Level::Group,
+                _ => Level::Broker,
+            },
             name: columns[1],
             columns: [columns[2], columns[3], columns[4], columns[5], columns[6]],
             internal: columns[7] == "internal",
@@ -69,15 +73,19 @@ fn the_table_says_what_kafka_says() {
                 assert_eq!(in_kafkas_words(row), kafka.columns, "{}", kafka.name);
             }
         } else {
-            assert_eq!(kafka.level, Level::Broker, "{} is missing", kafka.name);
-            assert!(is_kafka_without_effect(kafka.name), "{} is missing", kafka.name);
+            let without_effect = match kafka.level {
+                Level::Topic => false,
+                Level::Group => is_kafka_group_without_effect(kafka.name),
+                Level::Broker => is_kafka_without_effect(kafka.name),
+            };
+            assert!(without_effect, "{} is missing", kafka.name);
         }
     }
 }
 
 #[test]
 fn every_name_without_effect_is_kafkas() {
-    for name in kafka_names::WITHOUT_EFFECT {
+    for name in kafka_names::WITHOUT_EFFECT.iter().chain(kafka_names::GROUPS_WITHOUT_EFFECT) {
         assert!(kafka_rows().any(|kafka| kafka.name == *name), "{name}");
     }
     assert!(kafka_rows().filter(|kafka| kafka.internal).count() > 5, "the column is read");
@@ -100,7 +108,7 @@ fn every_default_is_a_value_its_setting_takes() {
 
 #[test]
 fn every_name_stands_once() {
-    for level in [Level::Topic, Level::Broker] {
+    for level in [Level::Topic, Level::Group, Level::Broker] {
         let mut names: Vec<_> = settings(level).map(|setting| setting.name).collect();
         let count = names.len();
         names.sort_unstable();
@@ -111,11 +119,14 @@ fn every_name_stands_once() {
     for name in kafka_names::WITHOUT_EFFECT {
         assert!(find(Level::Broker, name).is_none(), "{name} has an effect");
     }
+    for name in kafka_names::GROUPS_WITHOUT_EFFECT {
+        assert!(find(Level::Group, name).is_none(), "{name} has an effect");
+    }
 }
 
 #[test]
-fn a_topic_setting_and_its_synonyms_agree() {
-    for topic in settings(Level::Topic) {
+fn a_setting_of_a_topic_or_group_and_its_synonyms_agree() {
+    for topic in settings(Level::Topic).chain(settings(Level::Group)) {
         for (index, synonym) in topic.from.iter().enumerate() {
             let broker = find(Level::Broker, synonym.name)
                 .unwrap_or_else(|| panic!("{} has no row", synonym.name));

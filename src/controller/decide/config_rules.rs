@@ -2,12 +2,12 @@
 //! Pure.
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_TOPIC};
+use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
 use duramen_protocol::text::Text;
 
 use super::View;
 use crate::config::setting::{Kind, Level, Mode};
-use crate::config::{ConfigError, Settings, Texts, TopicConfig, table, value};
+use crate::config::{ConfigError, ConsumerTimes, Settings, Texts, TopicConfig, table, value};
 use crate::controller::command::Refusal;
 use crate::metadata::ConfigResource;
 use crate::metadata::image::configs::ConfigValues;
@@ -38,6 +38,10 @@ pub(super) fn check(
         RESOURCE_TOPIC => TopicConfig::resolve(&layers(view), &texts(wanted))
             .map(|_| ())
             .map_err(|error| refusal(ErrorCode::InvalidConfig, &error)),
+        RESOURCE_GROUP => ConsumerTimes::resolve(&view.settings.broker)
+            .and_then(|times| times.checked(wanted))
+            .map(|_| ())
+            .map_err(|error| refusal(ErrorCode::InvalidConfig, &error)),
         RESOURCE_BROKER => check_broker(view, resource, wanted),
         kind => {
             Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown resource type {kind}")))
@@ -48,10 +52,14 @@ pub(super) fn check(
 /// The items of a config of type list while none was set for the resource; `None` for a config of
 /// another type, or an unknown one.
 pub(super) fn list_default(view: View<'_>, resource: &ConfigResource, name: &str) -> Option<Text> {
-    let level = if resource.kind == RESOURCE_TOPIC { Level::Topic } else { Level::Broker };
+    let level = match resource.kind {
+        RESOURCE_TOPIC => Level::Topic,
+        RESOURCE_GROUP => Level::Group,
+        _ => Level::Broker,
+    };
     let row = table::find(level, name).filter(|row| row.kind == Kind::List)?;
     let value = match level {
-        Level::Topic => layers(view).topic_value(row, &Texts::new()),
+        Level::Topic | Level::Group => layers(view).own_value(row, &Texts::new()),
         Level::Broker => layers(view).broker_value(row),
     };
     Some(value.ok().flatten().map(|value| value.canonical()).unwrap_or_default().into())

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_TOPIC};
+use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
 use duramen_protocol::metadata::MetadataRecord;
 use duramen_protocol::text::Text;
 
@@ -15,6 +15,9 @@ use super::{Outcome, View};
 use crate::controller::command::{AlterConfigs, ConfigChange, IncrementalAlterConfigs, Refusal};
 use crate::metadata::image::configs::ConfigValues;
 use crate::metadata::{ConfigResource, record};
+
+/// A longer name can't stand in a record of `__consumer_offsets`: there is no such group.
+const GROUP_NAME_MAX_BYTES: usize = 32_767;
 
 type Decided = (Vec<MetadataRecord>, Vec<(ConfigResource, Outcome<()>)>);
 
@@ -86,6 +89,14 @@ fn check_resource(resource: &ConfigResource) -> Outcome<()> {
         }
         RESOURCE_TOPIC => check_topic_name(&resource.name)
             .map_err(|message| Refusal::new(ErrorCode::InvalidTopicException, message)),
+        RESOURCE_GROUP if resource.name.is_empty() => {
+            Err(invalid_request("Default group resources are not allowed."))
+        }
+        // Whether there is such a group does not matter: it may come.
+        RESOURCE_GROUP if resource.name.len() <= GROUP_NAME_MAX_BYTES => Ok(()),
+        RESOURCE_GROUP => Err(invalid_request(format!(
+            "A group's name has at most {GROUP_NAME_MAX_BYTES} bytes."
+        ))),
         RESOURCE_BROKER if resource.name.is_empty() => Ok(()),
         RESOURCE_BROKER => match resource.name.parse::<i32>() {
             Ok(0..) => Ok(()),

@@ -133,8 +133,7 @@ impl Coordinator {
             pending_max: PENDING_MAX,
             groups_max: GROUPS_MAX,
             consumer: ConsumerLimits {
-                session_timeout: config.consumer_session_timeout,
-                heartbeat_interval_ms: config.consumer_heartbeat_interval_ms,
+                times: config.consumer_times,
                 members_max: size(config.consumer_members_max),
                 assignors: assignors(&config.consumer_assignors),
             },

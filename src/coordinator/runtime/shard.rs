@@ -159,6 +159,8 @@ impl ShardTask {
         let _permit = self.parts.loading.acquire().await;
         let groups = Groups::new(self.parts.limits, now(&self.parts.env));
         let mut groups = load(&self.parts.partition, groups).await?;
+        // How long members may be silent is told by the settings of their groups.
+        groups.see(Arc::clone(&self.parts.image.borrow()));
         groups.loaded(now(&self.parts.env));
         Ok(groups)
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::consumer_model::cluster;
 use super::world::{GROUP, TOPIC, World, beat};
 use crate::coordinator::command::Command;
+use crate::metadata::{ConfigResource, Provenance, Replay, record};
 
 const ID: Uuid = Uuid::from_u128(7);
 
@@ -139,4 +140,97 @@ fn a_topic_that_grows_is_assigned_anew() {
     let two = send(&mut world, stay("two", 2, &[]));
     assert_eq!(two.member_epoch, 3);
     assert_eq!(has(&two), Some(vec![5]), "what nobody had comes at once");
+}
+
+#[test]
+fn a_position_that_stands_before_its_member_in_a_compacted_log_is_kept() {
+    let mut world = world();
+    send(&mut world, join("one"));
+    // What it says of itself changes, and is written anew; its position is not.
+    let said = ConsumerGroupHeartbeatRequest {
+        rebalance_timeout_ms: 30_000,
+        ..stay("one", 1, &[0, 1, 2, 3])
+    };
+    assert_eq!(send(&mut world, said).error_code, 0);
+    let before = world.described_consumers();
+    let mut newest = BTreeMap::new();
+    for (at, record) in world.log.iter().enumerate() {
+        newest.insert(record.encode().unwrap().0, (at, record.clone()));
+    }
+    let mut kept: Vec<_> = newest.into_values().collect();
+    kept.sort_by_key(|(at, _)| *at);
+    world.crash_to(kept.into_iter().map(|(_, record)| record).collect());
+    assert_eq!(world.described_consumers(), before);
+    assert_eq!(send(&mut world, stay("one", 1, &[0, 1, 2, 3])).error_code, 0);
+}
+
+#[test]
+fn an_expression_may_match_ten_thousand_topics_and_each_member_looks_after_its_own() {
+    let topics = |count: u128| {
+        (0..count).map(|n| (format!("topic-{n}"), (Uuid::from_u128(n + 1), 1))).collect()
+    };
+    let mut world = World::new();
+    world.image = cluster(1, &topics(10_000));
+    world.groups.see(world.image.clone());
+    let by_regex = |member: &str, regex: &str| ConsumerGroupHeartbeatRequest {
+        subscribed_topic_names: Some(Vec::new()),
+        subscribed_topic_regex: Some(regex.into()),
+        ..join(member)
+    };
+    let all = send(&mut world, by_regex("one", "topic-.*"));
+    assert_eq!(has(&all).map(|partitions| partitions.len()), Some(10_000));
+    let some = send(&mut world, by_regex("two", "topic-1[0-9]*"));
+    assert_eq!(some.error_code, 0, "{:?}", some.error_message);
+    // New topics come with the next heartbeat after a while, by the one who asked for them.
+    world.image = cluster(2, &topics(10_001));
+    world.groups.see(world.image.clone());
+    world.pass(Duration::from_secs(11));
+    let epoch = |world: &mut World| world.described_consumers().group_epoch;
+    let before = epoch(&mut world);
+    send(
+        &mut world,
+        ConsumerGroupHeartbeatRequest { topic_partitions: None, ..stay("one", 1, &[]) },
+    );
+    assert_eq!(epoch(&mut world), before + 1);
+}
+
+#[test]
+fn a_group_has_so_many_different_expressions() {
+    let mut world = world();
+    world.limits.consumer.members_max = 1_000;
+    world.crash();
+    let by_regex = |number: usize| ConsumerGroupHeartbeatRequest {
+        subscribed_topic_regex: Some(format!("orders-{number}").as_str().into()),
+        subscribed_topic_names: None,
+        ..join(&format!("member-{number}"))
+    };
+    for number in 0..100 {
+        assert_eq!(send(&mut world, by_regex(number)).error_code, 0);
+    }
+    let refused = send(&mut world, by_regex(100));
+    assert_eq!(refused.error_code, ErrorCode::InvalidRegularExpression.code());
+    let shared = ConsumerGroupHeartbeatRequest { member_id: "more".into(), ..by_regex(7) };
+    assert_eq!(send(&mut world, shared).error_code, 0);
+}
+
+#[test]
+fn a_session_that_its_group_made_shorter_ends_sooner_from_the_next_heartbeat() {
+    let mut world = two();
+    let mut replay = Replay::new(&world.image);
+    for (name, value) in
+        [("consumer.session.timeout.ms", "2000"), ("consumer.heartbeat.interval.ms", "700")]
+    {
+        replay.apply(&record::config(&ConfigResource::group(GROUP), name, Some(value))).unwrap();
+    }
+    world.image = replay.finish(Provenance { offset: 2, epoch: 1, timestamp: 0 }).after().clone();
+    world.groups.see(world.image.clone());
+    assert_eq!(send(&mut world, stay("two", 2, &[])).heartbeat_interval_ms, 700);
+    world.pass(Duration::from_millis(2_001));
+    let left = world.described_consumers().members;
+    assert_eq!(left.len(), 1, "the other was not heard of since");
+    assert_eq!(left[0].member_id, "one");
+    // Whoever loads the group knows its session.
+    world.crash();
+    world.pass(Duration::from_millis(2_001));
+    assert_eq!(&*world.described_consumers().group_state, "Empty");
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::world::{GROUP, World, beat};
 use crate::env::Random;
-use crate::metadata::{MetadataImage, PartitionImage, Provenance, Replay, record};
+use crate::metadata::{ConfigResource, MetadataImage, PartitionImage, Provenance, Replay, record};
 
 /// Longer than a session, and than a member may take to give up partitions.
 const QUIET: Duration = Duration::from_secs(200);
@@ -291,24 +291,27 @@ impl Model {
         }
     }
 
+    /// A heartbeat whose answer comes.
+    fn beat(&mut self, index: usize, slow: bool) {
+        let request = self.next_request(index, slow);
+        let answer = self.send(request).unwrap();
+        if answer.error_code != 0 {
+            self.forget(index);
+            return;
+        }
+        self.clients[index].epoch = answer.member_epoch;
+        if let Some(assignment) = answer.assignment {
+            self.clients[index].told = set(&assignment.topic_partitions);
+        }
+        self.check();
+    }
+
     /// Everyone comes, and hears and says all that there is.
     fn settle(&mut self) {
         self.world.fails = None;
         self.clients.iter_mut().for_each(|client| client.silent = false);
         for _ in 0..60 {
-            for index in 0..self.clients.len() {
-                let request = self.next_request(index, false);
-                let answer = self.send(request).unwrap();
-                if answer.error_code != 0 {
-                    self.forget(index);
-                    continue;
-                }
-                self.clients[index].epoch = answer.member_epoch;
-                if let Some(assignment) = answer.assignment {
-                    self.clients[index].told = set(&assignment.topic_partitions);
-                }
-                self.check();
-            }
+            (0..self.clients.len()).for_each(|index| self.beat(index, false));
             self.pass(Duration::from_secs(5));
         }
         let group = self.described();
@@ -322,6 +325,83 @@ impl Model {
         // What was written says it all.
         self.world.crash();
         assert_eq!(self.described(), group);
+    }
+}
+
+/// The rebalance timeout that clients ask for, and ten seconds, which the group has as its session.
+const STABLE_WITHIN: Duration = Duration::from_secs(30 + 10);
+
+impl Model {
+    /// A group of which all clients are members, whose session is ten seconds.
+    fn stable(seed: u64) -> Self {
+        let mut model = Self::new(seed);
+        let mut replay = Replay::new(&model.world.image);
+        let session = record::config(
+            &ConfigResource::group(GROUP),
+            "consumer.session.timeout.ms",
+            Some("10000"),
+        );
+        replay.apply(&session).unwrap();
+        let at = Provenance { offset: 2, epoch: 1, timestamp: 0 };
+        model.world.image = Arc::clone(replay.finish(at).after());
+        model.world.groups.see(Arc::clone(&model.world.image));
+        model.clients.iter_mut().for_each(|client| client.silent = false);
+        model.settles("a new group", None);
+        model
+    }
+
+    fn is_settled(&mut self) -> bool {
+        let group = self.described();
+        let live: Vec<&Client> = self.clients.iter().filter(|client| !client.silent).collect();
+        let held: Holds = live.iter().flat_map(|client| client.holds.clone()).collect();
+        &*group.group_state == "Stable" && group.members.len() == live.len() && held.len() == 4
+    }
+
+    /// Lets everyone go on, once a second, until the group has settled, which must be in time; one may
+    /// hold on to what it should give up.
+    fn settles(&mut self, what: &str, holds_on: Option<usize>) {
+        let began = self.world.now.at;
+        while !self.is_settled() {
+            for index in 0..self.clients.len() {
+                if self.clients[index].silent {
+                    continue;
+                }
+                self.beat(index, holds_on == Some(index));
+            }
+            let took = self.world.now.at - began;
+            assert!(took <= STABLE_WITHIN, "{what}: not stable after {took:?}");
+            self.pass(Duration::from_secs(1));
+        }
+    }
+}
+
+#[test]
+fn after_a_kill_a_pause_and_half_joins_a_group_is_stable_again_in_time() {
+    for seed in 0..2 {
+        let mut model = Model::stable(seed);
+        let victim = usize::try_from(seed).unwrap();
+        model.clients[victim].silent = true;
+        model.settles("killed", None);
+        // It was only paused, and goes on as if nothing had been.
+        model.clients[victim].silent = false;
+        model.settles("paused", None);
+        (0..model.clients.len()).for_each(|index| model.clients[index].silent = index % 2 == 0);
+        model.settles("more than half are killed", None);
+        model.clients.iter_mut().for_each(|client| client.silent = false);
+        model.settles("all are back, and one holds on to what it had", Some(1));
+        let mut taken = 0;
+        for number in 0..10_000 {
+            let join = ConsumerGroupHeartbeatRequest {
+                member_id: format!("half-{number}").as_str().into(),
+                rebalance_timeout_ms: 30_000,
+                subscribed_topic_names: Some(vec!["orders".into()]),
+                topic_partitions: Some(Vec::new()),
+                ..model.request()
+            };
+            taken += usize::from(model.send(join).unwrap().error_code == 0);
+        }
+        assert_eq!(taken, 100 - model.clients.len(), "the group is full");
+        model.settles("ten thousand half joins", None);
     }
 }
 

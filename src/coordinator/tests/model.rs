@@ -292,6 +292,69 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Whether all who are not silent read what the newest generation gave them, and nothing is left over.
+    fn is_settled(&mut self) -> bool {
+        let current = self.generation();
+        let mut owned: Vec<i32> = Vec::new();
+        for client in self.clients.iter().filter(|client| !client.silent) {
+            match &client.doing {
+                Doing::Reading(generation, partitions) if *generation == current => {
+                    owned.extend(partitions);
+                }
+                _ => return false,
+            }
+        }
+        owned.sort_unstable();
+        let state = self.world.groups.classic(GROUP).map(|group| group.state().name());
+        owned == (0..PARTITIONS).collect::<Vec<_>>() && state == Some("Stable")
+    }
+
+    /// Lets everyone go on, once a second, until the group has settled, which must be in time.
+    fn settles(&mut self, what: &str) {
+        let began = self.world.now.at;
+        while !self.is_settled() {
+            (0..self.clients.len()).for_each(|index| self.act(index));
+            let took = self.world.now.at - began;
+            assert!(took <= STABLE_WITHIN, "{what}: not stable after {took:?}");
+            self.world.pass(Duration::from_secs(1));
+        }
+    }
+}
+
+/// The rebalance timeout that members ask for in `joining`, and ten seconds, which is their session.
+const STABLE_WITHIN: Duration = Duration::from_secs(30 + 10);
+
+#[test]
+fn after_a_kill_a_pause_and_ten_thousand_half_joins_a_group_is_stable_again_in_time() {
+    for seed in 0..2 {
+        let mut model = Model::new(seed);
+        model.settles("a new group");
+        let victim = usize::try_from(seed).unwrap();
+        model.clients[victim].silent = true;
+        model.settles("killed");
+        // It was only paused, and goes on as if nothing had been.
+        model.clients[victim].silent = false;
+        model.settles("paused");
+        (0..model.clients.len()).for_each(|index| model.clients[index].silent = index % 2 == 0);
+        model.settles("more than half are killed");
+        model.clients.iter_mut().for_each(|client| client.silent = false);
+        model.settles("all are back");
+        for _ in 0..10_000 {
+            model.world.send(joining("", None, 9));
+        }
+        model.settles("ids are given to ten thousand");
+        for number in 0..200 {
+            let to = model.world.send(joining("", None, 2));
+            if number % 2 == 0 {
+                let decision = model.world.groups.abandoned(model.world.now, &GROUP.into(), to);
+                model.world.carry_out(decision);
+            }
+        }
+        model.settles("two hundred join and never come back");
+    }
+}
+
 /// Runs a model; the generations and commits that came of it.
 fn run(seed: u64) -> (i32, u32) {
     let mut model = Model::new(seed);

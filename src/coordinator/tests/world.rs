@@ -1,13 +1,10 @@
-//! A shard without tasks: its log is a vector, its clock is moved by hand.
+//! Short words for what members ask of a shard without tasks.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::messages::consumer_group_describe::DescribedGroup;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
 use duramen_protocol::messages::leave_group::MemberIdentity;
@@ -22,131 +19,17 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
-use crate::coordinator::command::{
-    Answer, Command, Commit, ConsumerBeat, ConsumerLimits, Decision, Join, Limits, Now, Outcome,
-    ReplyTo,
-};
-use crate::coordinator::group::consumer::AssignorKind;
-use crate::coordinator::groups::Groups;
-use crate::metadata::MetadataImage;
+use crate::coordinator::command::{Answer, Command, Commit, ConsumerBeat, Join, ReplyTo};
+
+pub(super) use crate::coordinator::rehearsal::Rehearsal as World;
+pub(in crate::coordinator) use crate::coordinator::rehearsal::limits;
 
 pub(in crate::coordinator) const GROUP: &str = "payment-service";
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);
 
 pub(super) const TOPIC: &str = "orders";
 
-/// What the settings allow by default.
-pub(in crate::coordinator) fn limits() -> Limits {
-    Limits {
-        initial_rebalance_delay: Duration::from_secs(3),
-        session_timeout_min_ms: 6_000,
-        session_timeout_max_ms: 1_800_000,
-        members_max: usize::MAX,
-        offset_metadata_max: 4096,
-        offsets_retention_ms: 7 * 24 * 3_600_000,
-        expiry_interval: Duration::from_secs(600),
-        member_bytes_max: 1 << 20,
-        pending_max: 2_000,
-        groups_max: 100_000,
-        consumer: ConsumerLimits {
-            session_timeout: Duration::from_secs(45),
-            heartbeat_interval_ms: 5_000,
-            members_max: 100,
-            assignors: [Some(AssignorKind::Uniform), Some(AssignorKind::Range)],
-        },
-    }
-}
-
-pub(super) struct World {
-    pub(super) limits: Limits,
-    pub(super) groups: Groups,
-    pub(super) log: Vec<GroupRecord>,
-    pub(super) now: Now,
-    /// The cluster.
-    pub(super) image: Arc<MetadataImage>,
-    /// The next append fails with this.
-    pub(super) fails: Option<ErrorCode>,
-    answers: BTreeMap<ReplyTo, Outcome>,
-    next: u64,
-}
-
 impl World {
-    pub(super) fn new() -> Self {
-        Self::with(limits())
-    }
-
-    pub(super) fn with(limits: Limits) -> Self {
-        let now = Now { at: Duration::from_secs(1_000), wall_ms: 1_700_000_000_000 };
-        Self {
-            limits,
-            groups: Groups::new(limits, now),
-            log: Vec::new(),
-            now,
-            image: Arc::default(),
-            fails: None,
-            answers: BTreeMap::new(),
-            next: 0,
-        }
-    }
-
-    /// The broker dies and comes back: all that is left is the log.
-    pub(super) fn crash(&mut self) {
-        self.answers.clear();
-        self.groups = Groups::new(self.limits, self.now);
-        for record in &self.log {
-            // What is read back is what was written, byte for byte.
-            let (key, value) = record.encode().unwrap();
-            self.groups.replay(GroupRecord::decode(&key, value.as_ref()).unwrap());
-        }
-        self.groups.see(Arc::clone(&self.image));
-        self.groups.loaded(self.now);
-    }
-
-    /// Sends a command; the answer may come later.
-    pub(super) fn send(&mut self, command: Command) -> ReplyTo {
-        let to = ReplyTo(self.next);
-        self.next += 1;
-        let decision = self.groups.decide(self.now, to, command);
-        self.carry_out(decision);
-        to
-    }
-
-    pub(super) fn carry_out(&mut self, decision: Decision) {
-        let failed = self.fails.take_if(|_| !decision.records.is_empty());
-        if failed.is_none() {
-            for record in decision.records {
-                self.log.push(record.clone());
-                self.groups.replay(record);
-            }
-        }
-        for (to, outcome) in decision.replies {
-            let outcome = failed.map_or(outcome, Err);
-            assert!(self.answers.insert(to, outcome).is_none(), "{to:?} was answered twice");
-        }
-    }
-
-    /// Lets time pass, and what is due happen.
-    pub(super) fn pass(&mut self, time: Duration) {
-        let until = self.now.at + time;
-        loop {
-            let wake = self.groups.wake_at().max(self.now.at);
-            let to = wake.min(until);
-            self.now.wall_ms += i64::try_from((to - self.now.at).as_millis()).unwrap();
-            self.now.at = to;
-            if wake > until {
-                return;
-            }
-            let decision = self.groups.on_time(self.now);
-            self.carry_out(decision);
-            assert!(self.groups.wake_at() > self.now.at || self.is_due(), "it spins");
-        }
-    }
-
-    /// Several groups may be due at once.
-    fn is_due(&self) -> bool {
-        self.groups.wake_at() <= self.now.at
-    }
-
     pub(super) fn pass_ms(&mut self, ms: u64) {
         self.pass(Duration::from_millis(ms));
     }
@@ -156,7 +39,7 @@ impl World {
     where
         A::Error: std::fmt::Debug,
     {
-        let outcome = self.answers.remove(&to)?;
+        let outcome = self.outcome(to)?;
         Some(outcome.map(|answer| A::try_from(answer).unwrap()))
     }
 

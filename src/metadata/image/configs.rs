@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_TOPIC};
+use duramen_protocol::ids::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
 use duramen_protocol::text::Text;
 
 use crate::metadata::map::SharedMap;
 
-/// Whose configs: a topic's, a broker's, all brokers' default.
+/// Whose configs: a topic's, a group's, a broker's, all brokers' default.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigResource {
     /// Kafka's resource type, one of `duramen_protocol::ids::RESOURCE_…`.
     pub kind: i8,
-    /// The topic's name, or the broker's id as a decimal number; for brokers the empty name is the
+    /// The topic's or group's name, or the broker's id as a decimal number; for brokers the empty name is the
     /// default of the whole cluster.
     pub name: Text,
 }
@@ -22,6 +22,11 @@ impl ConfigResource {
     /// The topic `name`.
     pub fn topic(name: impl Into<Text>) -> Self {
         Self { kind: RESOURCE_TOPIC, name: name.into() }
+    }
+
+    /// The group `name`.
+    pub fn group(name: impl Into<Text>) -> Self {
+        Self { kind: RESOURCE_GROUP, name: name.into() }
     }
 
     /// The broker `id`.
@@ -57,6 +62,12 @@ impl ConfigsImage {
     #[must_use]
     pub fn topic(&self, name: &str) -> Arc<ConfigValues> {
         self.of(&ConfigResource::topic(name))
+    }
+
+    /// What was set for the group `name`; nothing, mostly.
+    #[must_use]
+    pub fn group(&self, name: &Text) -> Option<&ConfigValues> {
+        self.get(&ConfigResource::group(name.clone())).map(|values| &**values)
     }
 
     /// What was set for the broker `id` alone.

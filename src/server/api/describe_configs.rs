@@ -15,6 +15,7 @@ use duramen_protocol::text::Text;
 
 use crate::config::describe::ConfigEntry;
 use crate::controller::Refusal;
+use crate::metadata::image::configs::ConfigValues;
 use crate::server::context::RequestContext;
 use crate::server::reply::Reply;
 
@@ -42,8 +43,9 @@ fn describe(
     let entries = match resource.resource_type {
         RESOURCE_TOPIC => topic(context, &resource.resource_name)?,
         RESOURCE_BROKER => broker(context, &resource.resource_name)?,
+        RESOURCE_GROUP => group(context, &resource.resource_name)?,
         // Nothing of these kinds can be set, so nothing is set.
-        RESOURCE_BROKER_LOGGER | RESOURCE_CLIENT_METRICS | RESOURCE_GROUP => Vec::new(),
+        RESOURCE_BROKER_LOGGER | RESOURCE_CLIENT_METRICS => Vec::new(),
         kind => {
             let message = format!("resource type {kind} is not known");
             return Err(Refusal::new(ErrorCode::InvalidRequest, message));
@@ -63,6 +65,17 @@ fn topic(context: &RequestContext, name: &Text) -> Result<Vec<ConfigEntry>, Refu
         return Err(Refusal::plain(ErrorCode::UnknownTopicOrPartition));
     }
     Ok(services.settings().describe_topic(&image.configs().topic(name)))
+}
+
+/// A group need not be there: what is set holds when it comes.
+fn group(context: &RequestContext, name: &Text) -> Result<Vec<ConfigEntry>, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::new(ErrorCode::InvalidRequest, "Group name must not be empty"));
+    }
+    let services = &context.services;
+    let image = services.image();
+    let nothing = ConfigValues::new();
+    Ok(services.settings().describe_group(image.configs().group(name).unwrap_or(&nothing)))
 }
 
 /// The empty name is the default of the whole cluster.

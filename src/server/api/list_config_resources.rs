@@ -52,7 +52,12 @@ pub(crate) fn handle(
             RESOURCE_BROKER | RESOURCE_BROKER_LOGGER => {
                 image.brokers().iter().for_each(|broker| add(kind, broker.id.to_string().into()));
             }
-            // Nothing is configured for single groups or for client metrics.
+            // Only those for which something is set: groups come and go.
+            RESOURCE_GROUP => {
+                let set = image.configs().iter().filter(|(resource, _)| resource.kind == kind);
+                set.for_each(|(resource, _)| add(kind, resource.name.clone()));
+            }
+            // Nothing is configured for client metrics.
             _ => {}
         }
     }

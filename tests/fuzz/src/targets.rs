@@ -4,6 +4,7 @@
 //! The fuzzer's binaries include the file that their target is in, and `tests/fuzz_corpus.rs` all
 //! of them: a plain `cargo test` runs the same code as the fuzzer.
 
+pub mod coordinator;
 pub mod group;
 pub mod metadata;
 pub mod records;
@@ -39,4 +40,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "index", run: storage::index },
     Target { name: "checkpoint", run: storage::checkpoint },
     Target { name: "metadata", run: metadata::metadata },
+    Target { name: "coordinator", run: coordinator::coordinator },
 ];

@@ -18,12 +18,16 @@ use super::checks::JOIN;
 use super::member::{Member, MemberState, Position};
 use super::reconcile::Goal;
 use super::subscription::{self, Matches};
+use super::topic_regex::TopicRegex;
 use super::{AssignorKind, ConsumerGroup, Refusal, records};
 use crate::coordinator::command::{ConsumerBeat, Turn};
 use crate::metadata::MetadataImage;
 
 /// How long the topics that a regular expression matched stand at least (Kafka's time).
 const MATCH_AGAIN: Duration = Duration::from_secs(10);
+
+/// Different regular expressions of a group: the topics that each matched are kept.
+const REGEXES_MAX: usize = 100;
 
 /// Who sends a heartbeat.
 struct Sender {
@@ -59,36 +63,32 @@ impl ConsumerGroup {
         }
         let owned = beat.request.topic_partitions.as_deref().map(read_owned);
         let sender = self.sender(turn, beat, owned.as_ref())?;
-        let refresh = self.matches_are_old(turn.now.at, image);
         let mut draft = Draft::new(self, image, &sender);
         draft.member.hear(beat);
         draft.introduce(&sender);
-        draft.subscribe(turn, &sender, refresh)?;
+        let matched = draft.subscribe(turn, &sender)?;
         let hash = draft.raise_epoch(&sender, self.seen);
         let kept = hash == self.metadata_hash;
         let (target_epoch, target) = draft.target(turn);
         let goal = Goal { epoch: target_epoch, target: &target, owned: owned.as_ref() };
         draft.reconcile(&goal, &sender);
-        // What changed is looked at once more: its records may not be written.
-        let matched = refresh && matches!(draft.matches, Cow::Borrowed(_));
         let (member, records) = (draft.member, draft.records);
         turn.out.records.extend(records);
         if kept {
             self.seen = Some(image.offset());
         }
-        if matched {
-            self.matched = Some((turn.now.at, image.offset()));
+        if let Some(regex) = matched {
+            self.matched.insert(regex, (turn.now.at, image.offset()));
         }
-        self.keep_time(turn, &member);
-        Ok(answer(turn, beat, &sender.member, &member))
+        let times = turn.limits.consumer.times_of(&self.id, image);
+        self.keep_time(turn, times.session_timeout(), &member);
+        Ok(answer(times.heartbeat.ms, beat, &sender.member, &member))
     }
 
-    /// Whether regular expressions should be matched again.
-    fn matches_are_old(&self, now: Duration, image: &MetadataImage) -> bool {
-        !self.regexes.is_empty()
-            && self
-                .matched
-                .is_none_or(|(at, offset)| offset != image.offset() && now >= at + MATCH_AGAIN)
+    /// Whether a regular expression should be matched again.
+    fn is_old(&self, regex: &Text, now: Duration, image: &MetadataImage) -> bool {
+        let matched = self.matched.get(regex);
+        matched.is_none_or(|(at, offset)| *offset != image.offset() && now >= *at + MATCH_AGAIN)
     }
 
     fn sender(
@@ -156,9 +156,9 @@ impl ConsumerGroup {
     }
 
     /// The member was heard of, and may have partitions to give up.
-    fn keep_time(&mut self, turn: &Turn<'_>, member: &Member) {
+    fn keep_time(&mut self, turn: &Turn<'_>, session: Duration, member: &Member) {
         let now = turn.now.at;
-        self.timers.heard(&member.id, now + turn.limits.consumer.session_timeout);
+        self.timers.heard(&member.id, now + session);
         if member.position.state == MemberState::Unrevoked {
             let until = now + member.rebalance_timeout();
             self.timers.revoking(&member.id, until, member.position.epoch);
@@ -245,26 +245,30 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Matches the member's regular expression when nobody had it before, and all of them when that
-    /// was long ago; forgets those that nobody has any more.
-    fn subscribe(
-        &mut self,
-        turn: &Turn<'_>,
-        sender: &Sender,
-        refresh: bool,
-    ) -> Result<(), Refusal> {
+    /// Matches the member's regular expression when nobody had it before, or that was long ago: one a
+    /// heartbeat, so that each costs as little as the next. Forgets what nobody has any more. Returns
+    /// the expression that still matches what is known of it.
+    fn subscribe(&mut self, turn: &Turn<'_>, sender: &Sender) -> Result<Option<Text>, Refusal> {
         let (before, after) = (sender.member.regex(), self.member.regex().cloned());
-        let known = |regex: &Text| self.group.regexes.contains_key(regex);
-        let mut wanted: Vec<Text> = after.iter().filter(|regex| !known(regex)).cloned().collect();
-        if refresh {
-            wanted.extend(self.group.regexes.keys().cloned());
-        }
-        for pattern in wanted {
-            let matched = subscription::matching(&subscription::compile(&pattern)?, self.image);
-            if self.group.regexes.get(&pattern) != Some(&matched) {
-                let kept = Some((&matched, self.image.offset(), turn.now.wall_ms));
-                self.records.push(records::regex(&self.group.id, &pattern, kept));
-                self.matches.to_mut().insert(pattern, matched);
+        let mut matched = None;
+        if let Some(regex) = &after
+            && self.group.is_old(regex, turn.now.at, self.image)
+        {
+            let known = self.group.regexes.get(regex);
+            if known.is_none() && self.group.regexes.len() >= REGEXES_MAX {
+                let message = format!(
+                    "The group has {REGEXES_MAX} different regular expressions: use one of them."
+                );
+                return Err(Refusal::new(ErrorCode::InvalidRegularExpression, message));
+            }
+            let found = subscription::matching(&TopicRegex::compile(regex)?, self.image);
+            if known == Some(&found) {
+                matched = Some(regex.clone());
+            } else {
+                // What changed is looked at once more: its records may not be written.
+                let kept = Some((&found, self.image.offset(), turn.now.wall_ms));
+                self.records.push(records::regex(&self.group.id, regex, kept));
+                self.matches.to_mut().insert(regex.clone(), found);
             }
         }
         if let Some(before) = before.filter(|before| Some(*before) != after.as_ref())
@@ -273,7 +277,7 @@ impl<'a> Draft<'a> {
             self.records.push(records::regex(&self.group.id, before, None));
             self.matches.to_mut().remove(before);
         }
-        Ok(())
+        Ok(matched)
     }
 
     /// Raises the group's epoch when there has to be a new assignment. `seen` is the metadata that
@@ -374,7 +378,7 @@ pub(super) fn preferred_of<'a>(
 
 /// The answer: with the assignment when it changed, or the member has told all it could tell.
 fn answer(
-    turn: &Turn<'_>,
+    heartbeat_interval_ms: i32,
     beat: &ConsumerBeat,
     before: &Member,
     member: &Member,
@@ -393,7 +397,7 @@ fn answer(
     ConsumerGroupHeartbeatResponse {
         member_id: Some(member.id.clone()),
         member_epoch: member.position.epoch,
-        heartbeat_interval_ms: turn.limits.consumer.heartbeat_interval_ms,
+        heartbeat_interval_ms,
         assignment: shown.then(|| ShownAssignment {
             topic_partitions: assignment.into_iter().map(topic).collect(),
         }),

@@ -101,8 +101,9 @@ impl ConsumerGroup {
         out.retain(|id| self.members.contains_key(id));
         if !out.is_empty() {
             // Should the records not be written, it is tried again.
+            let session = turn.limits.consumer.times_of(&self.id, image).session_timeout();
             for id in &out {
-                self.timers.heard(id, now + turn.limits.consumer.session_timeout);
+                self.timers.heard(id, now + session);
             }
             self.dismiss(turn, &out, image);
         }

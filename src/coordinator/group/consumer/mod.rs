@@ -15,6 +15,7 @@
 //! | `leave.rs` | members that leave, or are not heard of any more |
 //! | `checks.rs` | what a heartbeat must be |
 //! | `subscription.rs` | the topics that members ask for, by name and by regular expression |
+//! | `topic_regex.rs` | a regular expression, at a bounded cost |
 //! | `reconcile.rs` | a member's next step towards its target |
 //! | `assignor/` | who is to have what |
 //! | `records.rs` | the records |
@@ -32,6 +33,7 @@ mod member;
 mod reconcile;
 mod records;
 mod subscription;
+mod topic_regex;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,6 +44,7 @@ use duramen_protocol::ids::TopicId;
 use duramen_protocol::text::Text;
 
 use super::super::command::{Limits, Now};
+use crate::metadata::MetadataImage;
 use assignor::Assignment;
 use member::{Member, MemberState};
 
@@ -148,8 +151,8 @@ pub(crate) struct ConsumerGroup {
     timers: Timers,
     /// Offset of the metadata that the hash was last found to be right for.
     seen: Option<i64>,
-    /// When the regular expressions were last matched, and in the metadata of which offset.
-    matched: Option<(Duration, i64)>,
+    /// When each regular expression was last matched, and in the metadata of which offset.
+    matched: BTreeMap<Text, (Duration, i64)>,
 }
 
 impl ConsumerGroup {
@@ -168,7 +171,7 @@ impl ConsumerGroup {
             owners: BTreeMap::new(),
             timers: Timers::default(),
             seen: None,
-            matched: None,
+            matched: BTreeMap::new(),
         }
     }
 
@@ -230,14 +233,21 @@ impl ConsumerGroup {
                 self.targets.remove(&key.member_id);
             }
             GroupRecord::ConsumerGroupCurrentMemberAssignment(key, value) => {
-                let position = value.map(|value| records::read_position(&value));
-                self.replay_position(&key.member_id, position.unwrap_or_default());
+                if let Some(value) = &value {
+                    // Compaction may leave a member's position before what it said of itself.
+                    let id = &key.member_id;
+                    self.members.entry(id.clone()).or_insert_with(|| Member::new(id.clone()));
+                    self.replay_position(id, records::read_position(value));
+                } else {
+                    self.replay_position(&key.member_id, member::Position::default());
+                }
             }
             GroupRecord::ConsumerGroupRegularExpression(key, Some(value)) => {
                 self.regexes.insert(key.regular_expression, value.topics.into_iter().collect());
             }
             GroupRecord::ConsumerGroupRegularExpression(key, None) => {
                 self.regexes.remove(&key.regular_expression);
+                self.matched.remove(&key.regular_expression);
             }
             // Kafka writes the topics of a group no more (KIP-1101); the rest is not a group's.
             _ => {}
@@ -280,10 +290,11 @@ impl ConsumerGroup {
     }
 
     /// The log was read to its end: from now on the members must be heard of.
-    pub(crate) fn loaded(&mut self, now: Now, limits: &Limits) {
+    pub(crate) fn loaded(&mut self, now: Now, limits: &Limits, image: &MetadataImage) {
         self.timers = Timers::default();
+        let session = limits.consumer.times_of(&self.id, image).session_timeout();
         for (id, member) in &self.members {
-            self.timers.heard(id, now.at + limits.consumer.session_timeout);
+            self.timers.heard(id, now.at + session);
             if member.position.state == MemberState::Unrevoked {
                 let until = now.at + member.rebalance_timeout();
                 self.timers.revoking(id, until, member.position.epoch);

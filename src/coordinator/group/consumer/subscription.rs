@@ -2,50 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::TopicId;
 use duramen_protocol::text::Text;
-use regex::{Regex, RegexBuilder};
 
-use super::Refusal;
 use super::member::Member;
+use super::topic_regex::TopicRegex;
 use crate::metadata::MetadataImage;
 
 /// The topics that each regular expression matched.
 pub(super) type Matches = BTreeMap<Text, BTreeSet<Text>>;
 
-/// Bytes that a compiled regular expression may take, and its cache as many.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-
-/// Brackets within brackets.
-const REGEX_NESTING_MAX: u32 = 50;
-
-/// A regular expression that must match a whole name.
-pub(super) fn compile(pattern: &str) -> Result<Regex, Refusal> {
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern)
-            .size_limit(REGEX_BYTES_MAX)
-            .dfa_size_limit(REGEX_BYTES_MAX)
-            .nest_limit(REGEX_NESTING_MAX)
-            .build()
-    };
-    // By itself first: it must not reach out of the brackets that are put around it.
-    let regex = build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z")));
-    regex.map_err(|error| {
-        let message = match error {
-            regex::Error::CompiledTooBig(bytes) => {
-                format!("SubscribedTopicRegex takes more than {bytes} bytes: use a shorter one.")
-            }
-            error => format!("SubscribedTopicRegex is not a valid regular expression: {error}"),
-        };
-        Refusal::new(ErrorCode::InvalidRegularExpression, message)
-    })
-}
-
 /// The topics that match; those that the cluster keeps for itself never do.
-pub(super) fn matching(regex: &Regex, image: &MetadataImage) -> BTreeSet<Text> {
+pub(super) fn matching(regex: &TopicRegex, image: &MetadataImage) -> BTreeSet<Text> {
     let topics = image.topics().iter().filter(|topic| !topic.is_internal());
-    topics.map(|topic| topic.name()).filter(|name| regex.is_match(name)).cloned().collect()
+    topics.map(|topic| topic.name()).filter(|name| regex.matches(name)).cloned().collect()
 }
 
 /// The names of the topics that a member asks for.
