@@ -150,7 +150,9 @@ fn failures_have_a_code_by_cause_and_one_line_that_says_what_to_do() {
         fails(&brokers, arguments, input, expected);
     }
     let run = run(&brokers, &["produce", "small"], &format!("ok\n{long}\n"));
-    assert!(run.err.contains("duramen: 0 records, 0 B in"), "only what was delivered: {}", run.err);
+    // The two were one batch: what is too large fails alone, and only what was delivered counts.
+    assert!(run.err.contains("duramen: 1 record, 3 B in"), "{}", run.err);
+    assert!(run.err.contains("stdin:2: partition small-0: the record batch has"), "{}", run.err);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn a_live_group_is_shown_and_not_moved() {
     let listed = json(&node, &["group", "list", "--state", "stable"]);
     assert_eq!(
         (listed[0]["group"].clone(), listed[0]["type"].clone()),
-        ("g".into(), "classic".into())
+        ("g".into(), "consumer".into())
     );
     let described = json(&node, &["group", "describe", "g"]);
     assert_eq!(described[0]["state"], "Stable");

@@ -76,7 +76,8 @@ fn collect(answers: Vec<Option<OffsetAnswer>>) -> Result<Vec<OffsetAnswer>, Clie
     answers.into_iter().map(|answer| answer.ok_or(ClientError::Incomplete("ListOffsets"))).collect()
 }
 
-/// Makes sure that the topics are known; asks anew when an attempt has failed.
+/// Makes sure that the topics are known, with these partitions: a topic may have grown since it was asked
+/// for. Asks anew when an attempt has failed.
 async fn learn_leaders(
     cluster: &Cluster,
     questions: &[OffsetQuestion],
@@ -84,10 +85,14 @@ async fn learn_leaders(
     anew: bool,
 ) -> Result<(), ClientError> {
     let view = cluster.view();
+    let unknown = |question: &&OffsetQuestion| {
+        let topic = view.topic(&question.topic);
+        topic.and_then(|topic| topic.partition(question.partition)).is_none()
+    };
     let mut names: Vec<Text> = left
         .iter()
         .filter_map(|at| questions.get(*at))
-        .filter(|question| anew || view.topic(&question.topic).is_none())
+        .filter(|question| anew || unknown(question))
         .map(|question| question.topic.clone())
         .collect();
     names.sort_unstable();

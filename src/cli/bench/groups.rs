@@ -47,8 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
   duramen bench groups --heartbeats 100 --commits 100 --format json | jq .commit_ms.p99
 
 All members start at once and wait for each other between the three parts: join until the group is
-stable, heartbeats, commits of one partition; each part as fast as the broker answers. Then they leave.
-Names of groups begin with --prefix; one that is new keeps out the members of a run that was killed.")]
+stable, heartbeats, commits of one partition; each part as fast as the broker answers. Then they
+leave. Names of groups begin with --prefix; one that is new keeps the members of a run that was
+killed out.")]
 pub(super) struct GroupsArgs {
     #[command(flatten)]
     topic: TopicArgs,
