@@ -51,14 +51,18 @@ impl Kind {
     fn batches(self, bytes: u64) -> impl Iterator<Item = Bytes> {
         let records = bytes / self.record as u64;
         let keys = (records / self.repeats).max(1);
-        let mut next = 0_u64;
+        let (mut next, mut noise) = (0, 0x9e37_79b9_7f4a_7c15_u64);
         std::iter::from_fn(move || {
             let mut builder = BatchBuilder::new(BATCH);
             let mut value = vec![b'v'; self.record - 16];
             loop {
-                // Values that a codec finds something in, but not all the same.
-                let noise = next.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
-                value.chunks_exact_mut(32).for_each(|part| part[..8].copy_from_slice(&noise));
+                // Half of each value is noise: a codec has something to find, but not all of it.
+                for part in value.chunks_exact_mut(16) {
+                    noise ^= noise << 13;
+                    noise ^= noise >> 7;
+                    noise ^= noise << 17;
+                    part[..8].copy_from_slice(&noise.to_le_bytes());
+                }
                 let key = format!("{:016}", next % keys);
                 let is_end = next >= records;
                 if is_end
@@ -124,7 +128,7 @@ fn run(kind: Kind, bytes: u64, folder: &Path) {
     });
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let outcome = outcome.unwrap().unwrap();
-    assert!(!outcome.is_partial);
+    assert!(!outcome.is_partial && outcome.bytes_before > 0, "the log has one segment");
     let gb = outcome.bytes_before as f64 / 1e9;
     println!(
         "{:24} {:8.0} {:10.2} {:8.1} {:12}",

@@ -38,8 +38,8 @@ pub(super) struct Loader<'a> {
     /// The file of the last of them.
     last_file: Option<Arc<dyn DiskFile>>,
     damage: Vec<Damage>,
-    /// Something that was damaged is sound again.
-    was_restored: bool,
+    /// What the file of damage says.
+    told: Vec<Damage>,
     /// What lay in the directory at first.
     names: Vec<String>,
     report: RecoveryReport,
@@ -66,7 +66,7 @@ impl<'a> Loader<'a> {
             segments: VecDeque::new(),
             last_file: None,
             damage: Vec::new(),
-            was_restored: false,
+            told: Vec::new(),
             names: Vec::new(),
             report,
         }
@@ -97,6 +97,7 @@ impl<'a> Loader<'a> {
         let mut files = Files::list_and_tidy(self.disk, &dir)?;
         self.write_metadata_if_missing()?;
         self.damage = damage::load(self.disk, &dir)?;
+        self.told.clone_from(&self.damage);
         let first_base = files.segments.first().map_or(self.at.log_start, |first| first.base);
         self.gathered.next = first_base;
         self.load_epochs(files.segments.iter().any(|segment| segment.len > 0))?;
@@ -113,7 +114,8 @@ impl<'a> Loader<'a> {
         self.finish(&files)
     }
 
-    /// Someone may have put a sound copy of a damaged file back.
+    /// Someone may have put a sound copy of a damaged file back; or it was cut, and what comes in the
+    /// place of the damage must not be taken for it.
     fn forget_what_was_restored(&mut self) -> io::Result<()> {
         let mut still = Vec::new();
         let known = std::mem::take(&mut self.damage);
@@ -121,14 +123,16 @@ impl<'a> Loader<'a> {
             let holes: Vec<_> = holes_of(&known, lost.segment).collect();
             let told = self.gathered.epochs.epoch_for_offset(lost.first);
             let path = self.found.dir.join(super::segment::file_name(lost.segment, "log"));
-            let is_sound = match self.disk.open(&path, OpenMode::Read) {
-                Ok(file) => lost.from < lost.to && is_sound_again(&*file, lost, &holes, told)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            let (is_sound, len) = match self.disk.open(&path, OpenMode::Read) {
+                Ok(file) => {
+                    let is_hole = lost.from < lost.to;
+                    (is_hole && is_sound_again(&*file, lost, &holes, told)?, file.len()?)
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (false, 0),
                 Err(error) => return Err(error),
             };
-            if is_sound {
-                self.was_restored = true;
-            } else {
+            let is_cut = lost.to > len && lost.first >= self.at.recovery_point;
+            if !is_sound && !is_cut {
                 still.push(*lost);
             }
         }
@@ -448,7 +452,7 @@ impl<'a> Loader<'a> {
         let is_hole = |d: &Damage| d.from < d.to && bases.binary_search(&d.segment).is_ok();
         log.damage.retain(|damage| damage.next > log_start || is_hole(damage));
         log.damage.sort_by_key(|damage| damage.first);
-        if !self.report.damage.is_empty() || self.was_restored {
+        if log.damage != self.told {
             unless_full(damage::save(self.disk, dir, &log.damage))?;
         }
         self.report.scanned_bytes = self.gathered.scanned;

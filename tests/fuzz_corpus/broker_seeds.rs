@@ -132,7 +132,8 @@ fn directories() -> Seeds {
         hole[0][200..300].fill(0);
         seeds.push((format!("{name}-hole"), packed(&hole)));
     }
-    for (index, file) in FILES.iter().enumerate() {
+    seeds.extend(half_done(&clean));
+    for (index, file) in FILES.iter().enumerate().take(FILES.len() - HALF_DONE) {
         let name = file.rsplit(['/', '.']).next().unwrap();
         for (kind, content) in [("without", Vec::new()), ("garbage", b"garbage\n".repeat(3))] {
             let mut files = clean.clone();
@@ -141,6 +142,38 @@ fn directories() -> Seeds {
         }
     }
     seeds
+}
+
+/// Files of [`FILES`] that only a crash leaves, the last of them.
+const HALF_DONE: usize = 4;
+
+/// A segment that is about to take the place of others, or to go with one behind it.
+fn half_done(files: &Files) -> Seeds {
+    let (log, index) = (files[0].clone(), files[1].clone());
+    let length = u32::from_be_bytes(log[8..12].try_into().unwrap()) as usize;
+    let second = [&10_i64.to_be_bytes()[..], &log[8..12 + length]].concat();
+    let merged = [&log[..], &second].concat();
+    let (none, mark) = (Vec::new(), vec![b'x']);
+    let states = [
+        ("swap-intended", &log, [&mark, &merged, &index, &none]),
+        ("swap-without-mark", &log, [&none, &merged, &none, &none]),
+        ("swap-of-the-log-done", &merged, [&mark, &none, &index, &none]),
+        ("swap-done", &merged, [&mark, &none, &none, &none]),
+        ("swap-of-indexes-alone", &log, [&mark, &none, &index, &none]),
+        ("swap-garbage", &log, [&mark, &mark, &mark, &none]),
+        ("deletion-half-done", &log, [&none, &none, &none, &second]),
+        ("deletion-and-swap", &log, [&mark, &merged, &none, &second]),
+    ];
+    let state = |(name, log, left): (&str, &Vec<u8>, [&Vec<u8>; HALF_DONE])| {
+        let mut files = files.clone();
+        // After a crash, with all of it on the disk.
+        files[8].clear();
+        files[0].clone_from(log);
+        let first = files.len() - HALF_DONE;
+        files[first..].iter_mut().zip(left).for_each(|(file, left)| file.clone_from(left));
+        (name.to_owned(), packed(&files))
+    };
+    states.into_iter().map(state).collect()
 }
 
 fn checkpoints() -> Seeds {

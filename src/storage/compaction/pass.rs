@@ -236,7 +236,10 @@ impl Pass<'_> {
     fn map_keys(&mut self, aborted: &Aborted) -> Result<(KeyMap, i64), CleanError> {
         let plan = self.task.plan;
         let slots = self.limits.map_bytes / ENTRY_BYTES as u64;
-        let slots = slots.min(plan.dirty_bytes.max(KEYS_LEAST));
+        // There are no more keys than offsets; a small table stays in the processor's caches.
+        let offsets = u64::try_from(plan.end - plan.first_dirty).unwrap_or(0);
+        let needed = (offsets as f64 / self.limits.load_factor) as u64 + 2;
+        let slots = slots.min(needed.min(plan.dirty_bytes).max(KEYS_LEAST));
         let keys = (slots as f64 * self.limits.load_factor) as usize;
         let random = &self.task.home.env.random;
         let secret = random.uuid().as_u128() ^ u128::from(random.u64()) << 64;

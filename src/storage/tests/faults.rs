@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use duramen_protocol::records::stamp::{stamp_base_offset, stamp_leader_epoch};
+
 use super::support::*;
 use crate::env::sim::{Fault, SimEnv};
 use crate::env::{Disk, Patience};
@@ -228,4 +230,37 @@ fn flipped_bits_and_missing_derived_files_change_nothing() {
             }
         }
     }
+}
+
+/// A second look at a log, because its epochs contradict the first, left what the first took for damage
+/// in the file of damage: what was appended in that place was lost at the next start.
+#[test]
+fn damage_that_only_a_first_look_has_seen_is_forgotten() {
+    let (world, all) = closed_log(true);
+    world.disk.remove_file(&Path::new(PATH).join(".kafka_cleanshutdown")).unwrap();
+    // behind the recovery point, and of a term that was over by then
+    let mut stray = batch(1, 2000, &[1; 90]).to_vec();
+    stamp_base_offset(&mut stray, 40).unwrap();
+    stamp_leader_epoch(&mut stray, 3).unwrap();
+    let path = Path::new(PATH).join("orders-0/00000000000000000040.log");
+    let file = world.disk.open(&path, crate::env::OpenMode::CreateNew).unwrap();
+    file.write_at(&[std::io::IoSlice::new(b"n"), std::io::IoSlice::new(&stray)], 0).unwrap();
+    drop(file);
+    let start = || {
+        let dir = open(&world.env(), Path::new(PATH));
+        let found = dir.unrecovered().unwrap().remove(0);
+        let Recovered { log, report } = found.recover(TOPIC_ID, small()).unwrap();
+        (dir, log, report)
+    };
+    let (dir, mut log, report) = start();
+    assert!(!report.damage.is_empty() && log.damage().is_empty());
+    assert_eq!(read_all(&log, 0), all);
+    let info = crate::storage::AppendInfo { leader_epoch: 6, ..info(5000) };
+    append(&mut log, &batch(1, 5000, &[2; 90]), info).unwrap();
+    let after = read_all(&log, 0);
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    let (_dir, log, report) = start();
+    assert_eq!((report.damage, log.log_end_offset()), (vec![], 41));
+    assert_eq!(read_all(&log, 0), after);
 }

@@ -24,7 +24,7 @@ const DIR: &str = "/data";
 const TOPIC_ID: Uuid = Uuid::from_u128(7);
 
 /// The files of a directory that the input tells, each behind its length (u16), and where they go.
-pub const FILES: [&str; 14] = [
+pub const FILES: [&str; 13] = [
     "orders-0/00000000000000000000.log",
     "orders-0/00000000000000000000.index",
     "orders-0/00000000000000000000.timeindex",
@@ -34,7 +34,6 @@ pub const FILES: [&str; 14] = [
     "recovery-point-offset-checkpoint",
     "log-start-offset-checkpoint",
     ".kafka_cleanshutdown",
-    "orders-0/00000000000000000010.log",
     "orders-0/00000000000000000000.swap",
     "orders-0/00000000000000000000.log.swap",
     "orders-0/00000000000000000000.index.swap",
