@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_client::consumer::group::{GroupConsumer, GroupOptions};
+use duramen_client::consumer::group::{GroupConsumer, GroupOptions, GroupProtocol};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -92,7 +92,8 @@ async fn write(bootstrap: &str) -> Cluster {
 /// A member that reads and commits until it is told to leave.
 async fn read_until(cluster: &Cluster, mut left: oneshot::Receiver<()>) {
     let auto_commit = Some(Duration::from_millis(100));
-    let options = GroupOptions { auto_commit, ..GroupOptions::new(GROUP) };
+    let protocol = GroupProtocol::Classic;
+    let options = GroupOptions { auto_commit, protocol, ..GroupOptions::new(GROUP) };
     let mut member = GroupConsumer::join(cluster, options, &[TOPIC.into()]);
     loop {
         tokio::select! {

@@ -10,7 +10,7 @@ use duramen_client::Admin;
 use duramen_client::admin::OffsetQuestion;
 use duramen_client::cluster::{Cluster, ClusterOptions};
 use duramen_client::consumer::Isolation;
-use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
+use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions, GroupProtocol};
 use duramen_protocol::ids::LATEST;
 use duramen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
@@ -164,7 +164,8 @@ fn our_records(context: &Context) {
 fn join_and_leave(node: &Node) {
     Runtime::new().unwrap().block_on(async {
         let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
-        let options = GroupOptions::new("members");
+        let protocol = GroupProtocol::Classic;
+        let options = GroupOptions { protocol, ..GroupOptions::new("members") };
         let mut member = GroupConsumer::join(&cluster, options, &["killed".into()]);
         loop {
             if let GroupEvent::Assigned(_) = member.next().await.unwrap().unwrap() {
