@@ -205,7 +205,7 @@ mod tests {
     use crate::config::BrokerConfig;
 
     fn config(builder: BrokerBuilder) -> BrokerConfig {
-        let temporary = builder.is_temporary().then(|| PathBuf::from("/tmp/x"));
+        let temporary = builder.is_temporary().then(|| PathBuf::from("/some/where"));
         BrokerConfig::resolve(&builder.settings(temporary).unwrap().settings()).unwrap()
     }
 
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(plain.topic_defaults.durability, Durability::PageCache);
         assert!(plain.groups.initial_rebalance_delay.is_zero());
         assert!(plain.listeners.clients.is_empty() && plain.listeners.http.is_none());
-        assert_eq!(plain.log.dirs, [PathBuf::from("/tmp/x")]);
+        assert_eq!(plain.log.dirs, [PathBuf::from("/some/where")]);
         let told = BrokerBuilder::default()
             .initial_rebalance_delay(Duration::from_millis(7))
             .durability(Durability::Disk);

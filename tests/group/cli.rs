@@ -151,11 +151,11 @@ fn lag_goes_on_with_watch_until_it_is_stopped() {
 fn a_live_group_is_shown_and_not_moved() {
     let node = node();
     topic(&node, "orders", 2);
-    let member = Member::start(&node, "g", &["--instance", "one"]);
+    let member = Member::start(&node, "g", &["--instance", "one", "--protocol", "classic"]);
     let listed = json(&node, &["group", "list", "--state", "stable"]);
     assert_eq!(
         (listed[0]["group"].clone(), listed[0]["type"].clone()),
-        ("g".into(), "consumer".into())
+        ("g".into(), "classic".into())
     );
     let described = json(&node, &["group", "describe", "g"]);
     assert_eq!(described[0]["state"], "Stable");
@@ -340,7 +340,14 @@ fn a_profile_stands_for_brokers() {
 #[test]
 fn a_member_that_is_killed_leaves_nothing_out() {
     const RECORDS: usize = 30_000;
-    let node = node();
+    // Its place is kept for the session of the one that was killed.
+    let node = Node::start(&[
+        "group.initial.rebalance.delay.ms=0",
+        "group.consumer.min.session.timeout.ms=1000",
+        "group.consumer.session.timeout.ms=6000",
+        "group.consumer.min.heartbeat.interval.ms=500",
+        "group.consumer.heartbeat.interval.ms=1000",
+    ]);
     topic(&node, "orders", 0);
     let lines: String = (0..RECORDS).map(|number| format!("{number}\n")).collect();
     done(&node, &["produce", "orders"], &lines);
