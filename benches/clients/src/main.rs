@@ -69,7 +69,8 @@ fn processor_seconds() -> f64 {
 }
 
 fn run(words: &[String]) -> Result<(), Failure> {
-    let usage = "clients duramen|librdkafka|allocations produce|consume BROKERS TOPIC [RECORDS SIZE CODEC]";
+    let usage =
+        "clients duramen|librdkafka|allocations produce|consume BROKERS TOPIC [RECORDS SIZE CODEC]";
     let [client, work, brokers, topic, rest @ ..] = words else { return Err(usage.into()) };
     let work = match (work.as_str(), rest) {
         ("consume", []) => Work::Consume,
@@ -94,7 +95,8 @@ fn run(words: &[String]) -> Result<(), Failure> {
         _ => return Err(usage.into()),
     };
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), processor_seconds() - cpu);
-    let allocations = allocations.map_or(String::new(), |count| format!(", \"allocations\": {count}"));
+    let allocations =
+        allocations.map_or(String::new(), |count| format!(", \"allocations\": {count}"));
     let Done { records, bytes } = done;
     println!(
         "{{\"records\": {records}, \"bytes\": {bytes}, \"seconds\": {seconds:.4}, \

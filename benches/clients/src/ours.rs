@@ -82,7 +82,7 @@ async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {
     let (mut done, mut scratch) = (Done::default(), Vec::new());
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event? else { continue };
-        fetched.visit(&mut scratch, |_, record| {
+        let _ = fetched.visit(&mut scratch, |_, record| {
             done.records += 1;
             done.bytes += record.value.map_or(0, |value| value.len() as u64);
             ControlFlow::<()>::Continue(())
