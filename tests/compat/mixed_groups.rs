@@ -32,10 +32,22 @@ pub const CASES: &[Case] = &[
     Case { name: "mixed_groups::with_confluent_sticky", need: Need::Python, run: confluent },
     Case { name: "mixed_groups::with_java", need: Need::Java, run: java },
     Case { name: "mixed_groups::with_java_sticky", need: Need::Java, run: java_sticky },
+    Case { name: "mixed_groups::with_java_eager_sticky", need: Need::Java, run: java_eager },
+    Case { name: "mixed_groups::with_java_round_robin", need: Need::Java, run: java_round_robin },
+    Case { name: "mixed_groups::with_java_kip848", need: Need::Java, run: java_kip848 },
+    Case { name: "mixed_groups::with_confluent_round_robin", need: Need::Python, run: round_robin },
+    Case { name: "mixed_groups::with_confluent_kip848", need: Need::Python, run: kip848 },
 ];
 
-const COMMON: &[Assignor] = &[Assignor::Range, Assignor::CooperativeSticky];
-const STICKY: &[Assignor] = &[Assignor::CooperativeSticky];
+const COMMON: How = How::Classic(&[Assignor::Range, Assignor::CooperativeSticky]);
+const STICKY: How = How::Classic(&[Assignor::CooperativeSticky]);
+
+/// How our side shares the partitions out with the other.
+#[derive(Clone, Copy)]
+enum How {
+    Classic(&'static [Assignor]),
+    Kip848,
+}
 
 fn kcat(context: &Context) {
     let command = context.tools.kcat_command(&[
@@ -77,40 +89,73 @@ async def main():
         print(record.value.decode(), flush=True)
 asyncio.run(main())
 ";
-    python(context, "mixed-aiokafka", &[Assignor::RoundRobin, Assignor::Range], source);
+    let how = How::Classic(&[Assignor::RoundRobin, Assignor::Range]);
+    python(context, "mixed-aiokafka", how, source);
 }
 
 fn confluent(context: &Context) {
+    librdkafka(context, "mixed-confluent", STICKY, STRATEGY, "cooperative-sticky");
+}
+
+fn round_robin(context: &Context) {
+    let how = How::Classic(&[Assignor::RoundRobin]);
+    librdkafka(context, "mixed-confluent-round-robin", how, STRATEGY, "roundrobin");
+}
+
+fn kip848(context: &Context) {
+    librdkafka(context, "mixed-confluent-kip848", How::Kip848, "group.protocol", "consumer");
+}
+
+const STRATEGY: &str = "partition.assignment.strategy";
+
+fn librdkafka(context: &Context, topic: &str, how: How, name: &str, value: &str) {
     let source = r"
 from confluent_kafka import Consumer
 consumer = Consumer({'bootstrap.servers': 'SERVERS', 'group.id': 'TOPIC',
                      'auto.offset.reset': 'earliest', 'auto.commit.interval.ms': 200,
-                     'partition.assignment.strategy': 'cooperative-sticky'})
+                     'NAME': 'VALUE'})
 consumer.subscribe(['TOPIC'])
 while True:
     record = consumer.poll(1)
     if record is not None and record.error() is None:
         print(record.value().decode(), flush=True)
 ";
-    python(context, "mixed-confluent", STICKY, source);
+    python(context, topic, how, &source.replace("NAME", name).replace("VALUE", value));
 }
 
-fn python(context: &Context, topic: &str, assignors: &[Assignor], source: &str) {
+fn python(context: &Context, topic: &str, how: How, source: &str) {
     let source = source.replace("TOPIC", topic).replace("SERVERS", &context.bootstrap());
-    mixed(context, topic, assignors, context.tools.python_command(&source));
+    mixed(context, topic, how, context.tools.python_command(&source));
 }
 
 fn java(context: &Context) {
-    console_consumer(context, "mixed-java", COMMON, "RangeAssignor");
+    java_assignor(context, "mixed-java", COMMON, "RangeAssignor");
 }
 
 fn java_sticky(context: &Context) {
-    console_consumer(context, "mixed-java-sticky", STICKY, "CooperativeStickyAssignor");
+    java_assignor(context, "mixed-java-sticky", STICKY, "CooperativeStickyAssignor");
 }
 
-fn console_consumer(context: &Context, topic: &str, ours: &[Assignor], theirs: &str) {
-    let assignor =
-        format!("partition.assignment.strategy=org.apache.kafka.clients.consumer.{theirs}");
+fn java_eager(context: &Context) {
+    let how = How::Classic(&[Assignor::Sticky]);
+    java_assignor(context, "mixed-java-eager", how, "StickyAssignor");
+}
+
+fn java_round_robin(context: &Context) {
+    let how = How::Classic(&[Assignor::RoundRobin]);
+    java_assignor(context, "mixed-java-round-robin", how, "RoundRobinAssignor");
+}
+
+fn java_kip848(context: &Context) {
+    console_consumer(context, "mixed-java-kip848", How::Kip848, "group.protocol=consumer");
+}
+
+fn java_assignor(context: &Context, topic: &str, how: How, theirs: &str) {
+    let theirs = format!("{STRATEGY}=org.apache.kafka.clients.consumer.{theirs}");
+    console_consumer(context, topic, how, &theirs);
+}
+
+fn console_consumer(context: &Context, topic: &str, ours: How, theirs: &str) {
     let command = context.tools.java_command(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         &[
@@ -122,7 +167,7 @@ fn console_consumer(context: &Context, topic: &str, ours: &[Assignor], theirs: &
             topic,
             "--from-beginning",
             "--command-property",
-            &assignor,
+            theirs,
             "--command-property",
             "auto.commit.interval.ms=200",
         ],
@@ -167,17 +212,17 @@ impl Drop for Other {
 struct Ours<'a> {
     cluster: Cluster,
     topic: &'a str,
-    assignors: &'a [Assignor],
+    how: How,
     member: Option<GroupConsumer>,
     owned: usize,
     seen: Vec<u32>,
 }
 
-fn mixed(context: &Context, topic: &str, assignors: &[Assignor], command: Command) {
+fn mixed(context: &Context, topic: &str, how: How, command: Command) {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let cluster = Cluster::new(&context.bootstrap(), ClusterOptions::default()).unwrap();
-        let mut ours = Ours { cluster, topic, assignors, member: None, owned: 0, seen: Vec::new() };
+        let mut ours = Ours { cluster, topic, how, member: None, owned: 0, seen: Vec::new() };
         ours.make_topic().await;
         // We are here first, and lead.
         ours.join();
@@ -223,9 +268,13 @@ impl Ours<'_> {
     }
 
     fn join(&mut self) {
+        let (protocol, assignors) = match self.how {
+            How::Classic(assignors) => (GroupProtocol::Classic, assignors.to_vec()),
+            How::Kip848 => (GroupProtocol::Consumer, Vec::new()),
+        };
         let options = GroupOptions {
-            protocol: GroupProtocol::Classic,
-            assignors: self.assignors.to_vec(),
+            protocol,
+            assignors,
             heartbeat: Duration::from_millis(500),
             auto_commit: Some(Duration::from_millis(200)),
             ..GroupOptions::new(self.topic)

@@ -10,7 +10,7 @@ use duramen_protocol::text::Text;
 use tokio::time::Instant;
 
 use super::timeout_ms;
-use crate::cluster::{Cluster, Topics};
+use crate::cluster::{Cluster, ClusterView, Topics};
 use crate::consumer::Isolation;
 use crate::error::ClientError;
 
@@ -76,8 +76,12 @@ fn collect(answers: Vec<Option<OffsetAnswer>>) -> Result<Vec<OffsetAnswer>, Clie
     answers.into_iter().map(|answer| answer.ok_or(ClientError::Incomplete("ListOffsets"))).collect()
 }
 
-/// Makes sure that the topics are known, with these partitions: a topic may have grown since it was asked
-/// for. Asks anew when an attempt has failed.
+/// Whether a partition is known; a topic may have grown since it was asked about.
+fn knows(view: &ClusterView, question: &OffsetQuestion) -> bool {
+    view.topic(&question.topic).is_some_and(|topic| topic.partition(question.partition).is_some())
+}
+
+/// Makes sure that the partitions are known; asks anew when an attempt has failed.
 async fn learn_leaders(
     cluster: &Cluster,
     questions: &[OffsetQuestion],
@@ -85,14 +89,10 @@ async fn learn_leaders(
     anew: bool,
 ) -> Result<(), ClientError> {
     let view = cluster.view();
-    let unknown = |question: &&OffsetQuestion| {
-        let topic = view.topic(&question.topic);
-        topic.and_then(|topic| topic.partition(question.partition)).is_none()
-    };
     let mut names: Vec<Text> = left
         .iter()
         .filter_map(|at| questions.get(*at))
-        .filter(|question| anew || unknown(question))
+        .filter(|question| anew || !knows(&view, question))
         .map(|question| question.topic.clone())
         .collect();
     names.sort_unstable();

@@ -74,7 +74,8 @@ pub(super) struct ConsumeGroupArgs {
     #[arg(long, default_value = "manual", requires = "group")]
     commit: CommitMode,
     /// A name that stays over restarts: within the session timeout of 45 s a member that comes back under
-    /// it gets its partitions without a rebalance
+    /// it gets its partitions without a rebalance. Where the broker shares them out, one that was killed waits
+    /// until that time is over
     #[arg(long, value_name = "ID", requires = "group")]
     instance: Option<String>,
 }

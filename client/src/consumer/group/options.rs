@@ -26,7 +26,8 @@ pub struct GroupOptions {
     /// The group (`group.id`).
     pub group: Text,
     /// A name that stays over restarts (`group.instance.id`): within the session timeout a member that
-    /// comes back under it gets its partitions without a rebalance.
+    /// comes back under it gets its partitions without a rebalance. In a group of KIP-848 one that has died
+    /// waits until the session of its former self is over.
     pub instance: Option<Text>,
     /// Who shares the partitions out (`group.protocol`).
     pub protocol: GroupProtocol,

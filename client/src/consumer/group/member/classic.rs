@@ -48,6 +48,8 @@ pub(in crate::consumer::group) struct ClassicMember {
     beat_due: Duration,
     /// Something asked to join again while that was not possible.
     again: bool,
+    /// The same, of which the join under way knows nothing.
+    changed: bool,
     failures: u32,
     not_before: Duration,
     random: Random,
@@ -67,6 +69,7 @@ impl ClassicMember {
             beating: None,
             beat_due: Duration::ZERO,
             again: false,
+            changed: false,
             failures: 0,
             not_before: Duration::ZERO,
             random,
@@ -120,7 +123,10 @@ impl ClassicMember {
                 self.beat(now, answer, &mut todo);
             }
             Event::Released => self.released(now),
-            Event::Changed => self.join_again(now, &mut todo),
+            Event::Changed => {
+                self.changed = true;
+                self.join_again(now, &mut todo);
+            }
             Event::CommitRefused(error) => self.refused(now, error, &mut todo),
             Event::Quiet => self.quiet(&mut todo),
             Event::Back if self.phase == Phase::Away => self.wait(now, Duration::ZERO),
@@ -146,6 +152,7 @@ impl ClassicMember {
         match self.phase {
             Phase::Waiting if now >= self.not_before => {
                 self.phase = Phase::Joining;
+                self.changed = false;
                 todo.push(Action::Join {
                     attempt: self.next_attempt(),
                     member_id: self.member_id.clone(),
@@ -246,7 +253,7 @@ impl ClassicMember {
             todo.push(Action::Revoke(gone));
         }
         todo.push(Action::Assign(added));
-        if self.again {
+        if self.again || self.changed {
             self.join_again(now, todo);
         }
     }

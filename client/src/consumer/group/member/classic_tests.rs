@@ -255,9 +255,21 @@ fn leaving_says_goodbye_unless_the_place_is_kept() {
 
 #[test]
 fn a_change_of_topics_while_joining_is_not_forgotten() {
-    let mut lab = Lab::new(habits(false));
-    lab.join(1, false);
-    lab.tell(Event::Changed);
-    lab.sync(&[0]);
-    assert_eq!(lab.short(), ["assign 0", "revoke 0"]);
+    for early in [true, false] {
+        let mut lab = Lab::new(habits(false));
+        if early {
+            lab.tell(Event::Changed);
+        }
+        lab.join(1, false);
+        if !early {
+            lab.tell(Event::Changed);
+        }
+        lab.sync(&[0]);
+        assert_eq!(lab.short(), ["assign 0", "revoke 0"]);
+        lab.tell(Event::Released);
+        assert_eq!(lab.short(), ["join m@1 []"]);
+        lab.join(2, false);
+        lab.sync(&[0]);
+        assert_eq!(lab.short(), ["assign 0"], "once");
+    }
 }

@@ -61,7 +61,7 @@ pub(in crate::consumer::group) struct ConsumerMember {
     naming: bool,
     /// What the coordinator was told that it reads.
     told: Option<BTreeSet<Place>>,
-    /// The coordinator may not know what was told last.
+    /// Everything is to be told: the coordinator may not know what was told last, or something changed.
     full: bool,
     /// Answers in a row that gave it nothing.
     empty: u32,
@@ -144,9 +144,11 @@ impl ConsumerMember {
                 self.reconcile(now, &mut todo);
             }
             Event::Released => self.released(now, &mut todo),
-            Event::Changed if self.epoch > JOIN => {
+            Event::Changed => {
                 self.full = true;
-                self.beat_due = self.beat_due.min(now);
+                if self.epoch > JOIN {
+                    self.beat_due = self.beat_due.min(now);
+                }
             }
             Event::CommitRefused(error) => self.commit_refused(now, error, &mut todo),
             Event::Quiet => self.quiet(&mut todo),
@@ -169,7 +171,8 @@ impl ConsumerMember {
             JOIN => BTreeSet::new(),
             _ => self.owned.keys().copied().collect(),
         };
-        let full = self.full || self.epoch == JOIN;
+        // What changes from here on goes with the one after.
+        let full = std::mem::take(&mut self.full) || self.epoch == JOIN;
         let news = full || self.told.as_ref() != Some(&owned);
         self.told = Some(owned.clone());
         let beat = Beat {
@@ -201,9 +204,8 @@ impl ConsumerMember {
         }
         self.epoch = heard.epoch.max(JOIN);
         self.unreleased = None;
-        self.full = false;
         self.interval = if heard.interval.is_zero() { INTERVAL } else { heard.interval };
-        self.beat_due = now + self.interval;
+        self.beat_due = if self.full { now } else { now + self.interval };
         if self.phase == Phase::Joining {
             self.phase = Phase::Stable;
         }

@@ -312,6 +312,22 @@ fn other_topics_are_said_at_once() {
 }
 
 #[test]
+fn what_changes_while_a_heartbeat_is_on_its_way_goes_with_the_next() {
+    let mut lab = Lab::stable(habits(), &[0]);
+    lab.sleep();
+    lab.tell(Event::Changed);
+    assert_eq!(lab.short().len(), 0);
+    lab.hear(1, None);
+    assert_eq!(lab.short(), [r#"beat m@1 full Some("0")"#]);
+    let mut lab = Lab::new(habits());
+    lab.tell(Event::Changed);
+    lab.hear(1, Some(&[]));
+    assert_eq!(lab.short(), [r#"beat m@1 full Some("")"#]);
+    lab.hear(1, None);
+    assert_eq!(lab.short().len(), 0);
+}
+
+#[test]
 fn nothing_to_read_is_told_when_others_had_time_to_give_something_back() {
     let mut lab = Lab::new(habits());
     lab.hear(1, Some(&[]));

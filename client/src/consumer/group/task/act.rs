@@ -197,8 +197,10 @@ fn left(options: &crate::consumer::group::GroupOptions, result: Result<(), Clien
     Done::Event(Event::Left)
 }
 
-/// Whether offsets may be had later: a member that is out of date hears so with its next heartbeat.
+/// Whether offsets may be had later: a member that is out of date hears so with its next heartbeat, and a
+/// broker may not know yet of a partition that the coordinator has given.
 fn passes(error: &ClientError) -> bool {
     let of_members = [ErrorCode::StaleMemberEpoch, ErrorCode::UnknownMemberId];
-    error.is_retriable() || error.code().is_some_and(|code| of_members.contains(&code))
+    let is_young = matches!(error, ClientError::NoPartition { .. });
+    error.is_retriable() || is_young || error.code().is_some_and(|code| of_members.contains(&code))
 }
