@@ -4,12 +4,9 @@ Python's standard library only. `scripts/bench compare` builds what is needed an
 """
 
 import argparse
-import datetime
 import fnmatch
 import json
-import os
 import pathlib
-import platform
 import shutil
 import signal
 import subprocess
@@ -20,8 +17,10 @@ import time
 import page
 from nodes import KAFKA_JVM, Duramen, Failed, Kafka
 from rows import table
+from setting import ROOT, say, setting
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+KAFKA = "4.3.1, KRaft, one node, " + " ".join(KAFKA_JVM)
+DURAMEN = "release build, one node, defaults but for durability, which the row says"
 
 
 def arguments():
@@ -46,10 +45,6 @@ def arguments():
     return parser.parse_args()
 
 
-def say(words):
-    print(f"{datetime.datetime.now():%H:%M:%S} {words}", flush=True)
-
-
 def chosen(args):
     rows = table(args.quick)
     if args.rows:
@@ -58,35 +53,6 @@ def chosen(args):
     if not rows:
         sys.exit("no row has such a name; see scripts/bench compare --list")
     return rows
-
-
-def first_words(command):
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-        return (done.stdout or done.stderr).strip().splitlines()[0]
-    except (OSError, IndexError):
-        return "unknown"
-
-
-def setting(args, rounds):
-    """What the figures depend on."""
-    model = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-             if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return {
-        "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
-        "commit": first_words(["git", "describe", "--always", "--dirty", "--abbrev=10"]),
-        "kernel": platform.release(),
-        "processor": f"{os.cpu_count()} x {model[0] if model else platform.machine()}",
-        "memory_gb": round(memory),
-        "file_system": first_words(["stat", "-f", "-c", "%T", str(args.work)]),
-        "load_before": round(os.getloadavg()[0], 2),
-        "rounds": rounds,
-        "quick": args.quick,
-        "kafka": "4.3.1, KRaft, one node, " + " ".join(KAFKA_JVM),
-        "java": first_words(["java", "-version"]),
-        "duramen": "release build, one node, defaults but for durability, which the row says",
-    }
 
 
 def turn(kind, args, folder, rows, results):
@@ -131,7 +97,7 @@ def main():
         if shutil.disk_usage(work).free < (8e9 if args.quick else 20e9):
             sys.exit(f"{work} has too little space; name another folder with --work")
         results = {row.name: {"duramen": [], "kafka": []} for row in rows}
-        told = {"setting": setting(args, rounds), "floor": [], "rows": results}
+        told = {"setting": setting(args.work, rounds, quick=args.quick, kafka=KAFKA, duramen=DURAMEN), "floor": [], "rows": results}
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}")
             floor = subprocess.run([args.floor, "2000", work], capture_output=True, text=True, check=True)

@@ -32,9 +32,9 @@ def series(told, row, figure, broker):
     return [each[figure] for each in told["rows"][row][broker] if figure in each]
 
 
-def ratios(told, row, figure):
-    """Duramen's figure divided by Kafka's, round by round, and that of the medians first."""
-    both = [[each.get(figure) for each in told["rows"][row][broker]] for broker in ("duramen", "kafka")]
+def ratios(told, row, figure, sides=("duramen", "kafka")):
+    """The first side's figure divided by the second's, round by round, and that of the medians first."""
+    both = [[each.get(figure) for each in told["rows"][row][side]] for side in sides]
     pairs = [(ours, theirs) for ours, theirs in zip(*both) if ours is not None and theirs]
     if not pairs:
         return None

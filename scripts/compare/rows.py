@@ -12,7 +12,7 @@ import time
 
 from nodes import Failed, die_with_us
 
-HERE = pathlib.Path(__file__).parent
+JAVA_CLIENT = pathlib.Path(__file__).resolve().parents[2] / "benches/clients/KafkaClient.java"
 CACHES = pathlib.Path("/proc/sys/vm/drop_caches")
 PAGE_CACHE = "page cache"
 DISK = "disk before ack"
@@ -111,7 +111,7 @@ def produce_bench(node, topic, size, count, codec):
 
 def consume_java(node, topic):
     told = json.loads(call(["java", "-Xmx512M", "-cp", f"{node.setup.jars}/*",
-                            HERE / "ConsumeAll.java", node.address, topic]))
+                            JAVA_CLIENT, "consume", node.address, topic]))
     return told["records"], told["bytes"], told["seconds"]
 
 

@@ -19,8 +19,10 @@
 mod support;
 
 mod cancel;
+mod epochs;
 mod examples;
 mod faults;
+mod groups;
 mod lab;
 mod proxy;
 mod topics;
@@ -54,10 +56,14 @@ macro_rules! cases {
 const CASES: &[Case] = cases![
     cancel::a_send_that_is_dropped_is_sent_whole_or_not_at_all,
     cancel::every_other_future_can_be_dropped,
+    epochs::leader_epochs_that_rise_are_followed,
     faults::connections_that_are_cut_lose_and_double_nothing,
     faults::connections_that_stand_still_are_replaced,
     faults::slow_connections_are_only_slow,
     faults::killed_brokers_lose_and_double_nothing,
+    groups::members_on_connections_that_are_cut_share_all,
+    groups::members_of_a_killed_broker_share_all,
+    groups::a_member_pauses_and_goes_elsewhere,
     topics::a_topic_that_is_missing_is_told_in_time,
     topics::a_record_that_is_too_large_is_told_and_the_rest_goes_on,
     topics::batches_larger_than_the_topic_takes_go_in_parts,

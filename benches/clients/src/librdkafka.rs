@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
 
-use super::{Done, Failure, Values, Work};
+use super::{Done, Failure, Load, Values, Work};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Calls between looks for answers.
@@ -20,7 +20,7 @@ const POLL_EACH: usize = 1_000;
 
 pub fn run(brokers: &str, topic: &str, work: &Work) -> Result<Done, Failure> {
     match work {
-        Work::Produce { records, size, codec } => produce(brokers, topic, *records, *size, codec),
+        Work::Produce(load) => produce(brokers, topic, load),
         Work::Consume => consume(brokers, topic),
     }
 }
@@ -41,22 +41,20 @@ impl ProducerContext for Count {
     }
 }
 
-fn produce(
-    brokers: &str,
-    topic: &str,
-    records: usize,
-    size: usize,
-    codec: &str,
-) -> Result<Done, Failure> {
-    let producer: BaseProducer<Count> = ClientConfig::new()
+fn produce(brokers: &str, topic: &str, load: &Load) -> Result<Done, Failure> {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", brokers)
         .set("acks", "all")
         .set("enable.idempotence", "true")
-        .set("compression.codec", codec)
-        .set("queue.buffering.max.messages", "1000000")
-        .create_with_context(Count::default())?;
-    let mut values = Values::new(size);
-    for number in 0..records {
+        .set("compression.codec", &load.codec)
+        .set("queue.buffering.max.messages", "1000000");
+    if let Some(batch) = load.batch {
+        config.set("batch.size", batch.to_string());
+    }
+    let producer: BaseProducer<Count> = config.create_with_context(Count::default())?;
+    let mut values = Values::new(load.size);
+    for number in 0..load.records {
         let mut record = BaseRecord::<(), [u8]>::to(topic).payload(values.next());
         loop {
             match producer.send(record) {
@@ -74,10 +72,10 @@ fn produce(
     }
     producer.flush(Timeout::After(PATIENCE))?;
     let delivered = producer.context().delivered.load(Ordering::Relaxed);
-    if delivered != u64::try_from(records)? {
-        return Err(format!("{delivered} of {records} were delivered").into());
+    if delivered != u64::try_from(load.records)? {
+        return Err(format!("{delivered} of {} were delivered", load.records).into());
     }
-    Ok(Done { records: delivered, bytes: delivered * u64::try_from(size)? })
+    Ok(Done { records: delivered, bytes: delivered * u64::try_from(load.size)? })
 }
 
 fn consume(brokers: &str, topic: &str) -> Result<Done, Failure> {

@@ -1,12 +1,12 @@
 //! One program that does the same work with either client, so that only the clients differ:
 //!
 //! ```text
-//! clients duramen|librdkafka produce BROKERS TOPIC RECORDS SIZE CODEC
+//! clients duramen|librdkafka produce BROKERS TOPIC RECORDS SIZE CODEC BATCH
 //! clients duramen|librdkafka consume BROKERS TOPIC
 //! clients allocations produce|consume …
 //! ```
 //!
-//! Every record is acknowledged (`acks=all`, idempotent) or looked at before the clock is stopped. Prints
+//! BATCH is the size of a batch in bytes, or `default`: that of the client. Every record is acknowledged (`acks=all`, idempotent) or looked at before the clock is stopped. Prints
 //! one line of JSON: records, bytes of their values, seconds, processor seconds of this process meanwhile;
 //! with `allocations`, which runs duramen-client on one thread, also the allocations.
 
@@ -24,8 +24,16 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What is to be done.
 enum Work {
-    Produce { records: usize, size: usize, codec: String },
+    Produce(Load),
     Consume,
+}
+
+/// What is produced; `batch` is in bytes, `None` the client's default.
+struct Load {
+    records: usize,
+    size: usize,
+    codec: String,
+    batch: Option<usize>,
 }
 
 /// What was done.
@@ -70,13 +78,16 @@ fn processor_seconds() -> f64 {
 
 fn run(words: &[String]) -> Result<(), Failure> {
     let usage =
-        "clients duramen|librdkafka|allocations produce|consume BROKERS TOPIC [RECORDS SIZE CODEC]";
+        "clients duramen|librdkafka|allocations produce|consume BROKERS TOPIC [RECORDS SIZE CODEC BATCH]";
     let [client, work, brokers, topic, rest @ ..] = words else { return Err(usage.into()) };
     let work = match (work.as_str(), rest) {
         ("consume", []) => Work::Consume,
-        ("produce", [records, size, codec]) => {
-            Work::Produce { records: records.parse()?, size: size.parse()?, codec: codec.clone() }
-        }
+        ("produce", [records, size, codec, batch]) => Work::Produce(Load {
+            records: records.parse()?,
+            size: size.parse()?,
+            codec: codec.clone(),
+            batch: if batch == "default" { None } else { Some(batch.parse()?) },
+        }),
         _ => return Err(usage.into()),
     };
     let mut allocations = None;

@@ -12,7 +12,7 @@ use duramen_client::{
 };
 use tokio::runtime::Builder;
 
-use super::{Done, Failure, Values, Work};
+use super::{Done, Failure, Load, Values, Work};
 
 /// Timestamp that asks where a partition ends.
 const LATEST: i64 = -1;
@@ -29,26 +29,21 @@ pub fn run(brokers: &str, topic: &str, work: &Work, threads: usize) -> Result<Do
     let runtime = builder.enable_all().build()?;
     let cluster = Cluster::new(brokers, ClusterOptions::default())?;
     let work: std::pin::Pin<Box<dyn Future<Output = _>>> = match work {
-        Work::Produce { records, size, codec } => {
-            Box::pin(produce(cluster, topic, *records, *size, codec))
-        }
+        Work::Produce(load) => Box::pin(produce(cluster, topic, load)),
         Work::Consume => Box::pin(consume(cluster, topic)),
     };
     runtime.block_on(work)
 }
 
-async fn produce(
-    cluster: Cluster,
-    topic: &str,
-    records: usize,
-    size: usize,
-    codec: &str,
-) -> Result<Done, Failure> {
-    let compression = Compression::from_name(codec).ok_or("no such codec")?;
-    let options = ProducerOptions { compression, ..ProducerOptions::default() };
+async fn produce(cluster: Cluster, topic: &str, load: &Load) -> Result<Done, Failure> {
+    let compression = Compression::from_name(&load.codec).ok_or("no such codec")?;
+    let mut options = ProducerOptions { compression, ..ProducerOptions::default() };
+    if let Some(batch) = load.batch {
+        options.batch_bytes = batch;
+    }
     let producer = Producer::start(&cluster, options);
-    let mut values = Values::new(size);
-    for _ in 0..records {
+    let mut values = Values::new(load.size);
+    for _ in 0..load.records {
         let record = ProducerRecord::new(topic, values.next());
         if producer.try_enqueue(&record)?.is_none() {
             drop(producer.enqueue(record).await?);
@@ -56,10 +51,10 @@ async fn produce(
     }
     producer.flush().await;
     let delivered = cluster.metrics().records_delivered;
-    if delivered != u64::try_from(records)? {
-        return Err(format!("{delivered} of {records} were delivered").into());
+    if delivered != u64::try_from(load.records)? {
+        return Err(format!("{delivered} of {} were delivered", load.records).into());
     }
-    Ok(Done { records: delivered, bytes: delivered * u64::try_from(size)? })
+    Ok(Done { records: delivered, bytes: delivered * u64::try_from(load.size)? })
 }
 
 async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {

@@ -1,5 +1,7 @@
 //! When batches open, close and leave.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::cluster::Partition;
 use crate::producer::partitioner::partition_of_key;
@@ -139,4 +141,84 @@ fn a_partitioner_of_ones_own_is_asked_unless_the_record_names_its_partition() {
     let places = taken.iter().filter_map(|(id, _)| accumulator.place(*id));
     let partitions: Vec<i32> = places.map(|(_, partition)| partition).collect();
     assert!(partitions.contains(&2) && partitions.contains(&0), "{partitions:?}");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A record of so many bytes for a partition, or for any.
+    Append(Option<i32>, usize),
+    /// The sender comes after so many milliseconds, with room for so many batches a partition.
+    Take { after_ms: u64, all: bool, room: usize },
+    /// The broker finds batches of a partition too large.
+    Lower(usize, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let partition = prop::option::weighted(0.7, 0..3_i32);
+    let bytes = prop_oneof![5 => 0..300_usize, 1 => 300..3_000_usize];
+    prop_oneof![
+        8 => (partition, bytes).prop_map(|(partition, bytes)| Step::Append(partition, bytes)),
+        2 => (0..8_u64, prop::bool::weighted(0.2), 0..3_usize)
+            .prop_map(|(after_ms, all, room)| Step::Take { after_ms, all, room }),
+        1 => (0..3_usize, 200..1_000_usize).prop_map(|(at, bytes)| Step::Lower(at, bytes)),
+    ]
+}
+
+/// What was put in and not yet taken out, by partition: the bytes of each record, and those that a batch
+/// begun with it may have.
+type Inside = [VecDeque<(usize, usize)>; 3];
+
+/// A batch holds the oldest records of its partition, in order, and no more than fit.
+fn check_batch(inside: &mut Inside, id: BufferId, batch: &Filling) {
+    let count = usize::try_from(batch.builder.record_count()).unwrap();
+    let taken: Vec<_> = inside[id].drain(..count).collect();
+    let limit = taken.first().expect("nothing is sent for nothing").1;
+    assert!(count == 1 || batch.builder.size() <= limit, "{} bytes", batch.builder.size());
+    assert_eq!(batch.reserved, taken.iter().map(|(bytes, _)| bytes).sum::<usize>());
+}
+
+/// The buffer that took the record in.
+fn whereabouts(accumulator: &Accumulator, delivery: &Delivery) -> BufferId {
+    let holds = |batch: &Filling| Arc::ptr_eq(&batch.delivery, &delivery.batch);
+    accumulator.buffers.iter().position(|buffer| buffer.batches.iter().any(holds)).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn batches_hold_each_record_once_and_in_order(steps in prop::collection::vec(step(), 1..200)) {
+        let mut accumulator = accumulator(&[Some(1), Some(1), None]);
+        let (mut inside, mut now, mut limits) = (Inside::default(), Instant::now(), [1000; 3]);
+        for step in steps {
+            match step {
+                Step::Append(partition, bytes) => {
+                    let value = vec![7; bytes];
+                    let record = ProducerRecord { partition, ..ProducerRecord::new("t", &value) };
+                    let delivery = accumulator.append(&record, 0, bytes).unwrap().delivery;
+                    let to = whereabouts(&accumulator, &delivery);
+                    match partition {
+                        Some(wanted) => prop_assert_eq!(usize::try_from(wanted).unwrap(), to),
+                        None => prop_assert!(to != 2, "it has no leader"),
+                    }
+                    inside[to].push_back((bytes, limits[to]));
+                }
+                Step::Take { after_ms, all, room } => {
+                    now += Duration::from_millis(after_ms);
+                    let (taken, next) = accumulator.take_ready(now, all, |_| room);
+                    for id in 0..3 {
+                        prop_assert!(taken.iter().filter(|(at, _)| *at == id).count() <= room);
+                    }
+                    taken.iter().for_each(|(id, batch)| check_batch(&mut inside, *id, batch));
+                    prop_assert!(next.is_none_or(|at| at > now), "ready, and yet not taken");
+                }
+                Step::Lower(at, bytes) => {
+                    accumulator.lower(at, bytes);
+                    limits[at] = limits[at].min(bytes);
+                }
+            }
+            prop_assert_eq!(accumulator.is_empty(), inside.iter().all(VecDeque::is_empty));
+        }
+        let (taken, _) = accumulator.take_ready(now, true, |_| usize::MAX);
+        taken.iter().for_each(|(id, batch)| check_batch(&mut inside, *id, batch));
+        prop_assert!(accumulator.is_empty() && inside.iter().all(VecDeque::is_empty));
+    }
 }

@@ -332,3 +332,7 @@ fn after(first: i32, records: i32) -> i32 {
 #[cfg(test)]
 #[path = "queue_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "queue_model.rs"]
+mod model;
