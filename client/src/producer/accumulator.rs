@@ -49,6 +49,9 @@ pub(super) struct Appended {
 /// A partition's place in the accumulator, stable for the producer's life.
 pub(super) type BufferId = usize;
 
+/// Bytes of memory that a partition's first batch begins with.
+const ROOM_MIN: usize = 4 * 1024;
+
 /// See the top of the file.
 #[derive(Debug)]
 pub(super) struct Accumulator {
@@ -81,7 +84,18 @@ struct Buffer {
     partition: i32,
     /// Bytes of a batch here: less than elsewhere once the broker found one too large.
     batch_bytes: usize,
+    /// Bytes of memory that a new batch begins with: what the last ones came to.
+    room: usize,
     batches: VecDeque<Filling>,
+}
+
+impl Buffer {
+    fn pop(&mut self) -> Option<Filling> {
+        let batch = self.batches.pop_front()?;
+        // One small batch says little of the next.
+        self.room = batch.builder.size().next_power_of_two().max(self.room / 2);
+        Some(batch)
+    }
 }
 
 impl Accumulator {
@@ -120,6 +134,7 @@ impl Accumulator {
                 topic: topic.name.clone(),
                 partition: partition.id,
                 batch_bytes: self.batch_bytes,
+                room: ROOM_MIN,
                 batches: VecDeque::new(),
             });
         }
@@ -153,14 +168,15 @@ impl Accumulator {
         let id = self.choose(topic, record, reserved)?;
         let Some(buffer) = self.buffers.get_mut(id) else { return Err(Refusal::UnknownTopic) };
         let was_empty = buffer.batches.is_empty();
-        if let Some(last) = buffer.batches.back_mut()
-            && let Some(delivery) = last.add(record, timestamp, reserved)?
-        {
-            return Ok(Appended { delivery, wake_sender: false });
+        if let Some(last) = buffer.batches.back_mut() {
+            if let Some(delivery) = last.add(record, timestamp, reserved)? {
+                return Ok(Appended { delivery, wake_sender: false });
+            }
+            buffer.room = last.builder.size().next_power_of_two();
         }
         let cell = Arc::new(BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {
-            builder: BatchBuilder::new(buffer.batch_bytes),
+            builder: BatchBuilder::with_room(buffer.batch_bytes, buffer.room),
             delivery: Arc::clone(&cell),
             reserved: 0,
             created: Instant::now(),
@@ -224,7 +240,7 @@ impl Accumulator {
         all: bool,
         mut room: impl FnMut(BufferId) -> usize,
     ) -> (Vec<(BufferId, Filling)>, Option<Instant>) {
-        let (mut taken, mut next) = (Vec::new(), None::<Instant>);
+        let (mut taken, mut next) = (Vec::with_capacity(self.filled.len()), None::<Instant>);
         let (linger, buffers) = (self.linger, &mut self.buffers);
         self.filled.retain(|id| {
             let Some(buffer) = buffers.get_mut(*id) else { return false };
@@ -239,7 +255,7 @@ impl Accumulator {
                     break;
                 }
                 room -= 1;
-                taken.extend(buffer.batches.pop_front().map(|batch| (*id, batch)));
+                taken.extend(buffer.pop().map(|batch| (*id, batch)));
             }
             !buffer.batches.is_empty()
         });
@@ -253,7 +269,7 @@ impl Accumulator {
         self.filled.retain(|id| {
             let Some(buffer) = buffers.get_mut(*id) else { return false };
             while buffer.batches.front().is_some_and(|batch| batch.created <= limit) {
-                taken.extend(buffer.batches.pop_front());
+                taken.extend(buffer.pop());
             }
             !buffer.batches.is_empty()
         });

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::{ProduceRequest, ProduceResponse};
 use tokio::time::Instant;
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 use super::lane::{Answered, Lane};
 use super::options::Acks;
 use super::queue::{Attempt, Fate};
-use super::request::{Part, PartAnswer, answers, is_stale_metadata, request, version_cap};
+use super::request::{Part, PartAnswer, is_stale_metadata, request, take_answers, version_cap};
 use super::sender::{Done, Identity, Sender};
 use crate::connection::{CallError, Connection};
 use crate::error::ClientError;
@@ -22,21 +21,27 @@ impl Sender {
     /// Fills the lanes: requests of one batch per partition, until nothing more may go.
     pub(super) fn send_all(&mut self, now: Instant) {
         let Identity::Known { id, .. } = self.identity else { return };
-        let mut by_leader: BTreeMap<i32, Vec<Part>> = BTreeMap::new();
+        let mut by_leader = std::mem::take(&mut self.by_leader);
         for buffer in &self.active {
             match self.leader_of(*buffer) {
                 Some((leader, part)) => by_leader.entry(leader).or_default().push(part),
                 None => self.stale = true,
             }
         }
-        for (leader, mut parts) in by_leader {
-            if !self.is_ready(leader, now) {
-                continue;
+        for (leader, parts) in by_leader.iter_mut().filter(|(_, parts)| !parts.is_empty()) {
+            if self.is_ready(*leader, now) {
+                self.fill(*leader, parts, id, now);
             }
-            while self.lanes.get(&leader).is_some_and(|l| l.in_flight() < self.max_in_flight()) {
-                if !self.send_one(leader, &mut parts, id, now) {
-                    break;
-                }
+            parts.clear();
+        }
+        self.by_leader = by_leader;
+    }
+
+    /// Sends to a leader what may be in flight there.
+    fn fill(&mut self, leader: i32, parts: &mut [Part], id: i64, now: Instant) {
+        while self.lanes.get(&leader).is_some_and(|l| l.in_flight() < self.max_in_flight()) {
+            if !self.send_one(leader, parts, id, now) {
+                break;
             }
         }
     }
@@ -64,7 +69,7 @@ impl Sender {
     fn send_one(&mut self, leader: i32, parts: &mut [Part], id: i64, now: Instant) -> bool {
         let lane = self.lanes.get(&leader);
         let Some(connection) = lane.and_then(|lane| lane.connection.clone()) else { return false };
-        let (mut sent, mut batches, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sent = Vec::with_capacity(parts.len());
         let mut bytes = 0;
         let limit = self.shared.options.request_bytes;
         for part in parts.iter() {
@@ -74,11 +79,10 @@ impl Sender {
             let Some(batch) = queue.get_mut(at) else { continue };
             match batch.payload.bytes(&self.batch_options, id, batch.sequence) {
                 Ok(encoded) if bytes > 0 && bytes + encoded.len() > limit => break,
-                Ok(encoded) => {
-                    bytes += encoded.len();
-                    batches.push(encoded);
-                    sent.push(Part { batch: batch.payload.id, ..part.clone() });
-                    indexes.push((part.buffer, at));
+                Ok(records) => {
+                    bytes += records.len();
+                    sent.push(Part { batch: batch.payload.id, records, ..part.clone() });
+                    queue.sent(at);
                 }
                 Err(error) => {
                     // It can never be sent, so it ends as if the broker had refused it.
@@ -92,28 +96,17 @@ impl Sender {
         if sent.is_empty() {
             return false;
         }
-        for (buffer, at) in indexes {
-            if let Some(route) = self.routes.get_mut(&buffer) {
-                route.queue.sent(at);
-            }
-        }
         // The next request begins with other partitions, so that none starves.
         let turn = sent.len() % parts.len().max(1);
         parts.rotate_left(turn);
-        self.transmit(leader, &connection, sent, batches)
+        self.transmit(leader, &connection, sent)
     }
 
-    fn transmit(
-        &mut self,
-        leader: i32,
-        connection: &Connection,
-        parts: Vec<Part>,
-        batches: Vec<Bytes>,
-    ) -> bool {
+    fn transmit(&mut self, leader: i32, connection: &Connection, parts: Vec<Part>) -> bool {
         let options = &self.shared.options;
         let begun =
             connection.version_of::<ProduceRequest>(version_cap(&parts)).and_then(|version| {
-                let message = request(options, version, &parts, batches);
+                let message = request(options, version, &parts);
                 match options.acks {
                     Acks::None => connection.begin_unanswered(version, &message).map(|()| None),
                     _ => connection.begin(version, &message, options.request_timeout).map(Some),
@@ -143,12 +136,12 @@ impl Sender {
     pub(super) fn take_answer(
         &mut self,
         leader: i32,
-        parts: &[Part],
+        mut parts: Vec<Part>,
         result: Result<ProduceResponse, CallError>,
     ) {
         let response = match result {
             Ok(response) => response,
-            Err(error) => return self.call_failed(leader, parts, &error, false),
+            Err(error) => return self.call_failed(leader, &parts, &error, false),
         };
         if let Some(lane) = self.lanes.get_mut(&leader) {
             lane.failures = 0;
@@ -157,17 +150,15 @@ impl Sender {
                 lane.not_before = Some(Instant::now() + Duration::from_millis(throttle));
             }
         }
-        for (part, answer) in parts.iter().zip(answers(parts, response)) {
-            match answer {
-                Some(answer) => {
-                    let attempt = match answer.code {
-                        ErrorCode::None => Attempt::Written,
-                        code => Attempt::Refused(code),
-                    };
-                    self.settle(part, attempt, Some(answer));
-                }
-                None => self.settle(part, Attempt::Lost, None),
-            }
+        take_answers(&mut parts, response, |part, answer| {
+            let attempt = match answer.code {
+                ErrorCode::None => Attempt::Written,
+                code => Attempt::Refused(code),
+            };
+            self.settle(part, attempt, Some(answer));
+        });
+        for silent in &parts {
+            self.settle(silent, Attempt::Lost, None);
         }
     }
 

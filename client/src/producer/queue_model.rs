@@ -237,9 +237,11 @@ impl World {
             self.step(&Step::Send);
             self.step(&Step::Take(Mood::Takes));
             self.step(&Step::Answer);
-            let wake = self.queue.next_wake(self.now);
-            if self.wire.is_empty() && self.answers.is_empty() && wake.is_some() {
-                self.now = self.now.max(wake.unwrap());
+            if !(self.wire.is_empty() && self.answers.is_empty()) {
+                continue;
+            }
+            if let Some(wake) = self.queue.next_wake(self.now) {
+                self.now = self.now.max(wake);
                 self.step(&Step::Expire);
             }
         }

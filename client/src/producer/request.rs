@@ -1,7 +1,5 @@
 //! Produce requests and answers, pure: batches of many partitions into one message, and back.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::TopicId;
@@ -17,6 +15,9 @@ use super::options::ProducerOptions;
 /// The last version that names topics by name (KIP-516).
 const LAST_BY_NAME: i16 = 12;
 
+/// Parts that a topic has room for from the start.
+const PARTS: usize = 8;
+
 /// A batch that goes with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
@@ -25,6 +26,8 @@ pub(super) struct Part {
     pub(super) topic: Text,
     pub(super) topic_id: TopicId,
     pub(super) partition: i32,
+    /// The batch as it goes onto the wire.
+    pub(super) records: Bytes,
 }
 
 /// The highest version in which all of these topics can be named.
@@ -32,29 +35,35 @@ pub(super) fn version_cap(parts: &[Part]) -> i16 {
     if parts.iter().any(|part| part.topic_id.is_nil()) { LAST_BY_NAME } else { i16::MAX }
 }
 
-/// The request; `batches` go with `parts`, one each.
-pub(super) fn request(
-    options: &ProducerOptions,
-    version: i16,
-    parts: &[Part],
-    batches: Vec<Bytes>,
-) -> ProduceRequest {
-    let mut topics: BTreeMap<&Text, TopicProduceData> = BTreeMap::new();
-    for (part, records) in parts.iter().zip(batches) {
-        let topic = topics.entry(&part.topic).or_insert_with(|| TopicProduceData {
-            name: if version > LAST_BY_NAME { Text::EMPTY } else { part.topic.clone() },
-            topic_id: part.topic_id,
-            partition_data: Vec::new(),
+/// The request with the records of all parts.
+pub(super) fn request(options: &ProducerOptions, version: i16, parts: &[Part]) -> ProduceRequest {
+    let mut topics: Vec<TopicProduceData> = Vec::with_capacity(1);
+    let by_id = version > LAST_BY_NAME;
+    for part in parts {
+        // Of most topics the parts come in a row; the last one is looked at first.
+        let known = topics.iter().rposition(|topic| match by_id {
+            true => topic.topic_id == part.topic_id,
+            false => topic.name == part.topic,
         });
-        topic
-            .partition_data
-            .push(PartitionProduceData { index: part.partition, records: Some(records) });
+        let at = known.unwrap_or_else(|| {
+            topics.push(TopicProduceData {
+                name: if by_id { Text::EMPTY } else { part.topic.clone() },
+                topic_id: part.topic_id,
+                partition_data: Vec::with_capacity(parts.len().min(PARTS)),
+            });
+            topics.len() - 1
+        });
+        let Some(topic) = topics.get_mut(at) else { continue };
+        topic.partition_data.push(PartitionProduceData {
+            index: part.partition,
+            records: Some(part.records.clone()),
+        });
     }
     ProduceRequest {
         transactional_id: None,
         acks: options.acks.code(),
         timeout_ms: i32::try_from(options.request_timeout.as_millis()).unwrap_or(i32::MAX),
-        topic_data: topics.into_values().collect(),
+        topic_data: topics,
     }
 }
 
@@ -68,9 +77,12 @@ pub(super) struct PartAnswer {
     pub(super) records: Vec<(i32, Option<Text>)>,
 }
 
-/// The answers to `parts`, in their order; `None` where the broker was silent.
-pub(super) fn answers(parts: &[Part], response: ProduceResponse) -> Vec<Option<PartAnswer>> {
-    let mut answers = vec![None; parts.len()];
+/// Shows each part with the broker's answer to it, and takes it out: those left met with silence.
+pub(super) fn take_answers(
+    parts: &mut Vec<Part>,
+    response: ProduceResponse,
+    mut show: impl FnMut(&Part, PartAnswer),
+) {
     for topic in response.responses {
         for answered in topic.partition_responses {
             let at = parts.iter().position(|part| {
@@ -78,12 +90,11 @@ pub(super) fn answers(parts: &[Part], response: ProduceResponse) -> Vec<Option<P
                     || (!topic.topic_id.is_nil() && part.topic_id == topic.topic_id);
                 named && part.partition == answered.index
             });
-            if let Some(slot) = at.and_then(|at| answers.get_mut(at)) {
-                *slot = Some(part_answer(answered));
+            if let Some(at) = at {
+                show(&parts.swap_remove(at), part_answer(answered));
             }
         }
     }
-    answers
 }
 
 fn part_answer(answered: PartitionProduceResponse) -> PartAnswer {
@@ -130,6 +141,7 @@ mod tests {
             topic: topic.into(),
             topic_id: TopicId::from_u128(id),
             partition,
+            records: Bytes::new(),
         }
     }
 
@@ -139,7 +151,7 @@ mod tests {
         assert_eq!(version_cap(&parts), i16::MAX);
         assert_eq!(version_cap(&[part("a", 0, 0)]), 12);
         let options = ProducerOptions::default();
-        let request = request(&options, 13, &parts, vec![Bytes::new(); 3]);
+        let request = request(&options, 13, &parts);
         assert_eq!(request.topic_data.len(), 2);
         assert_eq!(request.topic_data[0].partition_data.len(), 2);
         let response = ProduceResponse {
@@ -153,9 +165,12 @@ mod tests {
             }],
             ..ProduceResponse::default()
         };
-        let answers = answers(&parts, response);
-        assert_eq!(answers[0].as_ref().map(|a| a.code), Some(ErrorCode::NotLeaderOrFollower));
-        assert_eq!(answers[1], None);
-        assert_eq!(answers[2].as_ref().map(|a| a.base_offset), Some(33));
+        let (mut left, mut answers) = (parts.to_vec(), Vec::new());
+        take_answers(&mut left, response, |part, answer| {
+            answers.push((part.partition, answer.code, answer.base_offset));
+        });
+        let moved = ErrorCode::NotLeaderOrFollower;
+        assert_eq!(answers, [(3, ErrorCode::None, 33), (0, moved, 0)]);
+        assert_eq!(left, [part("b", 2, 5)]);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::InitProducerIdRequest;
 use duramen_protocol::records::builder::BatchOptions;
@@ -70,6 +71,8 @@ pub(super) struct Sender {
     refresh_failures: u32,
     refresh_at: Instant,
     view: Arc<ClusterView>,
+    /// What may go to each leader; kept for its memory, as it is made anew each time.
+    pub(super) by_leader: BTreeMap<i32, Vec<Part>>,
 }
 
 impl Sender {
@@ -103,6 +106,7 @@ impl Sender {
             stale: false,
             refreshing: false,
             refresh_failures: 0,
+            by_leader: BTreeMap::new(),
         }
     }
 
@@ -137,7 +141,7 @@ impl Sender {
                 () = sleep_until(wake) => Vec::new(),
             };
             for (leader, (parts, result)) in answered {
-                self.take_answer(leader, &parts, result);
+                self.take_answer(leader, parts, result);
             }
         }
     }
@@ -320,7 +324,8 @@ impl Sender {
         let (topic, partition) = (route.topic.clone(), route.partition);
         let known = self.view.topic(&topic)?;
         let leader = known.partition(partition)?.leader?;
-        Some((leader, Part { buffer, batch: 0, topic_id: known.id, topic, partition }))
+        let topic_id = known.id;
+        Some((leader, Part { buffer, batch: 0, topic_id, topic, partition, records: Bytes::new() }))
     }
 
     /// Nothing can be sent any more, for this reason.

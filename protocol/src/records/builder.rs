@@ -52,7 +52,12 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// A builder for batches of up to `size_max` bytes, header included, before compression.
     pub fn new(size_max: usize) -> Self {
-        let mut bytes = Vec::with_capacity(size_max.clamp(HEADER_LEN, ROOM_MAX));
+        Self::with_room(size_max, ROOM_MAX)
+    }
+
+    /// The same with memory for `room` bytes from the start; beyond that it grows.
+    pub fn with_room(size_max: usize, room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(room.min(size_max).max(HEADER_LEN));
         bytes.resize(HEADER_LEN, 0);
         Self { bytes, size_max, count: 0, base_timestamp: -1, max_timestamp: -1 }
     }
