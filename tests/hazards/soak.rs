@@ -5,6 +5,7 @@
 //! `scripts/soak` runs it for an hour; among the tests it takes some seconds, for its checks alone.
 //! Lives of the node are short, but each fourth is long, so that growth within a life shows too.
 
+mod groups;
 mod load;
 mod watch;
 

@@ -1,5 +1,5 @@
-//! The mixed load: producers, readers from the start and by time, and an administrator who makes,
-//! changes, trims and deletes. Each holds what it sees against the truth.
+//! The mixed load: producers, readers from the start and by time, members of groups, and an administrator
+//! who makes, changes, trims and deletes. Each holds what it sees against the truth.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::groups::Groups;
 use crate::support::chance::Chance;
 use crate::truth::{PartitionTruth, TopicTruth};
 
@@ -44,10 +45,11 @@ const TOPICS: [(&str, &str, Compression, bool); 5] = [
 const TRIMMED: &str = "soak-trimmed";
 
 /// What all parts of the load share.
-struct World {
-    cluster: Cluster,
-    admin: Admin,
-    topics: Vec<TopicTruth>,
+pub(super) struct World {
+    pub(super) cluster: Cluster,
+    pub(super) admin: Admin,
+    pub(super) topics: Vec<TopicTruth>,
+    pub(super) groups: Groups,
     rate: u64,
     stop: AtomicBool,
     faults: Mutex<Vec<String>>,
@@ -87,6 +89,7 @@ impl Load {
             admin: Admin::new(&cluster),
             cluster,
             topics: TOPICS.iter().enumerate().map(truth).collect(),
+            groups: Groups::default(),
             rate,
             stop: AtomicBool::new(false),
             faults: Mutex::default(),
@@ -104,6 +107,7 @@ impl Load {
         }
         tokio::spawn(Arc::clone(&world).reread(chance.clone()));
         tokio::spawn(Arc::clone(&world).churn());
+        world.start_groups(chance);
         tokio::spawn(Arc::clone(&world).change(chance.clone()));
         drop(inside);
         Self { world, producers: Mutex::new(producers), runtime }
@@ -130,6 +134,8 @@ impl Load {
                 self.world.note(checked.map(|_| ()));
             }
         }
+        let committed = self.runtime.block_on(self.world.verify_groups());
+        self.world.note(committed);
     }
 
     /// How much there was.
@@ -137,23 +143,24 @@ impl Load {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let World { produced, consumed, churned, .. } = &*self.world;
         format!(
-            "{} records acknowledged, {} read and compared, {} topics made and deleted",
+            "{} records acknowledged, {} read and compared, {} in groups, {} topics made and deleted",
             count(produced),
             count(consumed),
+            self.world.groups.read(),
             count(churned)
         )
     }
 }
 
 impl World {
-    fn note(&self, result: Result<(), String>) {
+    pub(super) fn note(&self, result: Result<(), String>) {
         if let Err(fault) = result {
             println!("soak: fault: {fault}");
             self.faults.lock().expect("nobody panics here").push(fault);
         }
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
