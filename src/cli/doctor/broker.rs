@@ -132,11 +132,12 @@ pub(super) fn versions(connection: Option<&Connection>, samples: Option<&Samples
 /// HTTP; without it they are taken to be the defaults.
 pub(super) async fn log_dirs(admin: &Admin, samples: Option<&Samples>) -> Vec<Finding> {
     let Ok(cluster) = admin.describe_cluster().await else { return Vec::new() };
+    let brokers: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
+    let Ok(told) = admin.describe_log_dirs(&brokers).await else { return Vec::new() };
     let mut findings = Vec::new();
-    for broker in &cluster.brokers {
+    for broker in told {
         // A broker that can't be reached is a finding of its own already.
-        let Ok(dirs) = admin.describe_log_dirs(broker.id).await else { continue };
-        for dir in dirs {
+        for dir in broker.result.into_iter().flatten() {
             let path = dir.path.as_str();
             if dir.error.is_some() {
                 findings.push(directory::offline(path));

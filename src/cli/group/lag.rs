@@ -103,7 +103,13 @@ pub(super) async fn run(admin: &Admin, args: LagArgs) -> Result<(), Failure> {
 
 async fn look(admin: &Admin, args: &LagArgs) -> Result<Vec<Look>, Failure> {
     let named: Vec<Text> = match args.groups.is_empty() {
-        true => admin.list_groups(&[], &[]).await?.into_iter().map(|group| group.group).collect(),
+        true => admin
+            .list_groups(&[], &[])
+            .await?
+            .complete()?
+            .into_iter()
+            .map(|group| group.group)
+            .collect(),
         false => args.groups.iter().map(Text::from).collect(),
     };
     let groups = described(admin, &named).await?;

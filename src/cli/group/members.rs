@@ -114,9 +114,9 @@ async fn remove(
         })
         .collect();
     let outcomes = admin.remove_members(&group.group, &names).await?;
-    let readable = outcomes.into_iter().map(|Outcome { about, result }| {
+    let readable = outcomes.into_iter().map(|Outcome { about, result, .. }| {
         let (MemberName::Id(name) | MemberName::Instance(name)) = about;
-        Outcome { about: name, result }
+        Outcome::new(name, result)
     });
     let said = |name: &Text, (): &()| format!("{name} removed from {}", group.group);
     tell(readable.collect(), said).map_err(|failure| match failure {

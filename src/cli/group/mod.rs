@@ -82,7 +82,7 @@ async fn described(
     groups: &[Text],
 ) -> Result<Vec<(Text, Option<GroupDescription>)>, Failure> {
     let outcomes = admin.describe_groups(groups).await?;
-    let one = |Outcome { about, result }| match result {
+    let one = |Outcome { about, result, .. }| match result {
         Ok(group) => Ok((about, Some(group))),
         Err(error) if is_missing(&error) => Ok((about, None)),
         Err(error) => Err(error.into()),

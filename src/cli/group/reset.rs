@@ -297,7 +297,7 @@ async fn execute(
     let offsets: Vec<(TopicPartition, CommittedOffset)> =
         offsets.iter().map(|(at, offset)| (at.clone(), CommittedOffset::at(*offset))).collect();
     let outcomes = admin.alter_offsets(group, &offsets).await?;
-    let mut failed = outcomes.into_iter().filter_map(|Outcome { about, result }| {
+    let mut failed = outcomes.into_iter().filter_map(|Outcome { about, result, .. }| {
         let error = result.err()?;
         Some((about, error))
     });

@@ -61,11 +61,10 @@ impl Place {
             topics,
             ..Look::default()
         };
-        for broker in &cluster.brokers {
+        let brokers: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
+        for told in self.admin.describe_log_dirs(&brokers).await? {
             // A broker of another make may refuse: sizes stay unknown then.
-            if let Ok(dirs) = self.admin.describe_log_dirs(broker.id).await {
-                dirs.iter().for_each(|dir| look.add_dir(dir));
-            }
+            told.result.iter().flatten().for_each(|dir| look.add_dir(dir));
         }
         match self.samples(&look.cluster).await {
             Ok(Some(samples)) => look.add_samples(&samples),
