@@ -4,8 +4,7 @@ use clap::Args;
 use duramen_client::admin::{
     ConfigChange, ConfigEntry, ConfigSource, Operation, Outcome, Resource,
 };
-use duramen_client::{Admin, ClientError};
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ClientError, Text};
 use serde_json::{Value, json};
 
 use super::exit::Failure;

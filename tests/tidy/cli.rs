@@ -1,10 +1,12 @@
-//! The command line stands apart: whoever embeds the broker does without it and its crates.
+//! The command line stands apart: it is built on the client alone, and whoever embeds the broker does
+//! without it and its crates.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::process::Command;
 
+use crate::source::read_all;
 use crate::{report, root};
 
 /// Crates of the feature `cli` that the client, or a crate below it, needs too.
@@ -45,4 +47,31 @@ fn embedding_the_broker_pulls_no_command_line() {
         })
         .collect();
     report("without the feature `cli` the broker pulls none of its crates", &findings);
+}
+
+/// What of the command line reads files of the broker's format, and talks to no broker.
+const OFFLINE: &str = "src/cli/log/";
+
+/// What would go past the client's public API: wire messages and bytes, and sockets of its own.
+const PAST_THE_CLIENT: &[&str] = &["duramen_protocol", "TcpStream", "TcpListener", "UnixStream"];
+
+/// The one file with a socket of its own: the broker's metrics come by HTTP.
+const HTTP: &str = "src/cli/scrape.rs";
+
+#[test]
+fn the_command_line_talks_through_the_client() {
+    let mut findings = Vec::new();
+    for source in read_all(root(), &["src/cli"]) {
+        for name in PAST_THE_CLIENT {
+            let excepted = match *name {
+                "TcpStream" => source.path == HTTP,
+                "duramen_protocol" => source.path.starts_with(OFFLINE),
+                _ => false,
+            };
+            for at in source.words(name).into_iter().filter(|_| !excepted) {
+                findings.push(format!("{}:{}: names {name}", source.path, source.line_of(at)));
+            }
+        }
+    }
+    report("verbs talk to brokers through duramen-client's public API alone", &findings);
 }

@@ -1,9 +1,8 @@
 //! `duramen group describe`.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::{ConfigEntry, GroupDescription, Resource};
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 use serde_json::{Value, json};
 
 use super::existing;

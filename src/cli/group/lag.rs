@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::GroupDescription;
 use duramen_client::consumer::TopicPartition;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 use serde_json::{Value, json};
 
 use super::standing::{Standing, standings};

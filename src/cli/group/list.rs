@@ -1,8 +1,7 @@
 //! `duramen group list`.
 
 use clap::Args;
-use duramen_client::Admin;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 use serde_json::json;
 
 use crate::cli::exit::Failure;

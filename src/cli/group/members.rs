@@ -1,10 +1,8 @@
 //! `duramen group members`.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::{GroupDescription, GroupMember, MemberName, Outcome};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ErrorCode, Text};
 use serde_json::{Value, json};
 
 use super::{existing, missing};

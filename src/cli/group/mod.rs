@@ -24,9 +24,7 @@ mod unread;
 
 use clap::{Args, Subcommand};
 use duramen_client::admin::{GroupDescription, Outcome};
-use duramen_client::{Admin, ClientError};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ClientError, ErrorCode, Text};
 
 use super::connect::ClusterArgs;
 use super::exit::{Exit, Failure};

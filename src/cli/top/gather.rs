@@ -93,7 +93,7 @@ impl Place {
     }
 }
 
-fn led(topic: &Topic) -> impl Iterator<Item = (duramen_protocol::text::Text, i32)> {
+fn led(topic: &Topic) -> impl Iterator<Item = (duramen_client::Text, i32)> {
     let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
     led.map(|partition| (topic.name.clone(), partition.id))
 }
