@@ -137,3 +137,6 @@ fn check(what: &str, code: i16, message: Option<&Text>) -> Result<(), ClientErro
 fn timeout_ms(cluster: &Cluster) -> i32 {
     i32::try_from(cluster.options().connection.request_timeout.as_millis()).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
