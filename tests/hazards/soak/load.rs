@@ -16,7 +16,6 @@ use duramen_client::{
 };
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{EARLIEST, LATEST};
-use duramen_protocol::text::Text;
 use futures_core::Stream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
