@@ -68,7 +68,7 @@ fn the_command_line_talks_through_the_client() {
                 "duramen_protocol" => source.path.starts_with(OFFLINE),
                 _ => false,
             };
-            for at in source.words(name).into_iter().filter(|_| !excepted) {
+            for at in source.words(name).filter(|_| !excepted) {
                 findings.push(format!("{}:{}: names {name}", source.path, source.line_of(at)));
             }
         }

@@ -6,11 +6,9 @@ mod describe;
 mod list;
 mod offsets;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 
 use duramen_protocol::text::Text;
-use tokio::task::JoinSet;
 
 use super::spread::{Batches, Open, call_each};
 use super::{Admin, Outcome, outcomes};
@@ -21,9 +19,6 @@ use crate::coordinator::find;
 use crate::error::ClientError;
 
 pub use crate::coordinator::offsets::CommittedOffset;
-
-/// Groups asked about at the same time, where each takes a request of its own.
-const AT_ONCE: usize = 32;
 
 /// The groups that brokers told of.
 #[derive(Debug, Clone)]
@@ -134,34 +129,6 @@ pub enum MemberName {
     Id(Text),
     /// By its instance id.
     Instance(Text),
-}
-
-/// Does the same for several groups, some at a time; the outcomes stand in the order of the groups.
-async fn for_each<T, F>(
-    groups: &[Text],
-    work: impl Fn(Text) -> F,
-) -> Result<Vec<Outcome<Text, T>>, ClientError>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, ClientError>> + Send + 'static,
-{
-    let mut waiting = groups.iter().cloned().enumerate();
-    let (mut running, mut done) = (JoinSet::new(), BTreeMap::new());
-    loop {
-        while running.len() < AT_ONCE
-            && let Some((at, group)) = waiting.next()
-        {
-            let result = work(group.clone());
-            running.spawn(async move { (at, group, result.await) });
-        }
-        match running.join_next().await {
-            Some(Ok((at, about, result))) => {
-                done.insert(at, Outcome { about, result });
-            }
-            Some(Err(_)) => return Err(ClientError::Closed),
-            None => return Ok(done.into_values().collect()),
-        }
-    }
 }
 
 /// Asks the coordinators of groups, each about all of its own at once; what concerns one that has moved is

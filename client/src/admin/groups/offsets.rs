@@ -8,11 +8,12 @@ use duramen_protocol::messages::offset_delete::{
 };
 use duramen_protocol::text::Text;
 
-use super::{CommittedOffset, for_each};
+use super::{CommittedOffset, at_coordinators};
 use crate::admin::leaders::by_topic;
-use crate::admin::{Admin, Outcome, check};
+use crate::admin::{Admin, Outcome, check, outcomes};
+use crate::connection::Connection;
 use crate::consumer::TopicPartition;
-use crate::coordinator::offsets::{Committer, PerPartition, TopicIds};
+use crate::coordinator::offsets::{Committer, PerPartition, TopicIds, fetch_groups};
 use crate::coordinator::{Coordinator, How};
 use crate::error::ClientError;
 
@@ -20,24 +21,21 @@ impl Admin {
     /// The offsets that groups have committed. A group that does not exist has none.
     ///
     /// # Errors
-    /// Only when the runtime stops; each group has an outcome of its own.
+    /// When no broker answers; each group has an outcome of its own.
     pub async fn committed_offsets(
         &self,
         groups: &[Text],
     ) -> Result<Vec<Outcome<Text, BTreeMap<TopicPartition, CommittedOffset>>>, ClientError> {
-        for_each(groups, |group| {
-            let cluster = self.cluster.clone();
-            async move {
-                let coordinator = Coordinator::new(&cluster, &group);
-                let fetched = cluster
-                    .retrying("committed offsets", || {
-                        coordinator.fetch_committed(None, None, false)
-                    })
-                    .await?;
-                fetched.into_iter().map(|(at, offset)| Ok((at, offset?))).collect()
-            }
-        })
-        .await
+        let timeout = self.cluster.options().connection.request_timeout;
+        let ask = move |connection: Connection, asked: Vec<(Text, i32)>| async move {
+            let groups: Vec<Text> = asked.into_iter().map(|(group, _)| group).collect();
+            fetch_groups(&connection, &groups, timeout).await
+        };
+        let fetched = at_coordinators(&self.cluster, groups, ask).await?.into_iter();
+        let whole = |fetched: PerPartition<CommittedOffset>| {
+            fetched.into_iter().map(|(at, offset)| Ok((at, offset?))).collect()
+        };
+        Ok(outcomes(groups, fetched.map(|fetched| fetched.and_then(whole)).collect()))
     }
 
     /// Sets the offsets of a group that has no members; it is made when it does not exist.
@@ -63,7 +61,7 @@ impl Admin {
                 }
                 _ => error,
             })?;
-        Ok(outcomes(altered))
+        Ok(per_partition(altered))
     }
 
     /// Deletes the offsets of partitions that no member of the group subscribes to.
@@ -101,10 +99,10 @@ impl Admin {
                 deleted.insert(at, result);
             }
         }
-        Ok(outcomes(deleted))
+        Ok(per_partition(deleted))
     }
 }
 
-fn outcomes<T>(all: PerPartition<T>) -> Vec<Outcome<TopicPartition, T>> {
+fn per_partition<T>(all: PerPartition<T>) -> Vec<Outcome<TopicPartition, T>> {
     all.into_iter().map(|(about, result)| Outcome { about, result }).collect()
 }
