@@ -1,6 +1,7 @@
 //! Every admin call, its dry run first, and a wrong thing beside a right one in each.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,6 +52,22 @@ async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// Waits until an answer is this one: a broker hears of what the controller did a little later.
+async fn becomes<T: PartialEq<W> + Debug, W: Debug, F: Future<Output = T>>(
+    want: W,
+    mut ask: impl FnMut() -> F,
+) {
+    let began = Instant::now();
+    loop {
+        let is = ask().await;
+        if is == want {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{is:?}, not {want:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn names(admin: &Admin, prefix: &str) -> Vec<Text> {
     let all = admin.list_topics().await.unwrap().into_iter().map(|topic| topic.name.clone());
     all.filter(|name| name.starts_with(prefix)).collect()
@@ -74,7 +91,7 @@ pub async fn topics_are_made_grown_and_deleted(lab: Arc<Lab>) {
     assert_eq!(made[1].about, "adm no name");
     let one = made[0].result.as_ref().unwrap();
     assert_eq!((one.partitions, one.replication_factor), (3, 1));
-    assert_eq!(names(&admin, "adm").await, ["adm-one", "adm-two"]);
+    becomes(["adm-one", "adm-two"], || names(&admin, "adm")).await;
     let again = admin.create_topics(&[topics[0].clone()], false).await.unwrap();
     assert_eq!(codes(&again), [Some(ErrorCode::TopicAlreadyExists)]);
 
@@ -100,20 +117,21 @@ pub async fn topics_are_made_grown_and_deleted(lab: Arc<Lab>) {
     assert_eq!(sizes(&admin).await, [3, 2]);
     let grown = admin.create_partitions(&wanted, false).await.unwrap();
     assert_eq!(codes(&grown), wrong);
+    becomes([5, 2], || sizes(&admin)).await;
     let placed = [
         ("adm-two".into(), NewPartitions::up_to(3).on(vec![vec![1]])),
         ("adm-one".into(), NewPartitions::up_to(6).on(vec![vec![NOBODY]])),
     ];
     let grown = admin.create_partitions(&placed, false).await.unwrap();
     assert_eq!(codes(&grown), [None, Some(ErrorCode::InvalidReplicaAssignment)]);
-    assert_eq!(sizes(&admin).await, [5, 3]);
+    becomes([5, 3], || sizes(&admin)).await;
 
     pages(&admin).await;
     let gone = admin.delete_topics(&texts(&["adm-none", "adm-one"])).await.unwrap();
     assert_eq!(codes(&gone), [Some(ErrorCode::UnknownTopicOrPartition), None]);
     let gone = admin.delete_topics_by_id(&[ids[1], ids[0]]).await.unwrap();
     assert_eq!(codes(&gone), [Some(ErrorCode::UnknownTopicId), None]);
-    assert_eq!(names(&admin, "adm").await, [""; 0]);
+    becomes([""; 0], || names(&admin, "adm")).await;
 }
 
 async fn sizes(admin: &Admin) -> [usize; 2] {
@@ -216,7 +234,7 @@ pub async fn configs_are_told_and_changed(lab: Arc<Lab>) {
     assert_eq!(config(&admin, &topic, "retention.ms").await, retention);
     assert_eq!(codes(&admin.alter_configs(&wanted, false).await.unwrap()), codes_wanted);
     let value = async |name| config(&admin, &topic, name).await.value.unwrap_or_default();
-    assert_eq!(value("retention.ms").await, "120000");
+    becomes("120000", || value("retention.ms")).await;
     assert_eq!(value("cleanup.policy").await, "delete,compact");
     let half = vec![(topic.clone(), vec![ConfigChange::unset("cleanup.policy"), wrong])];
     let refused = admin.alter_configs(&half, false).await.unwrap();
@@ -224,7 +242,7 @@ pub async fn configs_are_told_and_changed(lab: Arc<Lab>) {
     assert_eq!(value("cleanup.policy").await, "delete,compact");
     let less = vec![(topic.clone(), vec![ConfigChange::subtract("cleanup.policy", "delete")])];
     assert_eq!(codes(&admin.alter_configs(&less, false).await.unwrap()), [None]);
-    assert_eq!(value("cleanup.policy").await, "compact");
+    becomes("compact", || value("cleanup.policy")).await;
 
     // what is replaced keeps only what is named
     let named = |name: &str, value: &str| vec![(Text::from(name), Text::from(value))];
@@ -235,14 +253,14 @@ pub async fn configs_are_told_and_changed(lab: Arc<Lab>) {
     assert_eq!(codes(&admin.replace_configs(&wanted, true).await.unwrap()), codes_wanted);
     assert_eq!(value("cleanup.policy").await, "compact");
     assert_eq!(codes(&admin.replace_configs(&wanted, false).await.unwrap()), codes_wanted);
-    assert_eq!(value("cleanup.policy").await, "delete");
+    becomes("delete", || value("cleanup.policy")).await;
     assert_eq!(value("max.message.bytes").await, "5000");
 
     let session = ConfigChange::set("consumer.session.timeout.ms", "50000");
     let altered = admin.alter_configs(&[(group.clone(), vec![session])], false).await.unwrap();
     assert_eq!(codes(&altered), [None]);
-    let session = config(&admin, &group, "consumer.session.timeout.ms").await;
-    assert_eq!(session.source, ConfigSource::Group);
+    let source = async |name| config(&admin, &group, name).await.source;
+    becomes(ConfigSource::Group, || source("consumer.session.timeout.ms")).await;
     let kinds = [ResourceKind::Group, ResourceKind::Broker, ResourceKind::BrokerLogger];
     let listed = admin.list_config_resources(&kinds).await.unwrap();
     assert!(listed.contains(&group) && listed.contains(&broker), "{listed:?}");
