@@ -16,11 +16,12 @@
 //! | 7 | `server` | listeners, connections, one handler an API |
 //! | 7 | `http` | metrics and health |
 //! | 8 | [`broker`] | the composition root: start order, apply order, stop order |
-//! | 9 | [`cli`] | the command line |
+//! | 9 | `cli` | the command line, behind the feature of that name |
 //!
 //! Below all of them lies the crate `duramen-protocol`, and beside them `duramen-client`.
 
 pub mod broker;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod controller;

@@ -11,6 +11,8 @@
     reason = "a test reads the tree with plain files and may panic"
 )]
 
+#[path = "tidy/cli.rs"]
+mod cli;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/imports.rs"]

@@ -10,7 +10,8 @@
 //! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
 //! | [`mod@serde`] | typed keys and values |
 //! | [`metrics`] | what was done so far, in numbers |
-//! | [`admin`] | topics, configs, offsets, groups |
+//! | [`admin`] | the cluster, topics, configs, records, offsets, groups |
+//! | [`probe`] | one address tried on its own, for diagnosis |
 //! | [`error`] | what can fail, and what to do about it |
 
 pub mod admin;
@@ -22,6 +23,7 @@ pub mod consumer;
 mod coordinator;
 pub mod error;
 pub mod metrics;
+pub mod probe;
 pub mod producer;
 pub mod random;
 pub mod replay;
@@ -38,6 +40,12 @@ pub use error::{ClientError, Remedy};
 pub use metrics::Metrics;
 pub use producer::{Producer, ProducerOptions, ProducerRecord};
 pub use replay::Replay;
+
+pub use duramen_protocol::error::ErrorCode;
+pub use duramen_protocol::ids::{
+    TopicId, TopicPartition, topic_id_from_base64, topic_id_to_base64,
+};
+pub use duramen_protocol::text::Text;
 
 /// The guide's programs compile.
 #[cfg(all(doctest, feature = "json"))]

@@ -4,8 +4,7 @@ use clap::Args;
 use duramen_client::admin::{
     ConfigChange, ConfigEntry, ConfigSource, Operation, Outcome, Resource,
 };
-use duramen_client::{Admin, ClientError};
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ClientError, Text};
 use serde_json::{Value, json};
 
 use super::exit::Failure;
@@ -53,18 +52,17 @@ impl ChangeArgs {
         resource: fn(Text) -> Resource,
         lists: Vec<ConfigChange>,
     ) -> Result<(), Failure> {
-        let unset = |name| ConfigChange { name: Text::from(name), operation: Operation::Unset };
         let mut changes = each(&self.set, Operation::Set);
         changes.extend(lists);
-        changes.extend(self.unset.iter().map(unset));
+        changes.extend(self.unset.iter().map(ConfigChange::unset));
         if changes.is_empty() {
             return Err(Failure::usage("nothing to change; --help shows how to say what"));
         }
-        let mut outcomes = Vec::new();
-        for name in names {
-            let result = admin.alter_configs(&resource(name.clone()), &changes, self.dry_run).await;
-            outcomes.push(Outcome { about: name.clone(), result });
-        }
+        let of = |name: &Text| (resource(name.clone()), changes.clone());
+        let wanted: Vec<_> = names.iter().map(of).collect();
+        let altered = admin.alter_configs(&wanted, self.dry_run).await?;
+        let named = names.iter().cloned().zip(altered);
+        let outcomes = named.map(|(name, altered)| Outcome::new(name, altered.result)).collect();
         let verb = if self.dry_run { "could be changed" } else { "changed" };
         tell(outcomes, |name, ()| format!("{name} {verb}"))
     }

@@ -4,9 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use clap::Args;
-use duramen_client::ConnectionOptions;
 use duramen_client::cluster::{Cluster, ClusterOptions};
-use duramen_protocol::text::Text;
+use duramen_client::{ConnectionOptions, Text};
 
 use super::exit::{Exit, Failure};
 use super::time::parse_duration_ms;

@@ -1,11 +1,9 @@
 //! The edges of partitions as their leaders tell them, for the offset grammar.
 
-use duramen_client::ClientError;
-use duramen_client::admin::offsets::{OffsetQuestion, list_offsets};
+use duramen_client::admin::offsets::{OffsetQuestion, OffsetSpec, list_offsets};
 use duramen_client::cluster::Cluster;
 use duramen_client::consumer::Isolation;
-use duramen_protocol::ids::{EARLIEST, LATEST};
-use duramen_protocol::text::Text;
+use duramen_client::{ClientError, Text};
 
 use super::offsets::{OffsetRange, PartitionEdges};
 
@@ -31,15 +29,13 @@ pub async fn edges_of(
     range: Option<&OffsetRange>,
 ) -> Result<Vec<Edges>, ClientError> {
     let (from, to) = range.map_or((None, None), OffsetRange::times);
-    let times = [Some(EARLIEST), Some(LATEST), from, to];
+    let at = |time: Option<i64>| time.map(OffsetSpec::Time);
+    let specs = [Some(OffsetSpec::Earliest), Some(OffsetSpec::Latest), at(from), at(to)];
     let questions = partitions
         .iter()
         .flat_map(|(topic, partition)| {
-            times.into_iter().flatten().map(|timestamp| OffsetQuestion {
-                topic: topic.clone(),
-                partition: *partition,
-                timestamp,
-            })
+            let asked = specs.into_iter().flatten();
+            asked.map(|spec| OffsetQuestion::new(topic.clone(), *partition, spec))
         })
         .collect();
     let mut answers = list_offsets(cluster, isolation, questions).await?.into_iter();

@@ -4,9 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use duramen_client::ClientError;
 use duramen_client::connection::CallError;
-use duramen_protocol::error::ErrorCode;
+use duramen_client::{ClientError, ErrorCode};
 
 use super::output;
 

@@ -16,7 +16,7 @@ pub fn tell<K, T>(
 ) -> Result<(), Failure> {
     let mut out = output::Output::stdout()?;
     let mut failed: Vec<ClientError> = Vec::new();
-    for Outcome { about, result } in outcomes {
+    for Outcome { about, result, .. } in outcomes {
         match result {
             Ok(value) => {
                 out.buffer().extend_from_slice(done(&about, &value).as_bytes());

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use duramen_client::Text;
 use duramen_client::cluster::{Cluster, Topics};
-use duramen_protocol::text::Text;
 
 use super::exit::{Exit, Failure};
 

@@ -18,6 +18,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod cancel;
 mod epochs;
 mod examples;
@@ -54,6 +55,13 @@ macro_rules! cases {
 }
 
 const CASES: &[Case] = cases![
+    admin::topics_are_made_grown_and_deleted,
+    admin::configs_are_told_and_changed,
+    admin::offsets_epochs_and_producers_are_told,
+    admin::records_are_deleted,
+    admin::the_cluster_tells_of_itself,
+    admin::groups_are_told_and_changed,
+    admin::offsets_of_groups_are_changed,
     cancel::a_send_that_is_dropped_is_sent_whole_or_not_at_all,
     cancel::every_other_future_can_be_dropped,
     epochs::leader_epochs_that_rise_are_followed,

@@ -27,6 +27,27 @@ fn the_test_it_shows_is_one_of_the_example() {
 }
 
 #[test]
+fn the_manifest_it_shows_names_what_there_is() {
+    let workspace = file("Cargo.toml");
+    let repository = workspace.split("\nrepository = ").nth(1).unwrap().lines().next().unwrap();
+    let ours = [("duramen", "Cargo.toml"), ("duramen-client", "client/Cargo.toml")];
+    for (name, manifest) in ours {
+        let shown = block("toml");
+        let line = shown.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+        assert!(line.contains(&format!("git = {repository}")), "{line}");
+        assert!(file(manifest).contains(&format!("\nname = \"{name}\"")), "{manifest}");
+    }
+    // which leaves out what a test has no use for, and nothing that it needs
+    let without = "duramen = { git = ";
+    assert!(
+        block("toml")
+            .lines()
+            .any(|line| { line.starts_with(without) && line.contains("default-features = false") })
+    );
+    assert!(workspace.contains("default = [\"cli\"]") && workspace.contains("\ncli = ["));
+}
+
+#[test]
 fn the_commands_it_shows_name_what_there_is() {
     let manifest = file("Cargo.toml");
     for line in block("sh").lines() {

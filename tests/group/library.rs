@@ -250,7 +250,7 @@ async fn a_member_of_either_kind_joins_the_group_as_what_it_is() {
         assert_eq!(error.code(), Some(ErrorCode::GroupIdNotFound), "{error}");
     }
     let kind = async || {
-        let groups = lab.admin.list_groups(&[], &[]).await.unwrap();
+        let groups = lab.admin.list_groups(&[], &[]).await.unwrap().complete().unwrap();
         groups[0].kind.to_ascii_lowercase()
     };
     assert_eq!(kind().await, "classic");

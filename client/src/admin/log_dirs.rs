@@ -1,14 +1,19 @@
-//! DescribeLogDirs: where a broker keeps its logs, how large they are, and how much room is left.
+//! DescribeLogDirs: where brokers keep their logs, how large they are, and how much room is left.
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
+use duramen_protocol::messages::describe_log_dirs::{
+    DescribeLogDirsRequest, DescribeLogDirsResult,
+};
 use duramen_protocol::text::Text;
 
-use super::{Admin, Resource, check};
+use super::spread::{Batches, Open, call_each};
+use super::{Admin, Outcome, check, outcomes};
+use crate::connection::Connection;
 use crate::error::ClientError;
 
 /// A log directory of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogDir {
     /// Where it is, on the broker's machine.
     pub path: Text,
@@ -16,12 +21,15 @@ pub struct LogDir {
     pub error: Option<ErrorCode>,
     /// Bytes free and in all on its disk, when the broker is new enough to say.
     pub space: Option<(u64, u64)>,
+    /// Whether no new replicas are placed in it (KIP-1066).
+    pub cordoned: bool,
     /// What is in it.
     pub replicas: Vec<ReplicaSize>,
 }
 
 /// One replica in a log directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReplicaSize {
     /// The topic's name.
     pub topic: Text,
@@ -29,42 +37,68 @@ pub struct ReplicaSize {
     pub partition: i32,
     /// Bytes of its segments.
     pub bytes: u64,
+    /// How many offsets it is behind the high watermark; of one that is being moved here, behind the
+    /// replica that it will take over from.
+    pub lag: u64,
+    /// Whether it is being moved into this directory.
+    pub moving_here: bool,
 }
 
 impl Admin {
-    /// The log directories of a broker, as it tells itself.
+    /// The log directories of brokers, each as it tells itself.
     ///
     /// # Errors
-    /// When the broker does not answer, or refuses.
-    pub async fn describe_log_dirs(&self, broker: i32) -> Result<Vec<LogDir>, ClientError> {
-        let request = &DescribeLogDirsRequest { topics: None };
-        let what = &format!("log directories of broker {broker}");
-        let answer = self
-            .cluster
-            .retrying(what, || async move {
-                let connection = self.place_of(&Resource::Broker(broker)).await?;
-                let answer = connection.call(request).await?;
-                check(what, answer.error_code, None)?;
-                Ok(answer)
-            })
-            .await?;
-        let natural = |bytes: i64| u64::try_from(bytes).ok();
-        let told = answer.results.into_iter().map(|dir| {
-            let replicas = dir.topics.into_iter().flat_map(|topic| {
-                let name = topic.name;
-                topic.partitions.into_iter().map(move |partition| ReplicaSize {
-                    topic: name.clone(),
-                    partition: partition.partition_index,
-                    bytes: natural(partition.partition_size).unwrap_or(0),
-                })
-            });
-            LogDir {
-                path: dir.log_dir,
-                error: Some(ErrorCode::from_code(dir.error_code)).filter(|code| !code.is_none()),
-                space: natural(dir.usable_bytes).zip(natural(dir.total_bytes)),
-                replicas: replicas.collect(),
+    /// Only when the runtime stops; each broker has its own outcome.
+    pub async fn describe_log_dirs(
+        &self,
+        brokers: &[i32],
+    ) -> Result<Vec<Outcome<i32, Vec<LogDir>>>, ClientError> {
+        let mut open = Open::fixed(&self.cluster, brokers.len());
+        loop {
+            let left = open.left(&self.cluster).await;
+            if left.is_empty() {
+                return Ok(outcomes(brokers, open.done()));
             }
-        });
-        Ok(told.collect())
+            let mut batches = Batches::new();
+            for (round, at) in (0..).zip(left) {
+                let Some(broker) = brokers.get(at).copied() else { continue };
+                batches.insert((round, Some(broker)), vec![(at, broker)]);
+            }
+            call_each(&self.cluster, batches, &mut open, ask).await?;
+        }
+    }
+}
+
+/// Asks one broker; `asked` holds it alone.
+async fn ask(
+    connection: Connection,
+    asked: Vec<i32>,
+) -> Result<Vec<Result<Vec<LogDir>, ClientError>>, ClientError> {
+    let answer = connection.call(&DescribeLogDirsRequest { topics: None }).await?;
+    let told = |broker| {
+        let what = format!("log directories of broker {broker}");
+        check(&what, answer.error_code, None)?;
+        Ok(answer.results.iter().map(log_dir).collect())
+    };
+    Ok(asked.into_iter().map(told).collect())
+}
+
+fn log_dir(dir: &DescribeLogDirsResult) -> LogDir {
+    let natural = |number: i64| u64::try_from(number).ok();
+    let replicas = dir.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| ReplicaSize {
+            topic: topic.name.clone(),
+            partition: partition.partition_index,
+            bytes: natural(partition.partition_size).unwrap_or(0),
+            lag: natural(partition.offset_lag).unwrap_or(0),
+            moving_here: partition.is_future_key,
+        })
+    });
+    LogDir {
+        path: dir.log_dir.clone(),
+        error: Some(ErrorCode::from_code(dir.error_code)).filter(|code| !code.is_none()),
+        space: natural(dir.usable_bytes).zip(natural(dir.total_bytes)),
+        cordoned: dir.is_cordoned,
+        replicas: replicas.collect(),
     }
 }

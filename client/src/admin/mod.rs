@@ -1,33 +1,48 @@
 //! What an administrator asks of a cluster: topics, partitions, offsets, configs, groups. Typed, one outcome per
 //! thing asked for, so that one topic's error does not hide the others'.
 
+mod cluster;
 pub mod configs;
+mod epochs;
 mod groups;
+mod leaders;
 mod log_dirs;
 pub mod offsets;
+mod partitions;
+mod producers;
 mod records;
+mod spread;
 mod topics;
 
+use std::collections::BTreeMap;
+
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::{DescribeClusterRequest, Request};
+use duramen_protocol::messages::Request;
 use duramen_protocol::text::Text;
 
-pub use configs::{ConfigChange, ConfigEntry, ConfigSource, Operation, Resource};
+pub use cluster::{ClusterDescription, FeatureRange, Features};
+pub use configs::{
+    ConfigChange, ConfigEntry, ConfigKind, ConfigSource, ConfigSynonym, Operation, Resource,
+    ResourceKind,
+};
+pub use epochs::{EpochEnd, EpochQuestion};
 pub use groups::{
-    CommittedOffset, GroupDescription, GroupKind, GroupMember, ListedGroup, MemberName,
+    CommittedOffset, GroupDescription, GroupKind, GroupListing, GroupMember, ListedGroup,
+    MemberName,
 };
 pub use log_dirs::{LogDir, ReplicaSize};
-pub use offsets::{OffsetAnswer, OffsetQuestion};
+pub use offsets::{OffsetAnswer, OffsetQuestion, OffsetSpec};
+pub use partitions::{PageStart, PartitionDescription, PartitionsPage, TopicDescription};
+pub use producers::ActiveProducer;
 pub use records::{DeletedRecords, RecordsBefore};
-pub use topics::{CreatedTopic, NewTopic};
+pub use topics::{CreatedTopic, NewPartitions, NewTopic};
 
-use crate::cluster::{Broker, Cluster, Topics};
-use crate::consumer::Isolation;
+use crate::cluster::{Cluster, Topics};
 use crate::error::ClientError;
-use crate::transport::Address;
 
 /// What was asked about, and how it went.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outcome<K, T> {
     /// The topic, partition or resource.
     pub about: K,
@@ -35,15 +50,11 @@ pub struct Outcome<K, T> {
     pub result: Result<T, ClientError>,
 }
 
-/// The brokers, as one of them tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterDescription {
-    /// The cluster's id.
-    pub cluster_id: Text,
-    /// The broker that takes changes of topics and configs.
-    pub controller: Option<i32>,
-    /// The live brokers.
-    pub brokers: Vec<Broker>,
+impl<K, T> Outcome<K, T> {
+    /// How something went.
+    pub fn new(about: K, result: Result<T, ClientError>) -> Self {
+        Self { about, result }
+    }
 }
 
 /// Admin calls on a cluster.
@@ -63,47 +74,6 @@ impl Admin {
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
-    }
-
-    /// Offsets at times or ends of partitions; see [`offsets`].
-    ///
-    /// # Errors
-    /// When no broker answers, or a topic does not exist.
-    pub async fn list_offsets(
-        &self,
-        isolation: Isolation,
-        questions: Vec<OffsetQuestion>,
-    ) -> Result<Vec<OffsetAnswer>, ClientError> {
-        offsets::list_offsets(&self.cluster, isolation, questions).await
-    }
-
-    /// The cluster's id and live brokers.
-    ///
-    /// # Errors
-    /// When no broker answers.
-    pub async fn describe_cluster(&self) -> Result<ClusterDescription, ClientError> {
-        let request = &DescribeClusterRequest { endpoint_type: 1, ..Default::default() };
-        let answer = self
-            .cluster
-            .retrying("describe cluster", || async move {
-                let answer = self.cluster.any().await?.call(request).await?;
-                check("cluster", answer.error_code, answer.error_message.as_ref())?;
-                Ok(answer)
-            })
-            .await?;
-        let brokers = answer.brokers.into_iter().map(|broker| Broker {
-            id: broker.broker_id,
-            address: Address {
-                host: broker.host.to_string(),
-                port: u16::try_from(broker.port).unwrap_or(0),
-            },
-            rack: broker.rack,
-        });
-        Ok(ClusterDescription {
-            cluster_id: answer.cluster_id,
-            controller: Some(answer.controller_id).filter(|id| *id >= 0),
-            brokers: brokers.collect(),
-        })
     }
 
     /// Sends a request to the controller, and again when it has moved. `build` makes the request for a
@@ -132,6 +102,29 @@ impl Admin {
     }
 }
 
+/// What was asked about, each with how it went.
+fn outcomes<'a, K: Clone + 'a, T>(
+    asked: impl IntoIterator<Item = &'a K>,
+    results: Vec<Result<T, ClientError>>,
+) -> Vec<Outcome<K, T>> {
+    asked
+        .into_iter()
+        .cloned()
+        .zip(results)
+        .map(|(about, result)| Outcome { about, result })
+        .collect()
+}
+
+/// The same from answers in any order; `api` names what left one out.
+fn told_of<K: Clone + Ord, T: Clone>(
+    asked: &[K],
+    told: impl Iterator<Item = (K, Result<T, ClientError>)>,
+    api: &'static str,
+) -> Vec<Outcome<K, T>> {
+    let told: BTreeMap<K, _> = told.collect();
+    outcomes(asked, spread::in_order(asked.iter().cloned(), &told, api))
+}
+
 /// An error of an answer, about `what`.
 fn check(what: &str, code: i16, message: Option<&Text>) -> Result<(), ClientError> {
     match ErrorCode::from_code(code) {
@@ -144,3 +137,6 @@ fn check(what: &str, code: i16, message: Option<&Text>) -> Result<(), ClientErro
 fn timeout_ms(cluster: &Cluster) -> i32 {
     i32::try_from(cluster.options().connection.request_timeout.as_millis()).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::TopicId;
+use duramen_protocol::ids::{TopicId, topic_id_to_base64};
 use duramen_protocol::messages::create_partitions::{
-    CreatePartitionsRequest, CreatePartitionsTopic,
+    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
 };
 use duramen_protocol::messages::create_topics::{
-    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult,
+    CreateTopicsRequest,
 };
-use duramen_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use duramen_protocol::messages::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use duramen_protocol::messages::metadata::MetadataResponse;
 use duramen_protocol::text::Text;
 
-use super::{Admin, Outcome, check, timeout_ms};
+use super::{Admin, Outcome, check, timeout_ms, told_of};
 use crate::cluster::{Topic, Topics};
 use crate::error::ClientError;
 
@@ -39,6 +42,7 @@ pub struct NewTopic {
 
 /// A topic that was made, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CreatedTopic {
     /// Its id; nil when the broker is too old to say, or only checked.
     pub id: TopicId,
@@ -46,6 +50,69 @@ pub struct CreatedTopic {
     pub partitions: i32,
     /// How many replicas of each; -1 when the broker does not say.
     pub replication_factor: i16,
+}
+
+/// Partitions to add to a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewPartitions {
+    /// How many partitions it shall have in all.
+    pub count: i32,
+    /// The replicas of each new partition by broker id, the preferred leader first; none leaves it to the
+    /// cluster.
+    pub assignments: Vec<Vec<i32>>,
+}
+
+impl NewPartitions {
+    /// Partitions up to this number in all, on brokers that the cluster chooses.
+    #[must_use]
+    pub fn up_to(count: i32) -> Self {
+        Self { count, assignments: Vec::new() }
+    }
+
+    /// The replicas of the new partitions, one list each, by broker id.
+    #[must_use]
+    pub fn on(self, assignments: Vec<Vec<i32>>) -> Self {
+        Self { assignments, ..self }
+    }
+}
+
+impl From<i32> for NewPartitions {
+    fn from(count: i32) -> Self {
+        Self::up_to(count)
+    }
+}
+
+impl NewTopic {
+    /// A topic with the broker's default numbers and configs.
+    pub fn new(name: impl Into<Text>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// How many partitions.
+    #[must_use]
+    pub fn partitions(self, count: i32) -> Self {
+        Self { partitions: Some(count), ..self }
+    }
+
+    /// How many replicas of each partition.
+    #[must_use]
+    pub fn replication_factor(self, replicas: i16) -> Self {
+        Self { replication_factor: Some(replicas), ..self }
+    }
+
+    /// The replicas of each partition by broker id, the preferred leader first; instead of the numbers.
+    #[must_use]
+    pub fn on(self, assignments: Vec<Vec<i32>>) -> Self {
+        Self { assignments, ..self }
+    }
+
+    /// A config that differs from the broker's, by Kafka's name.
+    #[must_use]
+    pub fn config(mut self, name: impl Into<Text>, value: impl Into<Text>) -> Self {
+        self.configs.push((name.into(), value.into()));
+        self
+    }
 }
 
 impl Admin {
@@ -68,23 +135,18 @@ impl Admin {
                 answer.topics.first().map(|topic| topic.error_code)
             })
             .await?;
-        Ok(answer
-            .topics
-            .into_iter()
-            .map(|topic| Outcome {
-                result: check(
-                    &format!("topic {}", topic.name),
-                    topic.error_code,
-                    topic.error_message.as_ref(),
-                )
-                .map(|()| CreatedTopic {
-                    id: topic.topic_id,
-                    partitions: topic.num_partitions,
-                    replication_factor: topic.replication_factor,
-                }),
-                about: topic.name,
-            })
-            .collect())
+        let told = |topic: CreatableTopicResult| {
+            let what = format!("topic {}", topic.name);
+            let made = check(&what, topic.error_code, topic.error_message.as_ref());
+            let made = made.map(|()| CreatedTopic {
+                id: topic.topic_id,
+                partitions: topic.num_partitions,
+                replication_factor: topic.replication_factor,
+            });
+            (topic.name, made)
+        };
+        let names: Vec<Text> = topics.iter().map(|topic| topic.name.clone()).collect();
+        Ok(told_of(&names, answer.topics.into_iter().map(told), "CreateTopics"))
     }
 
     /// Deletes topics with all their records.
@@ -107,41 +169,65 @@ impl Admin {
                 timeout_ms: timeout_ms(&self.cluster),
             }
         };
-        let answer = self
-            .on_controller("delete topics", build, |answer| {
-                answer.responses.first().map(|topic| topic.error_code)
-            })
-            .await?;
-        Ok(answer
-            .responses
-            .into_iter()
-            .map(|topic| {
-                let name = topic.name.unwrap_or_default();
-                let what = format!("topic {name}");
-                let result = check(&what, topic.error_code, topic.error_message.as_ref());
-                Outcome { about: name, result }
-            })
-            .collect())
+        let deleted = self.delete(build).await?.into_iter().filter_map(|topic| {
+            let name = topic.name?;
+            let what = format!("topic {name}");
+            Some((name, check(&what, topic.error_code, topic.error_message.as_ref())))
+        });
+        Ok(told_of(names, deleted, "DeleteTopics"))
     }
 
-    /// Raises the number of partitions of topics to the numbers given.
+    /// Deletes topics by their ids: one that was made anew meanwhile with the same name stays.
+    ///
+    /// # Errors
+    /// When no broker answers, or it is older than Kafka 2.8; each topic has its own outcome.
+    pub async fn delete_topics_by_id(
+        &self,
+        ids: &[TopicId],
+    ) -> Result<Vec<Outcome<TopicId, ()>>, ClientError> {
+        let build = |_| DeleteTopicsRequest {
+            topics: ids.iter().map(|id| DeleteTopicState { name: None, topic_id: *id }).collect(),
+            topic_names: Vec::new(),
+            timeout_ms: timeout_ms(&self.cluster),
+        };
+        let deleted = self.delete(build).await?.into_iter().map(|topic| {
+            let what = format!("topic id {}", topic_id_to_base64(&topic.topic_id));
+            let result = check(&what, topic.error_code, topic.error_message.as_ref());
+            (topic.topic_id, result)
+        });
+        Ok(told_of(ids, deleted, "DeleteTopics"))
+    }
+
+    async fn delete(
+        &self,
+        build: impl Fn(i16) -> DeleteTopicsRequest,
+    ) -> Result<Vec<DeletableTopicResult>, ClientError> {
+        let code = |answer: &DeleteTopicsResponse| answer.responses.first().map(|it| it.error_code);
+        Ok(self.on_controller("delete topics", build, code).await?.responses)
+    }
+
+    /// Raises the number of partitions of topics to the numbers given; `validate_only` only asks whether
+    /// that could be done. A number alone is [`NewPartitions::up_to`] it.
     ///
     /// # Errors
     /// When no broker answers; each topic has its own outcome.
-    pub async fn create_partitions(
+    pub async fn create_partitions<P: Into<NewPartitions> + Clone>(
         &self,
-        counts: &[(Text, i32)],
+        wanted: &[(Text, P)],
         validate_only: bool,
     ) -> Result<Vec<Outcome<Text, ()>>, ClientError> {
+        let topic = |(name, wanted): &(Text, P)| {
+            let NewPartitions { count, assignments } = wanted.clone().into();
+            let on = |broker_ids: Vec<i32>| CreatePartitionsAssignment { broker_ids };
+            let chosen = Some(assignments).filter(|assignments| !assignments.is_empty());
+            CreatePartitionsTopic {
+                name: name.clone(),
+                count,
+                assignments: chosen.map(|chosen| chosen.into_iter().map(on).collect()),
+            }
+        };
         let build = |_| CreatePartitionsRequest {
-            topics: counts
-                .iter()
-                .map(|(name, count)| CreatePartitionsTopic {
-                    name: name.clone(),
-                    count: *count,
-                    assignments: None,
-                })
-                .collect(),
+            topics: wanted.iter().map(topic).collect(),
             timeout_ms: timeout_ms(&self.cluster),
             validate_only,
         };
@@ -150,15 +236,13 @@ impl Admin {
                 answer.results.first().map(|topic| topic.error_code)
             })
             .await?;
-        Ok(answer
-            .results
-            .into_iter()
-            .map(|topic| {
-                let what = format!("topic {}", topic.name);
-                let result = check(&what, topic.error_code, topic.error_message.as_ref());
-                Outcome { about: topic.name, result }
-            })
-            .collect())
+        let told = answer.results.into_iter().map(|topic| {
+            let what = format!("topic {}", topic.name);
+            let result = check(&what, topic.error_code, topic.error_message.as_ref());
+            (topic.name, result)
+        });
+        let names: Vec<Text> = wanted.iter().map(|(name, _)| name.clone()).collect();
+        Ok(told_of(&names, told, "CreatePartitions"))
     }
 
     /// All topics, by name.
@@ -172,7 +256,7 @@ impl Admin {
         Ok(topics)
     }
 
-    /// Topics with their partitions, asked for anew.
+    /// Topics with their partitions, asked for anew; [`Admin::describe_partitions`] tells more, in pages.
     ///
     /// # Errors
     /// When no broker answers; each topic has its own outcome.
@@ -180,26 +264,44 @@ impl Admin {
         &self,
         names: &[Text],
     ) -> Result<Vec<Outcome<Text, Arc<Topic>>>, ClientError> {
-        let answer = self
-            .cluster
-            .retrying("describe topics", || async move {
-                self.cluster.fetch_metadata(Topics::Named(names)).await
-            })
-            .await?;
+        let answer = self.metadata(Topics::Named(names)).await?;
         let view = self.cluster.view();
-        let code_of = |name: &Text| {
-            let topic = answer.topics.iter().find(|topic| topic.name.as_ref() == Some(name));
-            topic.map_or(ErrorCode::UnknownTopicOrPartition.code(), |topic| topic.error_code)
-        };
-        Ok(names
-            .iter()
-            .map(|name| {
-                let topic = view.topic(name).cloned();
-                let refused = check(&format!("topic {name}"), code_of(name), None);
-                let result = topic.ok_or(ClientError::Incomplete("Metadata"));
-                Outcome { about: name.clone(), result: refused.and(result) }
-            })
-            .collect())
+        let described = answer.topics.into_iter().filter_map(|topic| {
+            let name = topic.name?;
+            let known = view.topic(&name).cloned().ok_or(ClientError::Incomplete("Metadata"));
+            let result = check(&format!("topic {name}"), topic.error_code, None).and(known);
+            Some((name, result))
+        });
+        Ok(told_of(names, described, "Metadata"))
+    }
+
+    /// [`Admin::describe_topics`] of topics that are known by their ids.
+    ///
+    /// # Errors
+    /// When no broker answers, or it is older than Kafka 3.1; each topic has its own outcome.
+    pub async fn describe_topics_by_id(
+        &self,
+        ids: &[TopicId],
+    ) -> Result<Vec<Outcome<TopicId, Arc<Topic>>>, ClientError> {
+        let answer = self.metadata(Topics::Ids(ids)).await?;
+        let view = self.cluster.view();
+        let described = answer.topics.into_iter().map(|topic| {
+            let known = topic.name.and_then(|name| view.topic(&name).cloned());
+            let what = format!("topic id {}", topic_id_to_base64(&topic.topic_id));
+            let result = check(&what, topic.error_code, None)
+                .and(known.ok_or(ClientError::Incomplete("Metadata")));
+            (topic.topic_id, result)
+        });
+        Ok(told_of(ids, described, "Metadata"))
+    }
+
+    async fn metadata(&self, topics: Topics<'_>) -> Result<MetadataResponse, ClientError> {
+        self.cluster
+            .retrying(
+                "describe topics",
+                || async move { self.cluster.fetch_metadata(topics).await },
+            )
+            .await
     }
 }
 

@@ -1,23 +1,19 @@
 //! The broker that looks after one group: found, called, and found again when it has moved.
-//! `offsets.rs` reads and writes what groups have committed.
+//! `find.rs` asks who it is, `offsets.rs` reads and writes what groups have committed.
 
+pub(crate) mod find;
 pub(crate) mod offsets;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, Request};
+use duramen_protocol::messages::Request;
 use duramen_protocol::text::Text;
 
-use crate::cluster::{Cluster, Topics};
+use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::error::ClientError;
-
-/// What the keys of FindCoordinator are.
-const GROUP: i8 = 0;
-/// From this version on several keys are asked about at once.
-const KEYS_SINCE: i16 = 4;
 
 /// See the top of the file.
 #[derive(Debug)]
@@ -114,7 +110,7 @@ impl Coordinator {
     }
 
     pub(crate) fn refused(&self, code: ErrorCode, message: Option<Text>) -> ClientError {
-        ClientError::refused(format!("group {}", self.group), code, message)
+        find::refused(&self.group, code, message)
     }
 
     fn forget(&self) {
@@ -143,32 +139,10 @@ impl Coordinator {
 
     /// Asks who it is; the broker's address is in the view then.
     pub(crate) async fn find(&self) -> Result<i32, ClientError> {
-        let connection = self.cluster.any().await?;
-        let version = connection.version_of::<FindCoordinatorRequest>(i16::MAX)?;
-        let several = version >= KEYS_SINCE;
-        let request = FindCoordinatorRequest {
-            key: if several { Text::EMPTY } else { self.group.clone() },
-            key_type: GROUP,
-            coordinator_keys: if several { vec![self.group.clone()] } else { Vec::new() },
-        };
-        let timeout = self.cluster.options().connection.request_timeout;
-        let answer = connection.call_version(version, &request, timeout).await?;
-        let (node, code, message) = told(&answer, several);
-        self.check(code, message)?;
-        if !self.cluster.view().brokers.contains_key(&node) {
-            self.cluster.fetch_metadata(Topics::None).await?;
-        }
+        let found = find::find(&self.cluster, std::slice::from_ref(&self.group)).await?;
+        let missing = || self.refused(ErrorCode::CoordinatorNotAvailable, None);
+        let node = found.into_values().next().unwrap_or_else(|| Err(missing()))?;
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(node);
         Ok(node)
-    }
-}
-
-fn told(answer: &FindCoordinatorResponse, several: bool) -> (i32, i16, Option<&Text>) {
-    if !several {
-        return (answer.node_id, answer.error_code, answer.error_message.as_ref());
-    }
-    match answer.coordinators.first() {
-        Some(found) => (found.node_id, found.error_code, found.error_message.as_ref()),
-        None => (-1, ErrorCode::CoordinatorNotAvailable.code(), None),
     }
 }

@@ -3,6 +3,7 @@
 //! when it knows them, so that what was read of a topic is not committed of another with its name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::TopicId;
@@ -12,11 +13,13 @@ use duramen_protocol::messages::offset_commit::{
 };
 use duramen_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-    OffsetFetchResponse,
+    OffsetFetchResponse, OffsetFetchResponseGroup,
 };
 use duramen_protocol::text::Text;
 
+use super::find::refused;
 use super::{Coordinator, How};
+use crate::connection::Connection;
 use crate::consumer::TopicPartition;
 use crate::error::ClientError;
 
@@ -34,6 +37,7 @@ const INSTANCE_SINCE: i16 = 7;
 
 /// An offset that a group has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommittedOffset {
     /// The next offset to read.
     pub offset: i64,
@@ -185,28 +189,74 @@ impl Coordinator {
         &self,
         answer: &OffsetFetchResponse,
     ) -> Result<PerPartition<CommittedOffset>, ClientError> {
-        let mut told = Told::default();
         if let Some(group) = answer.groups.first() {
             self.check(group.error_code, None)?;
-            for topic in &group.topics {
-                for it in &topic.partitions {
-                    let at = TopicPartition::new(topic.name.clone(), it.partition_index);
-                    let stands = (it.committed_offset, it.committed_leader_epoch);
-                    told.take(at, it.error_code, stands, it.metadata.as_ref());
-                }
-            }
-            return Ok(told.0);
+            return Ok(of_answered(group));
         }
         self.check(answer.error_code, None)?;
-        for topic in &answer.topics {
-            for it in &topic.partitions {
-                let at = TopicPartition::new(topic.name.clone(), it.partition_index);
-                let stands = (it.committed_offset, it.committed_leader_epoch);
-                told.take(at, it.error_code, stands, it.metadata.as_ref());
-            }
-        }
-        Ok(told.0)
+        Ok(of_old_answer(answer))
     }
+}
+
+/// What groups of one coordinator have committed, once; in the order of the groups.
+///
+/// # Errors
+/// When the broker does not answer; each group has its own answer.
+pub(crate) async fn fetch_groups(
+    connection: &Connection,
+    groups: &[Text],
+    timeout: Duration,
+) -> Result<Vec<Result<PerPartition<CommittedOffset>, ClientError>>, ClientError> {
+    let version = connection.version_of::<OffsetFetchRequest>(BY_NAME)?;
+    let checked = |group: &Text, code| match ErrorCode::from_code(code) {
+        ErrorCode::None => Ok(()),
+        code => Err(refused(group, code, None)),
+    };
+    if version < GROUPS_SINCE {
+        let mut all = Vec::with_capacity(groups.len());
+        for group in groups {
+            let request =
+                OffsetFetchRequest { group_id: group.clone(), topics: None, ..Default::default() };
+            let answer = connection.call_version(version, &request, timeout).await?;
+            all.push(checked(group, answer.error_code).map(|()| of_old_answer(&answer)));
+        }
+        return Ok(all);
+    }
+    let asked = groups.iter().map(|group| asked_of_group(group.clone(), None, None));
+    let request = OffsetFetchRequest { groups: asked.collect(), ..OffsetFetchRequest::default() };
+    let answer = connection.call_version(version, &request, timeout).await?;
+    let told: BTreeMap<&Text, _> =
+        answer.groups.iter().map(|told| (&told.group_id, told)).collect();
+    let of = |group: &Text| {
+        let told = told.get(group).ok_or(ClientError::Incomplete("OffsetFetch"))?;
+        checked(group, told.error_code).map(|()| of_answered(told))
+    };
+    Ok(groups.iter().map(of).collect())
+}
+
+fn of_answered(group: &OffsetFetchResponseGroup) -> PerPartition<CommittedOffset> {
+    let mut told = Told::default();
+    for topic in &group.topics {
+        for it in &topic.partitions {
+            let at = TopicPartition::new(topic.name.clone(), it.partition_index);
+            let stands = (it.committed_offset, it.committed_leader_epoch);
+            told.take(at, it.error_code, stands, it.metadata.as_ref());
+        }
+    }
+    told.0
+}
+
+/// The same of an answer about one group, before version 8.
+fn of_old_answer(answer: &OffsetFetchResponse) -> PerPartition<CommittedOffset> {
+    let mut told = Told::default();
+    for topic in &answer.topics {
+        for it in &topic.partitions {
+            let at = TopicPartition::new(topic.name.clone(), it.partition_index);
+            let stands = (it.committed_offset, it.committed_leader_epoch);
+            told.take(at, it.error_code, stands, it.metadata.as_ref());
+        }
+    }
+    told.0
 }
 
 /// What an answer has told so far.
@@ -248,20 +298,27 @@ fn of_group(
     topics: Option<Topics>,
     stable: bool,
 ) -> OffsetFetchRequest {
+    OffsetFetchRequest {
+        groups: vec![asked_of_group(group_id, by, topics)],
+        require_stable: stable,
+        ..OffsetFetchRequest::default()
+    }
+}
+
+fn asked_of_group(
+    group_id: Text,
+    by: Option<(&Text, i32)>,
+    topics: Option<Topics>,
+) -> OffsetFetchRequestGroup {
     let topic = |(name, partition_indexes)| OffsetFetchRequestTopics {
         name,
         partition_indexes,
         ..OffsetFetchRequestTopics::default()
     };
-    let group = OffsetFetchRequestGroup {
+    OffsetFetchRequestGroup {
         group_id,
         member_id: by.map(|(member, _)| member.clone()),
         member_epoch: by.map_or(-1, |(_, epoch)| epoch),
         topics: topics.map(|topics| topics.into_iter().map(topic).collect()),
-    };
-    OffsetFetchRequest {
-        groups: vec![group],
-        require_stable: stable,
-        ..OffsetFetchRequest::default()
     }
 }

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
+use duramen_client::Text;
 use duramen_client::consumer::{
     Assignment, Consumer, ConsumerOptions, Event, Fetched, Isolation, Start,
 };
-use duramen_protocol::text::Text;
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -5,21 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use duramen_client::cluster::{Cluster, Topics};
-use duramen_client::{ClientError, Connection};
-use duramen_protocol::consumer_protocol::{ConsumerProtocolSubscription, PROTOCOL_TYPE};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
-use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
-use duramen_protocol::messages::leave_group::MemberIdentity;
-use duramen_protocol::messages::offset_commit::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
-use duramen_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest, SyncGroupRequest,
-};
-use duramen_protocol::text::Text;
+use duramen_client::consumer::group::{BareMember, Standing};
+use duramen_client::{ClientError, ErrorCode, Text, TopicPartition};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -32,12 +19,8 @@ use crate::cli::connect::ClusterArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Format, Table};
 
-/// The newest version of OffsetCommit that names topics by name.
-const COMMIT: i16 = 9;
 /// How long a member has to join again, and may be silent.
-const TIMEOUT_MS: i32 = 45_000;
-/// How long a request may take: a rebalance, and then some.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SESSION: Duration = Duration::from_secs(45);
 
 /// Measure groups: joining, heartbeats, commits
 #[derive(Debug, Args)]
@@ -102,13 +85,11 @@ pub(super) async fn run(cluster: &ClusterArgs, args: GroupsArgs) -> Result<(), F
     let mut members = JoinSet::new();
     for group in 0..args.groups {
         let group = Text::from(format!("{}-{group}", args.prefix));
-        let leader = coordinator(&cluster, &group).await?;
         for number in 0..args.members {
-            let connection = cluster.dedicated(leader).await?;
+            let member = BareMember::connect(&cluster, &group, SESSION).await?;
             let partition = i32::try_from(number % partitions.max(1)).unwrap_or(0);
-            let member =
-                Member { connection, group: group.clone(), id: Text::EMPTY, generation: -1 };
-            members.spawn(member.run(Arc::clone(&parts), partition));
+            let at = TopicPartition::new(parts.topic.clone(), partition);
+            members.spawn(run_member(member, Arc::clone(&parts), at));
         }
     }
     let mut ended = Vec::new();
@@ -191,190 +172,47 @@ fn print(args: &GroupsArgs, took: &[Duration; 3], all: &[Latencies; 3]) -> Resul
     output::print(args.format, &json, &[table, latency_table(&rows)])
 }
 
-/// The broker that looks after a group.
-async fn coordinator(cluster: &Cluster, group: &Text) -> Result<i32, ClientError> {
-    cluster.refresh(Topics::None).await?;
-    cluster
-        .retrying("find the coordinator", || async {
-            let connection = cluster.any().await?;
-            let request = FindCoordinatorRequest {
-                coordinator_keys: vec![group.clone()],
-                ..FindCoordinatorRequest::default()
-            };
-            let answer = connection.call(&request).await?;
-            let found = answer.coordinators.first();
-            let found = found.ok_or(ClientError::Incomplete("FindCoordinator"))?;
-            refused(group, found.error_code)?;
-            Ok(found.node_id)
-        })
-        .await
-}
-
-fn refused(group: &Text, code: i16) -> Result<(), ClientError> {
-    match ErrorCode::from_code(code) {
-        ErrorCode::None => Ok(()),
-        code => Err(ClientError::refused(format!("group {group}"), code, None)),
-    }
-}
-
-/// A member that does as the protocol says, and nothing else.
-struct Member {
-    connection: Connection,
-    group: Text,
-    id: Text,
-    generation: i32,
-}
-
-impl Member {
-    async fn run(mut self, parts: Arc<Parts>, partition: i32) -> Measured {
-        let new = || Latencies::new().map_err(|_| ClientError::Incomplete("histogram"));
-        let mut measured = [new()?, new()?, new()?];
-        let [joins, heartbeats, commits] = &mut measured;
-        parts.barrier.wait().await;
+/// What one member does, part by part.
+async fn run_member(mut member: BareMember, parts: Arc<Parts>, at: TopicPartition) -> Measured {
+    let new = || Latencies::new().map_err(|_| ClientError::Incomplete("histogram"));
+    let mut measured = [new()?, new()?, new()?];
+    let [joins, heartbeats, commits] = &mut measured;
+    parts.barrier.wait().await;
+    let began = Instant::now();
+    member.join().await?;
+    joins.add(began.elapsed(), 1);
+    // Whoever came late called all others again: it is stable when nobody is called any more.
+    settle(&mut member).await?;
+    parts.barrier.wait().await;
+    for _ in 0..parts.heartbeats {
         let began = Instant::now();
-        self.enter().await?;
-        joins.add(began.elapsed(), 1);
-        // Whoever came late called all others again: it is stable when nobody is called any more.
-        self.settle().await?;
-        parts.barrier.wait().await;
-        for _ in 0..parts.heartbeats {
-            let began = Instant::now();
-            refused(&self.group, self.heartbeat().await?)?;
-            heartbeats.add(began.elapsed(), 1);
+        if member.heartbeat().await? == Standing::Called {
+            let what = format!("heartbeat in group {}", member.group());
+            return Err(ClientError::refused(what, ErrorCode::RebalanceInProgress, None));
         }
-        parts.barrier.wait().await;
-        for offset in 0..parts.commits {
-            let began = Instant::now();
-            self.commit(&parts.topic, partition, offset).await?;
-            commits.add(began.elapsed(), 1);
-        }
-        parts.barrier.wait().await;
-        self.leave().await?;
-        Ok(measured)
+        heartbeats.add(began.elapsed(), 1);
     }
+    parts.barrier.wait().await;
+    for offset in (0..).take(parts.commits) {
+        let began = Instant::now();
+        member.commit(&at, offset).await?;
+        commits.add(began.elapsed(), 1);
+    }
+    parts.barrier.wait().await;
+    member.leave().await?;
+    Ok(measured)
+}
 
-    /// Joins and syncs until it has its part.
-    async fn enter(&mut self) -> Result<(), ClientError> {
-        loop {
-            let subscription = ConsumerProtocolSubscription::default();
-            let metadata = subscription
-                .to_bytes(0)
-                .map_err(|_| ClientError::Incomplete("ConsumerProtocolSubscription"))?;
-            let request = JoinGroupRequest {
-                group_id: self.group.clone(),
-                session_timeout_ms: TIMEOUT_MS,
-                rebalance_timeout_ms: TIMEOUT_MS,
-                member_id: self.id.clone(),
-                protocol_type: PROTOCOL_TYPE.into(),
-                protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata }],
-                ..JoinGroupRequest::default()
-            };
-            let version = self.connection.version_of::<JoinGroupRequest>(i16::MAX)?;
-            let joined = self.connection.call_version(version, &request, PATIENCE).await?;
-            self.id = joined.member_id.clone();
-            if self.again(joined.error_code).await? {
-                continue;
-            }
-            self.generation = joined.generation_id;
-            // What is assigned does not matter here, only that it is.
-            let assign = |id: &Text| SyncGroupRequestAssignment {
-                member_id: id.clone(),
-                assignment: vec![0; 40].into(),
-            };
-            let request = SyncGroupRequest {
-                group_id: self.group.clone(),
-                generation_id: self.generation,
-                member_id: self.id.clone(),
-                protocol_type: joined.protocol_type.clone(),
-                protocol_name: joined.protocol_name.clone(),
-                assignments: joined
-                    .members
-                    .iter()
-                    .map(|member| assign(&member.member_id))
-                    .collect(),
-                ..SyncGroupRequest::default()
-            };
-            let version = self.connection.version_of::<SyncGroupRequest>(i16::MAX)?;
-            let synced = self.connection.call_version(version, &request, PATIENCE).await?;
-            if !self.again(synced.error_code).await? {
-                return Ok(());
-            }
+/// Follows rebalances until there was none for a second.
+async fn settle(member: &mut BareMember) -> Result<(), ClientError> {
+    let mut quiet = 0;
+    while quiet < 4 {
+        sleep(Duration::from_millis(250)).await;
+        quiet += 1;
+        if member.heartbeat().await? == Standing::Called {
+            member.join().await?;
+            quiet = 0;
         }
     }
-
-    /// Whether a code says to join again; it waits where that makes sense.
-    async fn again(&mut self, code: i16) -> Result<bool, ClientError> {
-        match ErrorCode::from_code(code) {
-            ErrorCode::None => return Ok(false),
-            ErrorCode::MemberIdRequired | ErrorCode::RebalanceInProgress => {}
-            ErrorCode::UnknownMemberId => self.id = Text::EMPTY,
-            ErrorCode::IllegalGeneration => {}
-            ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable => {
-                sleep(Duration::from_millis(50)).await;
-            }
-            _ => refused(&self.group, code)?,
-        }
-        Ok(true)
-    }
-
-    /// Follows rebalances until there was none for a second.
-    async fn settle(&mut self) -> Result<(), ClientError> {
-        let mut quiet = 0;
-        while quiet < 4 {
-            sleep(Duration::from_millis(250)).await;
-            let code = self.heartbeat().await?;
-            quiet += 1;
-            if self.again(code).await? {
-                self.enter().await?;
-                quiet = 0;
-            }
-        }
-        Ok(())
-    }
-
-    async fn heartbeat(&self) -> Result<i16, ClientError> {
-        let request = HeartbeatRequest {
-            group_id: self.group.clone(),
-            generation_id: self.generation,
-            member_id: self.id.clone(),
-            ..HeartbeatRequest::default()
-        };
-        Ok(self.connection.call(&request).await?.error_code)
-    }
-
-    /// Leaves, so that whoever looks at the group next finds it empty.
-    async fn leave(&self) -> Result<(), ClientError> {
-        let member = MemberIdentity { member_id: self.id.clone(), ..MemberIdentity::default() };
-        let request = LeaveGroupRequest {
-            group_id: self.group.clone(),
-            members: vec![member],
-            ..LeaveGroupRequest::default()
-        };
-        refused(&self.group, self.connection.call(&request).await?.error_code)
-    }
-
-    async fn commit(&self, topic: &Text, partition: i32, offset: usize) -> Result<(), ClientError> {
-        let partition = OffsetCommitRequestPartition {
-            partition_index: partition,
-            committed_offset: i64::try_from(offset).unwrap_or(i64::MAX),
-            ..OffsetCommitRequestPartition::default()
-        };
-        let topic = OffsetCommitRequestTopic {
-            name: topic.clone(),
-            partitions: vec![partition],
-            ..OffsetCommitRequestTopic::default()
-        };
-        let request = OffsetCommitRequest {
-            group_id: self.group.clone(),
-            generation_id_or_member_epoch: self.generation,
-            member_id: self.id.clone(),
-            topics: vec![topic],
-            ..OffsetCommitRequest::default()
-        };
-        let version = self.connection.version_of::<OffsetCommitRequest>(COMMIT)?;
-        let answer = self.connection.call_version(version, &request, PATIENCE).await?;
-        let first = answer.topics.first().and_then(|topic| topic.partitions.first());
-        let first = first.ok_or(ClientError::Incomplete("OffsetCommit"))?;
-        refused(&self.group, first.error_code)
-    }
+    Ok(())
 }

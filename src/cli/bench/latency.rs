@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::Args;
+use duramen_client::Text;
 use duramen_client::cluster::Cluster;
 use duramen_client::consumer::{
     Assignment, Consumer, ConsumerOptions, Event, Fetched, Isolation, Start,
 };
-use duramen_protocol::text::Text;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};

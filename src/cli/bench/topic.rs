@@ -1,11 +1,9 @@
 //! The topic of a bench: the one that is there, or one made for it.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, Topics};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ErrorCode, Text};
 
 use crate::cli::configs::assignment;
 use crate::cli::exit::Failure;

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use duramen_client::ClientError;
 use duramen_client::cluster::{Cluster, Topics};
 use duramen_client::consumer::group::{
     GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Pattern, Subscription,
 };
 use duramen_client::consumer::{ConsumerOptions, Start, TopicPartition};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{ClientError, ErrorCode, Text};
 use tokio::time::Instant;
 
 use super::show::{Show, Tally};

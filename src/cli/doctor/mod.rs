@@ -74,7 +74,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let side = side.of_cluster(cluster);
     let mut findings = seen.findings;
     findings.extend(side.findings);
-    findings.extend(broker::versions(seen.connection.as_ref(), side.samples.as_ref()));
+    findings.extend(broker::versions(&seen.apis, side.samples.as_ref()));
     if cluster.is_some() {
         findings.extend(broker::log_dirs(&admin, side.samples.as_ref()).await);
         findings.extend(broker::newest_record(&admin).await);

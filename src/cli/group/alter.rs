@@ -1,9 +1,8 @@
 //! `duramen group alter`.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::Resource;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 
 use crate::cli::configs::ChangeArgs;
 use crate::cli::exit::Failure;

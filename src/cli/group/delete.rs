@@ -1,10 +1,9 @@
 //! `duramen group delete`.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::Outcome;
 use duramen_client::consumer::TopicPartition;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 
 use super::{TopicChoice, existing};
 use crate::cli::exit::{Exit, Failure};

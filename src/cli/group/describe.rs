@@ -1,9 +1,8 @@
 //! `duramen group describe`.
 
 use clap::Args;
-use duramen_client::Admin;
-use duramen_client::admin::{ConfigEntry, GroupDescription, GroupKind, Resource};
-use duramen_protocol::text::Text;
+use duramen_client::admin::{ConfigEntry, GroupDescription, Resource};
+use duramen_client::{Admin, Text};
 use serde_json::{Value, json};
 
 use super::existing;
@@ -52,13 +51,6 @@ pub(super) async fn run(admin: &Admin, args: DescribeArgs) -> Result<(), Failure
     output::print(args.format, &all.into(), &tables)
 }
 
-fn kind(group: &GroupDescription) -> &'static str {
-    match group.kind {
-        GroupKind::Classic => "classic",
-        GroupKind::Consumer => "consumer",
-    }
-}
-
 fn lag(standings: &[Standing]) -> i64 {
     standings.iter().filter_map(Standing::lag).sum()
 }
@@ -74,7 +66,7 @@ fn summary(group: &GroupDescription, standings: &[Standing]) -> Table {
     let assignor = if group.assignor.is_empty() { "-" } else { &group.assignor };
     table.row(vec![
         group.group.to_string(),
-        kind(group).to_owned(),
+        group.kind.name().to_owned(),
         group.state.to_string(),
         assignor.to_owned(),
         coordinator(group),
@@ -87,7 +79,7 @@ fn summary(group: &GroupDescription, standings: &[Standing]) -> Table {
 fn as_json(group: &GroupDescription, standings: &[Standing], configs: &[ConfigEntry]) -> Value {
     json!({
         "group": group.group.as_str(),
-        "type": kind(group),
+        "type": group.kind.name(),
         "state": group.state.as_str(),
         "assignor": group.assignor.as_str(),
         "epoch": group.epoch,

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::GroupDescription;
 use duramen_client::consumer::TopicPartition;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 use serde_json::{Value, json};
 
 use super::standing::{Standing, standings};
@@ -103,7 +102,13 @@ pub(super) async fn run(admin: &Admin, args: LagArgs) -> Result<(), Failure> {
 
 async fn look(admin: &Admin, args: &LagArgs) -> Result<Vec<Look>, Failure> {
     let named: Vec<Text> = match args.groups.is_empty() {
-        true => admin.list_groups(&[], &[]).await?.into_iter().map(|group| group.group).collect(),
+        true => admin
+            .list_groups(&[], &[])
+            .await?
+            .complete()?
+            .into_iter()
+            .map(|group| group.group)
+            .collect(),
         false => args.groups.iter().map(Text::from).collect(),
     };
     let groups = described(admin, &named).await?;

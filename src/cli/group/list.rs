@@ -1,8 +1,7 @@
 //! `duramen group list`.
 
 use clap::Args;
-use duramen_client::Admin;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 use serde_json::json;
 
 use crate::cli::exit::Failure;
@@ -36,7 +35,7 @@ pub(super) async fn run(admin: &Admin, args: ListArgs) -> Result<(), Failure> {
     let pattern = args.pattern.as_deref().unwrap_or(".*");
     let pattern = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(Failure::usage)?;
     let (states, kinds) = (words(&args.state), words(&args.kind));
-    let groups = admin.list_groups(&states, &kinds).await?;
+    let groups = admin.list_groups(&states, &kinds).await?.complete()?;
     let mut table = Table::new(&["group", "type", "state", "protocol"]);
     let mut json = Vec::new();
     for group in groups.iter().filter(|group| pattern.is_match(&group.group)) {

@@ -1,10 +1,8 @@
 //! `duramen group members`.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::{GroupDescription, GroupMember, MemberName, Outcome};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ErrorCode, Text};
 use serde_json::{Value, json};
 
 use super::{existing, missing};
@@ -114,9 +112,9 @@ async fn remove(
         })
         .collect();
     let outcomes = admin.remove_members(&group.group, &names).await?;
-    let readable = outcomes.into_iter().map(|Outcome { about, result }| {
+    let readable = outcomes.into_iter().map(|Outcome { about, result, .. }| {
         let (MemberName::Id(name) | MemberName::Instance(name)) = about;
-        Outcome { about: name, result }
+        Outcome::new(name, result)
     });
     let said = |name: &Text, (): &()| format!("{name} removed from {}", group.group);
     tell(readable.collect(), said).map_err(|failure| match failure {

@@ -24,9 +24,7 @@ mod unread;
 
 use clap::{Args, Subcommand};
 use duramen_client::admin::{GroupDescription, Outcome};
-use duramen_client::{Admin, ClientError};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ClientError, ErrorCode, Text};
 
 use super::connect::ClusterArgs;
 use super::exit::{Exit, Failure};
@@ -82,7 +80,7 @@ async fn described(
     groups: &[Text],
 ) -> Result<Vec<(Text, Option<GroupDescription>)>, Failure> {
     let outcomes = admin.describe_groups(groups).await?;
-    let one = |Outcome { about, result }| match result {
+    let one = |Outcome { about, result, .. }| match result {
         Ok(group) => Ok((about, Some(group))),
         Err(error) if is_missing(&error) => Ok((about, None)),
         Err(error) => Err(error.into()),

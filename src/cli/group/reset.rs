@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use duramen_client::Admin;
-use duramen_client::admin::{CommittedOffset, GroupDescription, Outcome};
+use duramen_client::admin::{CommittedOffset, GroupDescription, OffsetSpec, Outcome};
 use duramen_client::cluster::Topics;
 use duramen_client::consumer::{Isolation, TopicPartition};
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 use serde_json::json;
 
 use super::standing::{committed, edges, question};
@@ -278,7 +277,7 @@ async fn times(
     partitions: &[TopicPartition],
 ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
     let Some(time) = target.time() else { return Ok(BTreeMap::new()) };
-    let questions = partitions.iter().map(|at| question(at, time)).collect();
+    let questions = partitions.iter().map(|at| question(at, OffsetSpec::Time(time))).collect();
     let answers = admin.list_offsets(Isolation::ReadUncommitted, questions).await?;
     let mut times = BTreeMap::new();
     for (at, answer) in partitions.iter().zip(answers) {
@@ -297,7 +296,7 @@ async fn execute(
     let offsets: Vec<(TopicPartition, CommittedOffset)> =
         offsets.iter().map(|(at, offset)| (at.clone(), CommittedOffset::at(*offset))).collect();
     let outcomes = admin.alter_offsets(group, &offsets).await?;
-    let mut failed = outcomes.into_iter().filter_map(|Outcome { about, result }| {
+    let mut failed = outcomes.into_iter().filter_map(|Outcome { about, result, .. }| {
         let error = result.err()?;
         Some((about, error))
     });

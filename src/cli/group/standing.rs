@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use duramen_client::Admin;
-use duramen_client::admin::offsets::OffsetQuestion;
+use duramen_client::admin::offsets::{OffsetQuestion, OffsetSpec};
 use duramen_client::admin::{CommittedOffset, GroupDescription, GroupMember, Outcome};
 use duramen_client::cluster::Topics;
 use duramen_client::consumer::{Isolation, TopicPartition};
-use duramen_protocol::ids::{EARLIEST, LATEST};
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 
 use crate::cli::exit::Failure;
 
@@ -104,7 +102,7 @@ pub(super) async fn edges(
     let partitions = those_that_exist(admin, partitions).await?;
     let questions = partitions
         .iter()
-        .flat_map(|at| [EARLIEST, LATEST].map(|timestamp| question(at, timestamp)))
+        .flat_map(|at| [OffsetSpec::Earliest, OffsetSpec::Latest].map(|spec| question(at, spec)))
         .collect();
     let answers = admin.list_offsets(Isolation::ReadUncommitted, questions).await?;
     let mut answers = answers.into_iter().map(|answer| answer.offset);
@@ -117,9 +115,9 @@ pub(super) async fn edges(
     Ok(edges)
 }
 
-/// A question for the offset of a partition at a time.
-pub(super) fn question(at: &TopicPartition, timestamp: i64) -> OffsetQuestion {
-    OffsetQuestion { topic: at.topic.clone(), partition: at.partition, timestamp }
+/// A question for an offset of a partition.
+pub(super) fn question(at: &TopicPartition, spec: OffsetSpec) -> OffsetQuestion {
+    OffsetQuestion::new(at.topic.clone(), at.partition, spec)
 }
 
 async fn those_that_exist(

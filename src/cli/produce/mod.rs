@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use duramen_client::Text;
 use duramen_client::cluster::Topics;
 use duramen_client::producer::{Acks, Compression, Producer, ProducerOptions};
-use duramen_protocol::text::Text;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 

@@ -26,10 +26,10 @@ mod work;
 use std::path::PathBuf;
 
 use clap::Args;
+use duramen_client::Text;
 use duramen_client::cluster::Cluster;
 use duramen_client::producer::Compression;
 use duramen_client::replay::Pace;
-use duramen_protocol::text::Text;
 use tokio::time::Instant;
 
 use super::connect::ClusterArgs;

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use duramen_client::ClientError;
 use duramen_client::cluster::{Cluster, Topics};
 use duramen_client::consumer::Isolation;
 use duramen_client::producer::new_identity;
-use duramen_protocol::text::Text;
+use duramen_client::{ClientError, Text};
 use serde_json::{Map, Value, json};
 
 use super::ReplayArgs;

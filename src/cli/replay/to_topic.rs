@@ -16,8 +16,7 @@ use duramen_client::producer::{
 };
 use duramen_client::replay::Replay;
 use duramen_client::replay::arrived::{LastSequences, Stretch, last_sequences};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{ErrorCode, Text};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::End;

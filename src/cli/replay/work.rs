@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use duramen_client::Text;
 use duramen_client::cluster::Cluster;
 use duramen_client::consumer::ConsumerRecord;
 use duramen_client::replay::{Pace, Replay, ReplayRange};
-use duramen_protocol::text::Text;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::job::Source;

@@ -61,11 +61,10 @@ impl Place {
             topics,
             ..Look::default()
         };
-        for broker in &cluster.brokers {
+        let brokers: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
+        for told in self.admin.describe_log_dirs(&brokers).await? {
             // A broker of another make may refuse: sizes stay unknown then.
-            if let Ok(dirs) = self.admin.describe_log_dirs(broker.id).await {
-                dirs.iter().for_each(|dir| look.add_dir(dir));
-            }
+            told.result.iter().flatten().for_each(|dir| look.add_dir(dir));
         }
         match self.samples(&look.cluster).await {
             Ok(Some(samples)) => look.add_samples(&samples),
@@ -94,7 +93,7 @@ impl Place {
     }
 }
 
-fn led(topic: &Topic) -> impl Iterator<Item = (duramen_protocol::text::Text, i32)> {
+fn led(topic: &Topic) -> impl Iterator<Item = (duramen_client::Text, i32)> {
     let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
     led.map(|partition| (topic.name.clone(), partition.id))
 }

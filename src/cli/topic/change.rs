@@ -1,10 +1,8 @@
 //! `duramen topic create`, `alter`, `add-partitions` and `delete`.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::{NewTopic, Operation, Resource};
-use duramen_protocol::error::ErrorCode;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, ErrorCode, Text};
 
 use super::texts;
 use crate::cli::configs::{ChangeArgs, assignment, each};

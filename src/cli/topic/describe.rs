@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use clap::Args;
-use duramen_client::Admin;
-use duramen_client::ClientError;
 use duramen_client::admin::{ConfigEntry, Resource};
 use duramen_client::cluster::Topic;
 use duramen_client::consumer::Isolation;
-use duramen_protocol::ids::topic_id_to_base64;
+use duramen_client::topic_id_to_base64;
+use duramen_client::{Admin, ClientError};
 use serde_json::{Value, json};
 
 use super::texts;

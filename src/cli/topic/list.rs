@@ -2,7 +2,7 @@
 
 use clap::Args;
 use duramen_client::Admin;
-use duramen_protocol::ids::topic_id_to_base64;
+use duramen_client::topic_id_to_base64;
 use serde_json::json;
 
 use crate::cli::exit::Failure;

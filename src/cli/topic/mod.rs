@@ -6,8 +6,7 @@ mod list;
 mod trim;
 
 use clap::{Args, Subcommand};
-use duramen_client::Admin;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 
 use super::connect::ClusterArgs;
 use super::exit::Failure;

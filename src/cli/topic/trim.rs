@@ -1,10 +1,9 @@
 //! `duramen topic trim`: deletes the oldest records of partitions.
 
 use clap::Args;
-use duramen_client::Admin;
 use duramen_client::admin::RecordsBefore;
 use duramen_client::consumer::Isolation;
-use duramen_protocol::text::Text;
+use duramen_client::{Admin, Text};
 
 use crate::cli::edges::{Edges, edges_of};
 use crate::cli::exit::Failure;

@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use duramen_client::admin::{
-    ConfigChange, NewTopic, OffsetQuestion, Operation, RecordsBefore, Resource,
-};
+use duramen_client::admin::{ConfigChange, NewTopic, OffsetQuestion, RecordsBefore, Resource};
 use duramen_client::consumer::{Assignment, ConsumerRecord, Isolation, Reset, Start};
 use duramen_client::producer::{Acks, Compression, Delivery};
 use duramen_client::{
@@ -18,7 +16,6 @@ use duramen_client::{
 };
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::{EARLIEST, LATEST};
-use duramen_protocol::text::Text;
 use futures_core::Stream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -436,11 +433,11 @@ impl World {
             tokio::time::sleep(Duration::from_millis(1000 + chance.below(4000))).await;
             let name = TOPICS[chance.below(TOPICS.len() as u64) as usize].0;
             let bytes = (4 + chance.below(5)) << 20;
-            let value = Operation::Set(Text::from(bytes.to_string()));
-            let change = ConfigChange { name: "retention.bytes".into(), operation: value };
-            let resource = Resource::Topic(name.into());
+            let change = ConfigChange::set("retention.bytes", bytes.to_string());
+            let changes = [(Resource::Topic(name.into()), vec![change])];
             let changed = patiently(ErrorCode::None, || async {
-                self.admin.alter_configs(&resource, std::slice::from_ref(&change), false).await
+                let altered = self.admin.alter_configs(&changes, false).await?;
+                altered.into_iter().try_for_each(|altered| altered.result)
             });
             self.note(changed.await.map_err(|error| format!("changing {name}: {error}")));
             let trimmed = self.trim(&mut chance).await;

@@ -19,6 +19,7 @@
 //! out before is dealt with by then, and its offset is committed before another member gets it.
 
 mod assignor;
+mod bare;
 mod blobs;
 mod commit;
 mod events;
@@ -49,6 +50,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 pub use assignor::Assignor;
+pub use bare::{BareMember, Standing};
 pub(crate) use blobs::read_assignment;
 pub use options::{GroupOptions, GroupProtocol};
 pub(crate) use progress::Progress;

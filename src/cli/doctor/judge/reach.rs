@@ -1,66 +1,41 @@
 //! PURE. Whether clients reach the broker: at the address given, and at those it tells them.
 
+use duramen_client::probe::ProbeError;
+
 use super::Finding;
-
-/// Why an address could not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli::doctor) enum Refusal {
-    /// The name has no address.
-    NoSuchHost,
-    /// Nothing listens on the port.
-    Closed,
-    /// Packets vanish.
-    Silent,
-    /// Something listens that does not speak Kafka's protocol; in a few words.
-    NotKafka(String),
-    /// Something else, in a few words.
-    Other(String),
-}
-
-impl Refusal {
-    fn words(&self) -> String {
-        match self {
-            Self::NoSuchHost => "the name can't be resolved".to_owned(),
-            Self::Closed => "nothing listens there".to_owned(),
-            Self::Silent => "no answer in time".to_owned(),
-            Self::NotKafka(why) => format!("what listens there does not speak Kafka ({why})"),
-            Self::Other(why) => why.clone(),
-        }
-    }
-}
 
 /// The address that was given with `--brokers`. `stopped` says that no process uses the data directory.
 pub(in crate::cli::doctor) fn given(
     address: &str,
-    reached: Result<(), &Refusal>,
+    reached: Result<(), &ProbeError>,
     stopped: bool,
 ) -> Finding {
     const CHECK: &str = "broker";
     let Err(refusal) = reached else {
         return Finding::ok(CHECK, format!("{address} answers"));
     };
-    let found = format!("{address} can't be used: {}", refusal.words());
+    let found = format!("{address} can't be used: {}", refusal);
     match refusal {
-        Refusal::Closed if stopped => {
+        ProbeError::Closed if stopped => {
             Finding::warn(CHECK, format!("{found}; the node is stopped"), "start it: duramen serve")
         }
-        Refusal::NoSuchHost => Finding::fail(CHECK, found, "correct the name after --brokers"),
-        Refusal::Closed => Finding::fail(
+        ProbeError::NoSuchHost => Finding::fail(CHECK, found, "correct the name after --brokers"),
+        ProbeError::Closed => Finding::fail(
             CHECK,
             found,
             "start the broker, or give the address it listens on with --brokers",
         ),
-        Refusal::Silent => Finding::fail(
+        ProbeError::Silent => Finding::fail(
             CHECK,
             found,
             "look for a firewall between here and there, or a broker that hangs (its log says why)",
         ),
-        Refusal::NotKafka(_) => Finding::fail(
+        ProbeError::NotKafka(_) => Finding::fail(
             CHECK,
             found,
             "give the port of the Kafka listener with --brokers (9092 by default)",
         ),
-        Refusal::Other(_) => Finding::fail(CHECK, found, "see the broker's log"),
+        _ => Finding::fail(CHECK, found, "see the broker's log"),
     }
 }
 
@@ -72,7 +47,7 @@ pub(in crate::cli::doctor) struct Advertised {
     /// What it tells.
     pub(in crate::cli::doctor) address: String,
     /// The cluster that answers there.
-    pub(in crate::cli::doctor) reached: Result<String, Refusal>,
+    pub(in crate::cli::doctor) reached: Result<String, ProbeError>,
 }
 
 /// An advertised address; `given` is the address that was asked, of the cluster `cluster`.
@@ -88,7 +63,7 @@ pub(in crate::cli::doctor) fn advertised(
     match reached {
         Err(refusal) => Finding::fail(
             CHECK,
-            format!("broker {id} tells clients to use {address}, which fails: {}", refusal.words()),
+            format!("broker {id} tells clients to use {address}, which fails: {}", refusal),
             FIX,
         ),
         Ok(other) if other != cluster => Finding::fail(
@@ -132,16 +107,16 @@ mod tests {
 
     #[test]
     fn a_closed_port_fails_unless_the_node_is_known_to_be_stopped() {
-        let closed = Refusal::Closed;
+        let closed = ProbeError::Closed;
         assert_eq!(given("a:1", Err(&closed), false).level, Level::Fail);
         assert_eq!(given("a:1", Err(&closed), true).level, Level::Warn);
-        assert_eq!(given("a:1", Err(&Refusal::Silent), true).level, Level::Fail);
+        assert_eq!(given("a:1", Err(&ProbeError::Silent), true).level, Level::Fail);
         assert_eq!(given("a:1", Ok(()), false).level, Level::Ok);
     }
 
     #[test]
     fn an_advertised_address_must_work_for_the_clients_and_lead_to_the_same_cluster() {
-        let level = |given: &str, address: &str, reached: Result<&str, Refusal>| {
+        let level = |given: &str, address: &str, reached: Result<&str, ProbeError>| {
             let address = address.to_owned();
             let tried = Advertised { id: 1, address, reached: reached.map(str::to_owned) };
             advertised(given, "c", &tried).level
@@ -150,6 +125,6 @@ mod tests {
         assert_eq!(level("10.0.0.1:1", "10.0.0.1:1", Ok("c")), Level::Ok);
         assert_eq!(level("10.0.0.1:1", "localhost:1", Ok("c")), Level::Fail);
         assert_eq!(level("a:1", "b:1", Ok("other")), Level::Fail);
-        assert_eq!(level("a:1", "b:1", Err(Refusal::NoSuchHost)), Level::Fail);
+        assert_eq!(level("a:1", "b:1", Err(ProbeError::NoSuchHost)), Level::Fail);
     }
 }
