@@ -27,8 +27,8 @@ use super::command::{
 };
 use super::group::consumer::AssignorKind;
 use super::groups::Groups;
-use crate::config::ConsumerTimes;
 use crate::config::consumer_times::Bounded;
+use crate::config::{ConsumerTimes, MigrationPolicy};
 use crate::metadata::MetadataImage;
 
 /// A shard, its log, and the time.
@@ -120,6 +120,7 @@ pub(super) fn limits() -> Limits {
             },
             members_max: 100,
             assignors: [Some(AssignorKind::Uniform), Some(AssignorKind::Range)],
+            migration: MigrationPolicy::Bidirectional,
         },
     }
 }

@@ -378,11 +378,12 @@ impl Serving {
         self.write(now, decision);
     }
 
-    /// Writes a decision that nobody asked for. It may be of any size: what it deletes does not
-    /// depend on what else it deletes.
+    /// Writes a decision that nobody asked for. As a rule it may be of any size: what it deletes
+    /// does not depend on what else it deletes.
     fn write(&mut self, now: Now, mut decision: Decision) {
         let mut batch = Batch::new(self.batch_bytes_max);
-        for record in std::mem::take(&mut decision.records) {
+        let apart = if decision.whole { 0 } else { decision.records.len() };
+        for record in decision.records.drain(..apart) {
             let one = Decision { records: vec![record], ..Decision::default() };
             batch = self.put(now, one, batch);
         }

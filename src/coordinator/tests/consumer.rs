@@ -11,13 +11,17 @@ use uuid::Uuid;
 
 use super::consumer_model::cluster;
 use super::world::{GROUP, TOPIC, World, beat};
-use crate::coordinator::command::Command;
+use crate::coordinator::command::{Command, Limits};
 use crate::metadata::{ConfigResource, Provenance, Replay, record};
 
-const ID: Uuid = Uuid::from_u128(7);
+pub(super) const ID: Uuid = Uuid::from_u128(7);
 
-fn world() -> World {
-    let mut world = World::new();
+pub(super) fn world() -> World {
+    world_with(super::world::limits())
+}
+
+pub(super) fn world_with(limits: Limits) -> World {
+    let mut world = World::with(limits);
     world.image = cluster(1, &BTreeMap::from([(TOPIC.to_owned(), (ID, 4))]));
     world.groups.see(world.image.clone());
     world
@@ -27,7 +31,7 @@ fn owned(partitions: &[i32]) -> Option<Vec<TopicPartitions>> {
     Some(vec![TopicPartitions { topic_id: ID, partitions: partitions.to_vec() }])
 }
 
-fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: GROUP.into(),
         member_id: member.into(),
@@ -38,7 +42,7 @@ fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
     }
 }
 
-fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: GROUP.into(),
         member_id: member.into(),
@@ -48,14 +52,14 @@ fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest 
     }
 }
 
-fn send(
+pub(super) fn send(
     world: &mut World,
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
     world.ask(beat(request, 1)).unwrap()
 }
 
-fn has(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
+pub(super) fn has(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
     let topics = &answer.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().flat_map(|topic| topic.partitions.clone()).collect())
 }

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use duramen_protocol::consumer_protocol::{
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartition,
+};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::consumer_group_describe::DescribedGroup;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
@@ -59,8 +62,10 @@ impl World {
             member_id: member.into(),
             ..HeartbeatRequest::default()
         };
-        let answer: HeartbeatResponse = self.ask(Command::Heartbeat(request)).unwrap();
-        ErrorCode::from_code(answer.error_code)
+        match self.ask::<HeartbeatResponse>(Command::Heartbeat(request)) {
+            Ok(answer) => ErrorCode::from_code(answer.error_code),
+            Err(code) => code,
+        }
     }
 
     pub(super) fn described_consumers(&mut self) -> DescribedGroup {
@@ -126,9 +131,60 @@ pub(super) fn join_with(
     version: i16,
     protocols: &[(&str, &str)],
 ) -> Command {
-    let protocol = |(name, metadata): &(&str, &str)| JoinGroupRequestProtocol {
+    let protocols: Vec<(&str, Bytes)> = protocols
+        .iter()
+        .map(|(name, metadata)| (*name, Bytes::copy_from_slice(metadata.as_bytes())))
+        .collect();
+    join_bytes(member, instance, version, &protocols)
+}
+
+/// A consumer that subscribes to [`TOPIC`] joins, and says that it owns these partitions.
+pub(super) fn join_consumer(
+    member: &str,
+    instance: Option<&str>,
+    version: i16,
+    owned: &[i32],
+) -> Command {
+    let metadata = subscription(owned);
+    join_bytes(member, instance, version, &[("best", metadata.clone()), ("range", metadata)])
+}
+
+/// What a consumer of [`TOPIC`] says to its assignors.
+pub(super) fn subscription(owned: &[i32]) -> Bytes {
+    let owned = TopicPartition { topic: TOPIC.into(), partitions: owned.to_vec() };
+    let subscription = ConsumerProtocolSubscription {
+        topics: vec![TOPIC.into()],
+        owned_partitions: vec![owned],
+        ..ConsumerProtocolSubscription::default()
+    };
+    subscription.to_bytes(1).unwrap()
+}
+
+/// What a leader assigns to a consumer.
+pub(super) fn assign_blob(partitions: &[i32]) -> Bytes {
+    let assigned = TopicPartition { topic: TOPIC.into(), partitions: partitions.to_vec() };
+    let assignment = ConsumerProtocolAssignment {
+        assigned_partitions: vec![assigned],
+        ..ConsumerProtocolAssignment::default()
+    };
+    assignment.to_bytes(1).unwrap()
+}
+
+/// The partitions of [`TOPIC`] that a consumer was assigned.
+pub(super) fn read_blob(assignment: &Bytes) -> Vec<i32> {
+    let read = ConsumerProtocolAssignment::from_bytes(assignment).unwrap();
+    read.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
+}
+
+pub(super) fn join_bytes(
+    member: &str,
+    instance: Option<&str>,
+    version: i16,
+    protocols: &[(&str, Bytes)],
+) -> Command {
+    let protocol = |(name, metadata): &(&str, Bytes)| JoinGroupRequestProtocol {
         name: (*name).into(),
-        metadata: Bytes::copy_from_slice(metadata.as_bytes()),
+        metadata: metadata.clone(),
     };
     let request = JoinGroupRequest {
         group_id: GROUP.into(),
