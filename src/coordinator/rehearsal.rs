@@ -273,6 +273,8 @@ impl Rehearsal {
     pub(super) fn send(&mut self, command: Command) -> ReplyTo {
         let to = ReplyTo(self.next);
         self.next += 1;
+        let before = self.groups.give_way(self.now, &command);
+        self.carry_out(before);
         let decision = self.groups.decide(self.now, to, command);
         self.carry_out(decision);
         to

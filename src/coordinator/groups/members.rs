@@ -10,7 +10,9 @@ use duramen_protocol::messages::{
 use duramen_protocol::text::Text;
 
 use super::{Groups, group_tombstone};
-use crate::coordinator::command::{Commit, ConsumerBeat, Join, ReplyTo, Turn};
+use crate::coordinator::command::{
+    Command, Commit, ConsumerBeat, Decision, Join, Now, ReplyTo, Turn,
+};
 use crate::coordinator::group::classic::{ClassicGroup, State, refused_join};
 use crate::coordinator::group::consumer::{self, ConsumerGroup, Refusal};
 use crate::coordinator::group::{Group, migration};
@@ -22,12 +24,12 @@ const COMMIT_ABSENT_VERSION: i16 = 9;
 impl Groups {
     pub(super) fn join(&mut self, turn: &mut Turn<'_>, to: ReplyTo, join: &Join) {
         let id = &join.request.group_id;
-        let refused = self.may_join(join);
-        if refused.is_ok() {
-            self.give_way(turn, id);
-        }
-        let answer = match (refused, self.groups.get_mut(id)) {
+        let answer = match (self.may_join(join), self.groups.get_mut(id)) {
             (Err(error), _) => Err(error),
+            (Ok(()), Some(Group::Consumer(group))) if group.is_empty() => {
+                // It should have given way, and the log did not take that.
+                Err(ErrorCode::CoordinatorNotAvailable)
+            }
             (Ok(()), Some(Group::Consumer(group))) => group.join_classic(turn, join, &self.image),
             (Ok(()), _) => {
                 if let Some(group) = self.classic_or_new(id) {
@@ -63,13 +65,21 @@ impl Groups {
         Err(refused)
     }
 
-    /// A KIP-848 group without members is nothing to a member that speaks the classic protocol.
-    fn give_way(&mut self, turn: &mut Turn<'_>, id: &Text) {
-        let group = self.groups.get_mut(id).and_then(Group::consumer);
-        if let Some(group) = group.filter(|group| group.is_empty()) {
-            group.bury(turn);
-            self.groups.insert(id.clone(), Group::Classic(ClassicGroup::new(id.clone())));
+    /// What must be in the log before a command is decided on: a KIP-848 group without members gives way
+    /// to a member that speaks the classic protocol. What that member waits for comes with records
+    /// of its own, much later, so that those two can't be one batch.
+    pub(crate) fn give_way(&mut self, now: Now, command: &Command) -> Decision {
+        self.incoming = None;
+        let mut turn = Turn::new(now, &self.limits);
+        if let Command::Join(join) = command
+            && let Some(Group::Consumer(group)) = self.groups.get(&join.request.group_id)
+            && group.is_empty()
+            && self.may_join(join).is_ok()
+        {
+            group.bury(&mut turn);
+            turn.out.whole = true;
         }
+        turn.out
     }
 
     pub(super) fn consumer_beat(&mut self, turn: &mut Turn<'_>, to: ReplyTo, beat: &ConsumerBeat) {

@@ -268,6 +268,9 @@ impl Serving {
                 let alone = !matches!(command, Command::Commit(_));
                 if alone {
                     batch = self.append(now, batch);
+                    let before = self.groups.give_way(now, &command);
+                    batch = self.put(now, before, batch);
+                    batch = self.append(now, batch);
                 }
                 let decision = self.groups.decide(now, to, command);
                 batch = self.put(now, decision, batch);

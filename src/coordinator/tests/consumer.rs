@@ -217,17 +217,21 @@ fn a_group_has_so_many_different_expressions() {
     assert_eq!(send(&mut world, shared).error_code, 0);
 }
 
-#[test]
-fn a_session_that_its_group_made_shorter_ends_sooner_from_the_next_heartbeat() {
-    let mut world = two();
+/// Configs of the group.
+pub(super) fn set_times(world: &mut World, configs: &[(&str, &str)]) {
     let mut replay = Replay::new(&world.image);
-    for (name, value) in
-        [("consumer.session.timeout.ms", "2000"), ("consumer.heartbeat.interval.ms", "700")]
-    {
+    for (name, value) in configs {
         replay.apply(&record::config(&ConfigResource::group(GROUP), name, Some(value))).unwrap();
     }
     world.image = replay.finish(Provenance { offset: 2, epoch: 1, timestamp: 0 }).after().clone();
     world.groups.see(world.image.clone());
+}
+
+#[test]
+fn a_session_that_its_group_made_shorter_ends_sooner_from_the_next_heartbeat() {
+    let mut world = two();
+    let session = ("consumer.session.timeout.ms", "2000");
+    set_times(&mut world, &[session, ("consumer.heartbeat.interval.ms", "700")]);
     assert_eq!(send(&mut world, stay("two", 2, &[])).heartbeat_interval_ms, 700);
     world.pass(Duration::from_millis(2_001));
     let left = world.described_consumers().members;

@@ -13,7 +13,7 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
-use super::consumer::{has, join, send, stay, world, world_with};
+use super::consumer::{has, join, send, set_times, stay, world, world_with};
 use super::consumer_model::cluster;
 use super::world::{
     GROUP, TOPIC, World, assign_blob, join_bytes, join_consumer, join_with, limits, read_blob,
@@ -297,6 +297,53 @@ fn a_classic_member_has_its_own_session() {
     // The last of the new kind falls silent: nobody is left, and nothing is converted.
     world.pass(Duration::from_secs(46));
     assert_eq!(&*world.described_consumers().group_state, "Empty");
+}
+
+#[test]
+fn a_groups_own_session_is_for_members_that_have_none_of_their_own() {
+    let (mut world, old, generation) = joined_by_another();
+    let session = ("consumer.session.timeout.ms", "2000");
+    set_times(&mut world, &[session, ("consumer.heartbeat.interval.ms", "700")]);
+    send(&mut world, stay("new", generation + 1, &[]));
+    assert_eq!(world.heartbeat(&old, generation), ErrorCode::RebalanceInProgress);
+    rejoin(&mut world, &old, &[0, 1, 2, 3]);
+    world.crash();
+    world.pass_ms(1_999);
+    assert_eq!(types(&mut world).len(), 2);
+    world.pass_ms(2);
+    let group = world.groups.classic(GROUP).expect("only the classic member is left");
+    assert_eq!(group.describe().members[0].member_id, old);
+    world.pass_ms(7_900);
+    assert_eq!(world.groups.classic(GROUP).unwrap().describe().members.len(), 1);
+    world.pass_ms(200);
+    assert_eq!(world.groups.classic(GROUP).unwrap().state().name(), "Empty");
+}
+
+#[test]
+fn an_empty_group_gives_way_when_the_log_has_taken_that() {
+    let mut world = world();
+    assert_eq!(send(&mut world, join("new")).error_code, 0);
+    let leave = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..stay("new", 0, &[]) };
+    assert_eq!(send(&mut world, leave).error_code, 0);
+    let empty = world.described_consumers();
+    assert_eq!((&*empty.group_state, empty.group_epoch), ("Empty", 2));
+    for instance in [None, Some("one")] {
+        world.fails = Some(ErrorCode::NotCoordinator);
+        let to = world.send(join_consumer("", instance, 5, &[]));
+        assert_eq!(world.described_consumers(), empty, "what the log says");
+        let refused: JoinGroupResponse = world.poll(to).expect("an answer at once").unwrap();
+        assert_eq!(code(&refused), ErrorCode::CoordinatorNotAvailable);
+        world.crash();
+        assert_eq!(world.described_consumers(), empty);
+    }
+    let to = world.send(join_consumer("", Some("one"), 5, &[]));
+    world.pass_ms(3_001);
+    let joined: JoinGroupResponse = world.poll(to).expect("a generation").unwrap();
+    assert_eq!((code(&joined), joined.generation_id), (ErrorCode::None, 1));
+    let id = joined.member_id.clone();
+    world.sync(&id, 1, &[(id.clone(), assign_blob(&[0, 1, 2, 3]))]).unwrap();
+    world.crash();
+    assert_eq!(world.groups.classic(GROUP).map(|group| group.state().name()), Some("Stable"));
 }
 
 #[test]

@@ -295,6 +295,7 @@ impl Model {
             }
             ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId => return client.forget(),
             ErrorCode::RebalanceInProgress => return client.rejoin(cooperative),
+            ErrorCode::CoordinatorNotAvailable => return,
             code => panic!("{code} to a JoinGroup"),
         }
         client.id = answer.member_id.clone();
