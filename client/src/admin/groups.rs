@@ -33,6 +33,9 @@ pub use crate::coordinator::offsets::CommittedOffset;
 const AT_ONCE: usize = 32;
 /// What DescribeGroups says of a group that is not there (before version 6).
 const DEAD: &str = "Dead";
+/// What ConsumerGroupDescribe says of the protocol that a member speaks (KIP-1099).
+const CLASSIC_MEMBER: i8 = 0;
+const CONSUMER_MEMBER: i8 = 1;
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,9 @@ pub struct GroupMember {
     pub member_id: Text,
     /// Its instance id, if it is static.
     pub instance_id: Option<Text>,
+    /// Which protocol it speaks itself: a KIP-848 group may have classic members. `None` when the broker
+    /// is too old to say.
+    pub protocol: Option<GroupKind>,
     /// What its client calls itself.
     pub client_id: Text,
     /// Where it connects from.
@@ -302,7 +308,7 @@ impl Admin {
         .await
     }
 
-    /// Removes members from a classic group, which rebalances. One that is alive joins again.
+    /// Removes members from a group, which rebalances. One that is alive joins again.
     ///
     /// # Errors
     /// When the group's coordinator does not answer.
@@ -398,6 +404,11 @@ fn consumer_group(group: ConsumerGroup) -> GroupDescription {
     let member = |member: consumer_group_describe::Member| GroupMember {
         member_id: member.member_id,
         instance_id: member.instance_id,
+        protocol: match member.member_type {
+            CLASSIC_MEMBER => Some(GroupKind::Classic),
+            CONSUMER_MEMBER => Some(GroupKind::Consumer),
+            _ => None,
+        },
         client_id: member.client_id,
         host: member.client_host,
         assignment: Some(
@@ -449,6 +460,7 @@ fn classic_group(group: ClassicGroup) -> GroupDescription {
             .map(|share| share.into_iter().collect()),
         member_id: member.member_id,
         instance_id: member.group_instance_id,
+        protocol: Some(GroupKind::Classic),
         client_id: member.client_id,
         host: member.client_host,
     };

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use duramen_client::Admin;
-use duramen_client::admin::{ConfigEntry, GroupDescription, GroupKind, Resource};
+use duramen_client::admin::{ConfigEntry, GroupDescription, Resource};
 use duramen_protocol::text::Text;
 use serde_json::{Value, json};
 
 use super::existing;
-use super::members::{member_json, table};
+use super::members::{kind_name, member_json, table};
 use super::standing::{Standing, standings};
 use crate::cli::configs;
 use crate::cli::exit::Failure;
@@ -52,13 +52,6 @@ pub(super) async fn run(admin: &Admin, args: DescribeArgs) -> Result<(), Failure
     output::print(args.format, &all.into(), &tables)
 }
 
-fn kind(group: &GroupDescription) -> &'static str {
-    match group.kind {
-        GroupKind::Classic => "classic",
-        GroupKind::Consumer => "consumer",
-    }
-}
-
 fn lag(standings: &[Standing]) -> i64 {
     standings.iter().filter_map(Standing::lag).sum()
 }
@@ -74,7 +67,7 @@ fn summary(group: &GroupDescription, standings: &[Standing]) -> Table {
     let assignor = if group.assignor.is_empty() { "-" } else { &group.assignor };
     table.row(vec![
         group.group.to_string(),
-        kind(group).to_owned(),
+        kind_name(group.kind).to_owned(),
         group.state.to_string(),
         assignor.to_owned(),
         coordinator(group),
@@ -87,7 +80,7 @@ fn summary(group: &GroupDescription, standings: &[Standing]) -> Table {
 fn as_json(group: &GroupDescription, standings: &[Standing], configs: &[ConfigEntry]) -> Value {
     json!({
         "group": group.group.as_str(),
-        "type": kind(group),
+        "type": kind_name(group.kind),
         "state": group.state.as_str(),
         "assignor": group.assignor.as_str(),
         "epoch": group.epoch,

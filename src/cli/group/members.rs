@@ -2,7 +2,7 @@
 
 use clap::Args;
 use duramen_client::Admin;
-use duramen_client::admin::{GroupDescription, GroupMember, MemberName, Outcome};
+use duramen_client::admin::{GroupDescription, GroupKind, GroupMember, MemberName, Outcome};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 use serde_json::{Value, json};
@@ -46,14 +46,24 @@ pub(super) async fn run(admin: &Admin, args: MembersArgs) -> Result<(), Failure>
     output::print(args.format, &json.into(), &[table(&group)])
 }
 
+/// Kafka's word for what a group, or a member, speaks.
+pub(super) fn kind_name(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Classic => "classic",
+        GroupKind::Consumer => "consumer",
+    }
+}
+
 /// The members as a table.
 pub(super) fn table(group: &GroupDescription) -> Table {
-    let mut table = Table::new(&["member", "instance", "client", "host", "partitions", "reads"]);
+    let mut table =
+        Table::new(&["member", "instance", "protocol", "client", "host", "partitions", "reads"]);
     for member in &group.members {
         let assignment = member.assignment.as_deref();
         table.row(vec![
             member.member_id.to_string(),
             member.instance_id.as_ref().map_or_else(|| "-".to_owned(), Text::to_string),
+            member.protocol.map_or("-", kind_name).to_owned(),
             member.client_id.to_string(),
             member.host.to_string(),
             assignment.map_or_else(|| "-".to_owned(), |all| all.len().to_string()),
@@ -92,6 +102,7 @@ pub(super) fn member_json(member: &GroupMember) -> Value {
     json!({
         "member": member.member_id.as_str(),
         "instance": member.instance_id.as_ref().map(Text::as_str),
+        "protocol": member.protocol.map(kind_name),
         "client": member.client_id.as_str(),
         "host": member.host.as_str(),
         "partitions": partitions,
