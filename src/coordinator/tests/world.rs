@@ -32,6 +32,20 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);
 
 pub(super) const TOPIC: &str = "orders";
 
+/// Runs a model with each of the first `count` seeds, or of `GROUP_SEEDS=2000`; `GROUP_SEED` is the only one.
+pub(super) fn with_seeds<T>(count: u64, run: fn(u64) -> T) -> Vec<T> {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match number("GROUP_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("GROUP_SEEDS").unwrap_or(count),
+    };
+    let one = |seed| {
+        let ran = std::panic::catch_unwind(|| run(seed));
+        ran.unwrap_or_else(|_| panic!("seed {seed}: GROUP_SEED={seed} replays it"))
+    };
+    seeds.map(one).collect()
+}
+
 impl World {
     pub(super) fn pass_ms(&mut self, ms: u64) {
         self.pass(Duration::from_millis(ms));
