@@ -8,6 +8,44 @@ use super::reader::Reader;
 
 const MS_A_MINUTE: i64 = 60_000;
 
+/// `group.consumer.migration.policy`: which groups may change their protocol with members in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// None.
+    Disabled,
+    /// Classic ones.
+    Upgrade,
+    /// Those of KIP-848.
+    Downgrade,
+    /// Both.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    fn from_word(word: &str) -> Self {
+        let is = |known: &str| word.eq_ignore_ascii_case(known);
+        if is("disabled") {
+            Self::Disabled
+        } else if is("upgrade") {
+            Self::Upgrade
+        } else if is("downgrade") {
+            Self::Downgrade
+        } else {
+            Self::Bidirectional
+        }
+    }
+
+    /// Whether a classic group may become one of KIP-848.
+    pub const fn upgrades(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    /// Whether a group of KIP-848 may become a classic one.
+    pub const fn downgrades(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
+}
+
 /// Groups and their offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupsConfig {
@@ -25,6 +63,8 @@ pub struct GroupsConfig {
     pub consumer_members_max: u32,
     /// `group.consumer.assignors`.
     pub consumer_assignors: Vec<String>,
+    /// `group.consumer.migration.policy`.
+    pub migration: MigrationPolicy,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: u32,
     /// `offsets.retention.minutes`, in ms.
@@ -63,6 +103,7 @@ impl GroupsConfig {
             consumer_times: ConsumerTimes::read(of)?,
             consumer_members_max: of.size("group.consumer.max.size")?,
             consumer_assignors: of.list("group.consumer.assignors")?,
+            migration: MigrationPolicy::from_word(&of.text("group.consumer.migration.policy")?),
             offset_metadata_max_bytes: number("offset.metadata.max.bytes")?,
             offsets_retention_ms: of.long("offsets.retention.minutes")? * MS_A_MINUTE,
             expiry_interval: every("offsets.retention.check.interval.ms")?,

@@ -38,7 +38,7 @@ pub mod value;
 pub use checked::BrokerConfig;
 pub use consumer_times::ConsumerTimes;
 pub use error::ConfigError;
-pub use groups::GroupsConfig;
+pub use groups::{GroupsConfig, MigrationPolicy};
 pub use raw::RawConfig;
 pub use settings::{Settings, Texts};
 pub use topic::{Durability, TargetCompression, TopicConfig};

@@ -64,6 +64,8 @@ pub enum Valid {
     GzipLevel,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// One of these words, in letters of any case.
+    OneOfAnyCase(&'static [&'static str]),
     /// A list of these words, each at most once; it may be empty.
     ListOf(&'static [&'static str]),
     /// A list of any words, each at most once; it may not be empty.
@@ -80,7 +82,7 @@ impl fmt::Display for Valid {
             Self::Between(min, max) => write!(out, "{min} to {max}"),
             Self::Ratio => out.write_str("0 to 1"),
             Self::GzipLevel => out.write_str("-1, or 1 to 9"),
-            Self::OneOf(words) => out.write_str(&words.join(", ")),
+            Self::OneOf(words) | Self::OneOfAnyCase(words) => out.write_str(&words.join(", ")),
             Self::ListOf(words) => write!(out, "any of {}", words.join(", ")),
             Self::Distinct => out.write_str("a list without repetitions"),
             Self::ThrottledReplicas => out.write_str("`*`, or a list of partition:broker"),

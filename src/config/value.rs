@@ -90,6 +90,12 @@ fn check(setting: &Setting, value: &Value) -> Result<(), ConfigError> {
         (Valid::OneOf(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
             wrong(format!("String must be one of: {}", words.join(", ")))
         }
+        (Valid::OneOfAnyCase(words), Value::Text(text))
+            if !words.iter().any(|word| word.eq_ignore_ascii_case(text)) =>
+        {
+            let words = words.join(", ").to_ascii_uppercase();
+            wrong(format!("String must be one of (case insensitive): {words}"))
+        }
         (Valid::ListOf(words), Value::List(values)) => {
             check_distinct(setting, values)?;
             let stranger = values.iter().find(|value| !words.contains(&value.as_str()));

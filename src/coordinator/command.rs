@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::ids::TopicId;
 use duramen_protocol::messages::consumer_group_describe;
 use duramen_protocol::messages::delete_groups::DeletableGroupResult;
 use duramen_protocol::messages::describe_groups::DescribedGroup;
+use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
 use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use duramen_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
@@ -19,10 +21,10 @@ use duramen_protocol::messages::{
 };
 use duramen_protocol::text::Text;
 
-use super::group::Label;
 use super::group::consumer::AssignorKind;
+use super::group::{Group, Label};
 use super::offsets::GroupOffset;
-use crate::config::ConsumerTimes;
+use crate::config::{ConsumerTimes, MigrationPolicy};
 use crate::metadata::MetadataImage;
 
 /// Stands for a request whose answer is awaited; the runtime knows who waits.
@@ -58,6 +60,24 @@ impl Join {
     pub(crate) fn bytes(&self) -> usize {
         let protocols = self.request.protocols.iter();
         protocols.map(|protocol| protocol.name.len() + protocol.metadata.len()).sum()
+    }
+
+    /// How long the member may take to join again, in ms.
+    pub(crate) fn rebalance_timeout_ms(&self) -> i32 {
+        match self.request.rebalance_timeout_ms {
+            // Version 0 has no such field.
+            negative if negative < 0 || self.version == 0 => self.request.session_timeout_ms,
+            ms => ms,
+        }
+    }
+
+    /// The assignors that the member speaks, and what it has to say to each. It is copied: the buffer
+    /// of a request must not live as long as a member.
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = (Text, Bytes)> {
+        let kept = |protocol: &JoinGroupRequestProtocol| {
+            (protocol.name.clone(), Bytes::copy_from_slice(&protocol.metadata))
+        };
+        self.request.protocols.iter().map(kept)
     }
 }
 
@@ -219,6 +239,8 @@ pub(crate) struct Decision {
     pub(crate) replies: Vec<(ReplyTo, Outcome)>,
     /// Generations that began.
     pub(crate) rebalances: u64,
+    /// The records stand or fall together, also when nobody waits for them.
+    pub(crate) whole: bool,
 }
 
 /// One turn of a coordinator: when it is, within which limits, and what comes of it.
@@ -230,12 +252,14 @@ pub(crate) struct Turn<'a> {
     pub(crate) limits: &'a Limits,
     /// What comes of it.
     pub(crate) out: Decision,
+    /// The group that comes to be with the records: what it knows beside them.
+    pub(crate) becomes: Option<Group>,
 }
 
 impl<'a> Turn<'a> {
     /// A turn in which nothing has been decided.
     pub(crate) fn new(now: Now, limits: &'a Limits) -> Self {
-        Self { now, limits, out: Decision::default() }
+        Self { now, limits, out: Decision::default(), becomes: None }
     }
 
     /// Answers.
@@ -251,6 +275,12 @@ impl<'a> Turn<'a> {
     /// Writes a record.
     pub(crate) fn record(&mut self, record: GroupRecord) {
         self.out.records.push(record);
+    }
+
+    /// A group comes to be with the records.
+    pub(crate) fn begin(&mut self, group: Group) {
+        self.out.whole = true;
+        self.becomes = Some(group);
     }
 }
 
@@ -290,6 +320,8 @@ pub(crate) struct ConsumerLimits {
     pub(crate) members_max: usize,
     /// `group.consumer.assignors`: the first is taken when members want none.
     pub(crate) assignors: [Option<AssignorKind>; 2],
+    /// `group.consumer.migration.policy`.
+    pub(crate) migration: MigrationPolicy,
 }
 
 impl ConsumerLimits {

@@ -1,5 +1,8 @@
 //! PURE. All that one shard knows: its groups, and the offsets they committed. `decide` says what
-//! comes of a command, `on_time` of the clock; what is kept changes by `replay` alone.
+//! comes of a command, `on_time` of the clock; what is kept changes by `replay` alone. `members.rs`
+//! has what members ask.
+
+mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,27 +13,18 @@ use duramen_protocol::group_records::{GroupMetadataKey, GroupRecord};
 use duramen_protocol::messages::consumer_group_describe;
 use duramen_protocol::messages::delete_groups::DeletableGroupResult;
 use duramen_protocol::messages::describe_groups::DescribedGroup;
-use duramen_protocol::messages::{
-    ConsumerGroupHeartbeatResponse, HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest,
-    LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetDeleteRequest,
-    SyncGroupRequest,
-};
+use duramen_protocol::messages::{ListGroupsRequest, ListGroupsResponse, OffsetDeleteRequest};
 use duramen_protocol::text::Text;
 
-use super::command::{
-    Command, Commit, ConsumerBeat, Decision, Join, Limits, Now, ReplyTo, Survey, TopicExists, Turn,
-};
+use super::command::{Command, Decision, Limits, Now, ReplyTo, Survey, TopicExists, Turn};
 use super::group::classic::{ClassicGroup, State};
-use super::group::consumer::{self, ConsumerGroup, Refusal};
+use super::group::consumer::{self, ConsumerGroup};
 use super::group::{Group, Label};
 use super::offsets::{Aging, Offsets};
 use crate::metadata::MetadataImage;
 
 /// First version of DescribeGroups in which a group that is not there is an error.
 const DESCRIBE_ABSENT_VERSION: i16 = 6;
-
-/// First version of OffsetCommit in which a group that is not there is told so.
-const COMMIT_ABSENT_VERSION: i16 = 9;
 
 /// The groups of one shard.
 #[derive(Debug)]
@@ -43,8 +37,8 @@ pub(crate) struct Groups {
     expiry_at: Duration,
     /// The cluster.
     image: Arc<MetadataImage>,
-    /// A KIP-848 group that comes to be with the records of the last decision.
-    incoming: Option<ConsumerGroup>,
+    /// The group that comes to be with the records of the last decision.
+    incoming: Option<Group>,
 }
 
 /// Which group wants to be woken when.
@@ -102,11 +96,20 @@ impl Groups {
                 }
             }
             GroupRecord::GroupMetadata(key, Some(value)) => {
-                if matches!(self.groups.get(&key.group), Some(Group::Consumer(_))) {
-                    self.groups.remove(&key.group);
+                let id = key.group;
+                match self.take_incoming(&id) {
+                    Some(group @ Group::Classic(_)) => {
+                        self.groups.insert(id.clone(), group);
+                    }
+                    _ if matches!(self.groups.get(&id), Some(Group::Consumer(_))) => {
+                        self.groups.remove(&id);
+                    }
+                    _ => {}
                 }
-                if let Some(group) = self.classic_or_new(&key.group) {
+                if let Some(group) = self.classic_or_new(&id) {
                     group.replay(value);
+                    let wake_at = group.wake_at();
+                    self.alarms.set(&id, wake_at);
                 }
             }
             GroupRecord::GroupMetadata(key, None) => {
@@ -127,14 +130,21 @@ impl Groups {
     fn replay_consumer(&mut self, record: GroupRecord) {
         let Some(id) = consumer::group_of(&record).cloned() else { return };
         if !record.is_tombstone() && !matches!(self.groups.get(&id), Some(Group::Consumer(_))) {
-            let incoming = self.incoming.take().filter(|group| *group.id() == id);
-            let group = incoming.unwrap_or_else(|| ConsumerGroup::new(id.clone()));
+            let group = match self.take_incoming(&id) {
+                Some(Group::Consumer(group)) => group,
+                _ => ConsumerGroup::new(id.clone()),
+            };
             self.alarms.set(&id, group.wake_at());
             self.groups.insert(id.clone(), Group::Consumer(group));
         }
         if let Some(group) = self.groups.get_mut(&id).and_then(Group::consumer) {
             group.replay(record);
         }
+    }
+
+    /// What the last decision knows of a group beside its records.
+    fn take_incoming(&mut self, id: &Text) -> Option<Group> {
+        self.incoming.take_if(|group| group.id() == id)
     }
 
     /// Forgets a group; what is left of it are its offsets.
@@ -207,6 +217,7 @@ impl Groups {
     pub(crate) fn decide(&mut self, now: Now, to: ReplyTo, command: Command) -> Decision {
         let limits = self.limits;
         let mut turn = Turn::new(now, &limits);
+        self.incoming = None;
         match command {
             Command::Join(join) => self.join(&mut turn, to, &join),
             Command::Sync(request) => self.sync(&mut turn, to, &request),
@@ -233,6 +244,7 @@ impl Groups {
             }
             Command::Delete { group } => self.delete(&mut turn, to, group),
         }
+        self.incoming = turn.becomes;
         turn.out
     }
 
@@ -270,6 +282,7 @@ impl Groups {
             None => {}
         }
         self.settle(id);
+        self.incoming = turn.becomes;
         turn.out
     }
 
@@ -281,6 +294,7 @@ impl Groups {
     ) -> Decision {
         let limits = self.limits;
         let mut turn = Turn::new(now, &limits);
+        self.incoming = None;
         if let Some(group) = self.groups.get_mut(id).and_then(Group::classic) {
             work(group, &mut turn);
             self.settle(id);
@@ -308,111 +322,6 @@ impl Groups {
         group.or_insert_with(|| Group::Classic(ClassicGroup::new(id.clone()))).classic()
     }
 
-    fn join(&mut self, turn: &mut Turn<'_>, to: ReplyTo, join: &Join) {
-        let request = &join.request;
-        let id = &request.group_id;
-        let known = self.groups.contains_key(id);
-        let session = request.session_timeout_ms;
-        let limits = turn.limits;
-        let refused = if id.is_empty() {
-            Some(ErrorCode::InvalidGroupId)
-        } else if session < limits.session_timeout_min_ms || session > limits.session_timeout_max_ms
-        {
-            Some(ErrorCode::InvalidSessionTimeout)
-        } else if !known && !request.member_id.is_empty() {
-            Some(ErrorCode::UnknownMemberId)
-        } else if !known && self.groups.len() >= limits.groups_max {
-            Some(ErrorCode::CoordinatorNotAvailable)
-        } else if join.bytes() > limits.member_bytes_max {
-            Some(ErrorCode::InvalidRequest)
-        } else {
-            None
-        };
-        if refused.is_none() {
-            self.give_way(turn, id);
-        }
-        match (refused, self.classic_or_new_unless(refused.is_some(), id)) {
-            (None, Some(group)) => group.join(turn, to, join),
-            (refused, _) => {
-                let code = refused.unwrap_or(ErrorCode::InconsistentGroupProtocol);
-                let member_id = request.member_id.clone();
-                turn.reply(to, super::group::classic::refused_join(member_id, code));
-            }
-        }
-        self.settle(id);
-    }
-
-    /// A KIP-848 group without members is nothing to a member that speaks the classic protocol.
-    fn give_way(&mut self, turn: &mut Turn<'_>, id: &Text) {
-        let group = self.groups.get_mut(id).and_then(Group::consumer);
-        if let Some(group) = group.filter(|group| group.is_empty()) {
-            group.bury(turn);
-            self.groups.insert(id.clone(), Group::Classic(ClassicGroup::new(id.clone())));
-        }
-    }
-
-    fn consumer_beat(&mut self, turn: &mut Turn<'_>, to: ReplyTo, beat: &ConsumerBeat) {
-        let id = beat.request.group_id.clone();
-        let image = Arc::clone(&self.image);
-        let answer = match self.groups.get_mut(&id) {
-            Some(Group::Consumer(group)) => group.heartbeat(turn, beat, &image),
-            Some(Group::Classic(group)) if !group.is_vacant() => {
-                Err(not_found(format!("Group {id} is not a consumer group.")))
-            }
-            group => {
-                let recorded = group.is_some_and(|group| group.is_recorded());
-                self.begin_consumer(turn, beat, recorded)
-            }
-        };
-        turn.reply(
-            to,
-            answer.unwrap_or_else(|refusal| ConsumerGroupHeartbeatResponse {
-                error_code: refusal.code.code(),
-                error_message: Some(refusal.message.into()),
-                ..ConsumerGroupHeartbeatResponse::default()
-            }),
-        );
-        self.settle(&id);
-    }
-
-    /// A KIP-848 group that comes to be with its first member, in the place of a classic group
-    /// without members when there is one.
-    fn begin_consumer(
-        &mut self,
-        turn: &mut Turn<'_>,
-        beat: &ConsumerBeat,
-        recorded: bool,
-    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
-        let id = &beat.request.group_id;
-        consumer::check(beat, turn.limits)?;
-        if beat.request.member_epoch != consumer::JOIN {
-            return Err(not_found(format!("Group {id} not found.")));
-        }
-        if !self.groups.contains_key(id) && self.groups.len() >= turn.limits.groups_max {
-            let message = "This coordinator has as many groups as it can.";
-            return Err(Refusal::new(ErrorCode::CoordinatorNotAvailable, message));
-        }
-        let mut group = ConsumerGroup::new(id.clone());
-        if recorded {
-            turn.record(group_tombstone(id));
-        }
-        let answer = group.heartbeat(turn, beat, &self.image);
-        if answer.is_err() {
-            turn.out.records.clear();
-        }
-        self.incoming = answer.is_ok().then_some(group);
-        answer
-    }
-
-    fn may_fetch(&mut self, id: &Text, member: Option<(Text, i32)>) -> Result<(), ErrorCode> {
-        let Some((member, epoch)) = member else { return Ok(()) };
-        match self.groups.get_mut(id) {
-            Some(Group::Consumer(group)) => group.may_fetch(Some(&member), epoch),
-            Some(Group::Classic(_)) => Ok(()),
-            None => Err(ErrorCode::GroupIdNotFound),
-        }
-    }
-
     fn describe_consumers(&mut self, id: Text) -> consumer_group_describe::DescribedGroup {
         let message = match self.groups.get_mut(&id) {
             Some(Group::Consumer(group)) => return group.describe(&self.limits, &self.image),
@@ -425,69 +334,6 @@ impl Groups {
             group_id: id,
             ..consumer_group_describe::DescribedGroup::default()
         }
-    }
-
-    fn classic_or_new_unless(&mut self, refused: bool, id: &Text) -> Option<&mut ClassicGroup> {
-        if refused { None } else { self.classic_or_new(id) }
-    }
-
-    fn sync(&mut self, turn: &mut Turn<'_>, to: ReplyTo, request: &SyncGroupRequest) {
-        match self.member_group(&request.group_id) {
-            Ok(group) => group.sync(turn, to, request),
-            Err(error) => turn.refuse(to, error),
-        }
-        self.settle(&request.group_id);
-    }
-
-    fn heartbeat(&mut self, turn: &mut Turn<'_>, to: ReplyTo, request: &HeartbeatRequest) {
-        let outcome = self.member_group(&request.group_id);
-        let outcome = outcome.and_then(|group| group.heartbeat(turn, request));
-        let error_code = outcome.err().unwrap_or(ErrorCode::None).code();
-        turn.reply(to, HeartbeatResponse { error_code, ..HeartbeatResponse::default() });
-        self.settle(&request.group_id);
-    }
-
-    fn leave(&mut self, turn: &mut Turn<'_>, to: ReplyTo, request: &LeaveGroupRequest) {
-        let answer = match self.member_group(&request.group_id) {
-            Ok(group) => group.leave(turn, request),
-            Err(ErrorCode::UnknownMemberId) => ClassicGroup::new(Text::EMPTY).leave(turn, request),
-            Err(error) => {
-                LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() }
-            }
-        };
-        turn.reply(to, answer);
-        self.settle(&request.group_id);
-    }
-
-    /// The group of a member: without it, nobody is a member.
-    fn member_group(&mut self, id: &Text) -> Result<&mut ClassicGroup, ErrorCode> {
-        if id.is_empty() {
-            return Err(ErrorCode::InvalidGroupId);
-        }
-        let group = self.groups.get_mut(id).and_then(Group::classic);
-        group.ok_or(ErrorCode::UnknownMemberId)
-    }
-
-    fn commit(&mut self, turn: &mut Turn<'_>, to: ReplyTo, commit: &Commit) {
-        let request = &commit.request;
-        let allowed = match self.groups.get_mut(&request.group_id) {
-            Some(Group::Classic(group)) => group.may_commit(turn, request),
-            Some(Group::Consumer(group)) => group.may_commit(commit.version, request),
-            None if request.generation_id_or_member_epoch < 0 => {
-                let room = self.groups.len() < turn.limits.groups_max;
-                room.then_some(()).ok_or(ErrorCode::CoordinatorNotAvailable)
-            }
-            None if commit.version >= COMMIT_ABSENT_VERSION => Err(ErrorCode::GroupIdNotFound),
-            None => Err(ErrorCode::IllegalGeneration),
-        };
-        match allowed {
-            Ok(()) => {
-                let answer = Offsets::commit(turn, commit);
-                turn.reply(to, answer);
-            }
-            Err(error) => turn.refuse(to, error),
-        }
-        self.settle(&request.group_id);
     }
 
     fn delete_offsets(&mut self, turn: &mut Turn<'_>, to: ReplyTo, request: &OffsetDeleteRequest) {
@@ -583,10 +429,6 @@ impl Groups {
     }
 }
 
-/// Kafka's answer where a group of the protocol was asked for.
-fn not_found(message: String) -> Refusal {
-    Refusal::new(ErrorCode::GroupIdNotFound, message)
-}
 /// Records after which the search for expired offsets lets others have their turn.
 const EXPIRED_AT_ONCE: usize = 10_000;
 

@@ -27,8 +27,8 @@ use super::command::{
 };
 use super::group::consumer::AssignorKind;
 use super::groups::Groups;
-use crate::config::ConsumerTimes;
 use crate::config::consumer_times::Bounded;
+use crate::config::{ConsumerTimes, MigrationPolicy};
 use crate::metadata::MetadataImage;
 
 /// A shard, its log, and the time.
@@ -120,6 +120,7 @@ pub(super) fn limits() -> Limits {
             },
             members_max: 100,
             assignors: [Some(AssignorKind::Uniform), Some(AssignorKind::Range)],
+            migration: MigrationPolicy::Bidirectional,
         },
     }
 }
@@ -272,6 +273,8 @@ impl Rehearsal {
     pub(super) fn send(&mut self, command: Command) -> ReplyTo {
         let to = ReplyTo(self.next);
         self.next += 1;
+        let before = self.groups.give_way(self.now, &command);
+        self.carry_out(before);
         let decision = self.groups.decide(self.now, to, command);
         self.carry_out(decision);
         to

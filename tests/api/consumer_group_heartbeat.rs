@@ -151,8 +151,8 @@ async fn an_expression_finds_topics_that_come_and_none_that_are_internal() {
 }
 
 #[tokio::test]
-async fn a_classic_group_with_members_is_none_of_consumers_and_the_other_way_round() {
-    let (_node, client) = coordinator().await;
+async fn an_empty_group_changes_sides_whatever_the_policy_says() {
+    let (_node, client) = coordinator_with(&["group.consumer.migration.policy=disabled"]).await;
     let member = client.member().await;
     let refused = client.ask(&consumer_join("mine")).await;
     assert_eq!(error(refused.error_code), ErrorCode::GroupIdNotFound);

@@ -36,6 +36,7 @@ mod durability;
 mod fetch;
 mod find_coordinator;
 mod group_configs;
+mod group_migration;
 mod groups_restart;
 mod heartbeat;
 mod incremental_alter_configs;

@@ -32,7 +32,7 @@ pub const CASES: &[Case] = &[
     Case { name: "group_members::java_kip848_killed", need: Need::Java, run: java_kip848 },
 ];
 
-const PARTITIONS: i32 = 3;
+pub const PARTITIONS: i32 = 3;
 /// For whatever must happen in the end, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Of the node that is killed: members learn of each other soon.
@@ -144,7 +144,7 @@ fn total(group: &Group) -> i64 {
     group.committed().values().sum()
 }
 
-fn until(reason: &str, groups: &mut [Group], is_so: impl Fn(&[Group]) -> bool) {
+pub fn until(reason: &str, groups: &mut [Group], is_so: impl Fn(&[Group]) -> bool) {
     let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         eventually(reason, PATIENCE, || {
             groups.iter_mut().for_each(Group::check);
@@ -160,7 +160,7 @@ fn until(reason: &str, groups: &mut [Group], is_so: impl Fn(&[Group]) -> bool) {
 }
 
 /// All is read and committed, whoever did it; then the members are ended and judged.
-fn finish(bootstrap: &str, groups: &mut [Group], ends: &BTreeMap<i32, i64>) {
+pub fn finish(bootstrap: &str, groups: &mut [Group], ends: &BTreeMap<i32, i64>) {
     until("all is read", groups, |groups| {
         groups.iter().all(|group| judge::unread(&group.histories(), ends).is_none())
     });

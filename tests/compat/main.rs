@@ -22,6 +22,7 @@ mod aiokafka;
 mod confluent;
 mod flow;
 mod group_members;
+mod group_migration;
 mod group_tools;
 mod groups;
 mod java;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         java::CASES,
         kill_loop::CASES,
         group_members::CASES,
+        group_migration::CASES,
         group_tools::CASES,
         groups::CASES,
         mixed_groups::CASES,

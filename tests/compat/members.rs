@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use crate::runner::{Need, tail};
+use crate::support::eventually;
 use crate::tools::Tools;
 
 /// The clients that can be a member.
@@ -24,6 +25,7 @@ pub enum Client {
     ConfluentKip848,
     KafkaJs,
     Java,
+    JavaSticky,
     JavaKip848,
     /// Tells only what it reads, at the moment when that is heard.
     Kcat,
@@ -99,6 +101,7 @@ impl Client {
             Self::ConfluentKip848 => "confluent-kip848",
             Self::KafkaJs => "kafkajs",
             Self::Java => "java",
+            Self::JavaSticky => "java-sticky",
             Self::JavaKip848 => "java-kip848",
             Self::Kcat => "kcat",
         }
@@ -107,7 +110,7 @@ impl Client {
     pub fn need(self) -> Need {
         match self {
             Self::KafkaJs => Need::Node,
-            Self::Java | Self::JavaKip848 => Need::Java,
+            Self::Java | Self::JavaSticky | Self::JavaKip848 => Need::Java,
             Self::Kcat => Need::Kcat,
             _ => Need::Python,
         }
@@ -121,6 +124,13 @@ impl Client {
             Self::KafkaJs => tools.node_command("member.js", &[bootstrap, topic, group]),
             Self::Java => {
                 verifiable(tools, place, &format!("classic --session-timeout {session_ms}"))
+            }
+            Self::JavaSticky => {
+                let sticky = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor";
+                let own = format!(
+                    "classic --session-timeout {session_ms} --assignment-strategy {sticky}"
+                );
+                verifiable(tools, place, &own)
             }
             Self::JavaKip848 => verifiable(tools, place, "consumer"),
             Self::Kcat => {
@@ -142,7 +152,7 @@ impl Client {
 
     fn parse(self, line: &str) -> Vec<Told> {
         match self {
-            Self::Java | Self::JavaKip848 => parse_verifiable(line),
+            Self::Java | Self::JavaSticky | Self::JavaKip848 => parse_verifiable(line),
             Self::Kcat => parse_kcat(line).into_iter().collect(),
             _ => parse_plain(line).into_iter().collect(),
         }
@@ -196,6 +206,14 @@ impl Member {
             }),
         ];
         Self { client, child, history, errors, readers }
+    }
+
+    /// Asks it to leave the group, and waits until it has.
+    pub fn leave(&mut self) {
+        let id = self.child.id().to_string();
+        Command::new("kill").arg(id).status().expect("kill can be run");
+        eventually("a member leaves", Duration::from_secs(60), || self.child.try_wait().unwrap());
+        self.kill();
     }
 
     /// Ends it at once, as `kill -9` does. From then on it owns nothing.
@@ -269,8 +287,13 @@ impl<'a> Group<'a> {
 
     /// Starts one member more.
     pub fn join(&mut self) {
+        self.join_as(self.client);
+    }
+
+    /// Starts one member more, of this client.
+    pub fn join_as(&mut self, client: Client) {
         let name = format!("{} of {}", self.members.len(), self.place.group);
-        self.members.push(Member::start(self.client, self.tools, &self.place, name));
+        self.members.push(Member::start(client, self.tools, &self.place, name));
     }
 
     pub fn histories(&self) -> Vec<History> {

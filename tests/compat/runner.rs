@@ -20,6 +20,7 @@ pub enum Need {
     Python,
     Java,
     Node,
+    PythonAndJava,
     /// The Python clients, and a network of the test's own.
     OwnNetwork,
 }

@@ -74,6 +74,10 @@ impl Tools {
             Need::Python => python,
             Need::Java => (self.jars.is_some(), "java with Apache Kafka's tools"),
             Need::Node => (self.modules.is_some(), "node with KafkaJS"),
+            Need::PythonAndJava => {
+                let missing = self.missing(Need::Python);
+                return missing.or_else(|| self.missing(Need::Java));
+            }
             Need::OwnNetwork => match &self.no_network {
                 Some(reason) => return Some(reason.clone()),
                 None => python,

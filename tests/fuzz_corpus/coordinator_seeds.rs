@@ -14,11 +14,11 @@ const fn step(what: u8, client: u8) -> u8 {
 }
 
 /// Who plays: classic members (odd) of old and new versions, static ones among them; KIP-848 members
-/// (even), static ones too; and both, in groups of their own and in one.
+/// (even), static ones too; and both in one group, of four and of two.
 const CASTS: [(&str, [u8; 6]); 3] = [
     ("classic", [1, 1, 49, 97, 37, 85]),
     ("modern", [0, 0, 2, 36, 84, 6]),
-    ("both", [0, 1, 6, 6, 10, 11]),
+    ("both", [0, 1, 37, 2, 10, 11]),
 ];
 
 const ACT: u8 = 0;
@@ -49,8 +49,18 @@ fn rounds(count: u8) -> Vec<u8> {
     bytes
 }
 
+/// Those of the new protocol leave, and the classic ones go on without them for a while.
+fn there_and_back() -> Vec<u8> {
+    let mut bytes: Vec<u8> =
+        [0, 3, 4].iter().flat_map(|client| [step(LEAVE, *client), 0]).collect();
+    for _ in 0..4 {
+        bytes.extend([step(ACT, 1), 0, step(ACT, 2), 0, step(ACT, 5), 0, PASS, 2]);
+    }
+    bytes
+}
+
 fn plays() -> Seeds {
-    let about: [(&str, &[u8]); 20] = [
+    let about: [(&str, &[u8]); 21] = [
         ("quiet", &[]),
         ("commits", &[COMMIT, 0, 1, step(COMMIT, 3), 0, 0, COMMIT_ALONE, 2, 0, 1]),
         ("leave", &[LEAVE, 0, step(LEAVE, 3), 0, step(LEAVE, 5), 1]),
@@ -67,6 +77,7 @@ fn plays() -> Seeds {
         ("abandon", &[BECOME, 1, ACT, ABANDON, step(BECOME, 1), 7, step(ACT, 1), step(ABANDON, 1)]),
         ("sessions", &[SESSION, 0, ACT, 2, PASS, 4, SESSION, 0]),
         ("other-protocol", &[LEAVE, 0, BECOME, 1, ACT, PASS, 3, ACT, ACT, BECOME, 0, ACT, 2]),
+        ("there-and-back", &there_and_back()),
         ("static", &[BECOME, 18, ACT, 2, LEAVE, 1, BECOME, 18, ACT, 2, step(BECOME, 3), 19]),
         ("strangers-join", &[STRANGER, 0, 0, 3, 0, 0, 0, 0, STRANGER, 1, 1, 3, 4, 0, 1, 0]),
         ("strangers-beat", &[STRANGER, 0, 0, 3, 4, 0, 1, 0, 0, STRANGER, 1, 2, 8, 4, 1, 2, 1, 1]),

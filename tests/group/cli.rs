@@ -44,12 +44,15 @@ fn lag(node: &Node, group: &str) -> Value {
 struct Member(Child);
 
 impl Member {
-    fn start(node: &Node, group: &str, more: &[&str]) -> Self {
+    fn spawn(node: &Node, group: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));
         command.args(["consume", "orders", "--group", group]).args(more);
         command.env("DURAMEN_BROKERS", node.bootstrap()).env_remove("DURAMEN_PROFILE");
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let member = Self(child);
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn start(node: &Node, group: &str, more: &[&str]) -> Self {
+        let member = Self::spawn(node, group, more);
         eventually("the member has its partitions", PATIENCE, || {
             let described =
                 run(&node.bootstrap(), &["group", "members", group, "--format", "json"], "");
@@ -178,6 +181,39 @@ fn a_live_group_is_shown_and_not_moved() {
     assert_eq!(consume(&node, "g", &[]).len(), 6);
     done(&node, &["group", "delete", "g"], "");
     assert_eq!(json(&node, &["group", "list", "g"]), Value::Array(Vec::new()));
+}
+
+#[test]
+fn members_of_either_protocol_are_shown_and_removed_by_name() {
+    let node = node();
+    topic(&node, "orders", 2);
+    let old = Member::start(&node, "g", &["--instance", "one", "--protocol", "classic"]);
+    let new = Member::spawn(&node, "g", &["--instance", "two", "--protocol", "consumer"]);
+    let members = eventually("two members share the topic", PATIENCE, || {
+        let members = json(&node, &["group", "members", "g"]);
+        let all = members.as_array()?.clone();
+        let shares =
+            all.iter().all(|it| it["partitions"].as_array().is_some_and(|it| !it.is_empty()));
+        (all.len() == 2 && shares).then_some(all)
+    });
+    let mut kinds: Vec<_> =
+        members.iter().map(|it| (it["instance"].as_str(), it["protocol"].as_str())).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [(Some("one"), Some("classic")), (Some("two"), Some("consumer"))]);
+    let table = done(&node, &["group", "members", "g", "--format", "table"], "");
+    assert!(table.contains("PROTOCOL") && table.contains("classic"), "{table}");
+
+    // Both are killed, and their places would be kept for their sessions.
+    drop((old, new));
+    let said = done(&node, &["group", "members", "g", "--remove", "two", "--remove", "one"], "");
+    assert!(said.contains("two removed from g"), "{said}");
+    assert_eq!(json(&node, &["group", "members", "g"]), Value::Array(Vec::new()));
+    fails(
+        &node.bootstrap(),
+        &["group", "members", "g", "--remove", "two"],
+        "",
+        (6, "see `duramen"),
+    );
 }
 
 #[test]

@@ -27,10 +27,16 @@ pub struct Lab {
 
 impl Lab {
     pub fn start() -> Self {
+        Self::with("group.consumer.migration.policy=bidirectional")
+    }
+
+    /// With one setting more.
+    pub fn with(setting: &str) -> Self {
         let node = Node::start(&[
             "group.initial.rebalance.delay.ms=100",
             "group.consumer.min.heartbeat.interval.ms=200",
             "group.consumer.heartbeat.interval.ms=500",
+            setting,
         ]);
         let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
         let admin = Admin::new(&cluster);

@@ -238,7 +238,7 @@ async fn reads_a_pattern(protocol: GroupProtocol) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_of_either_kind_joins_the_group_as_what_it_is() {
-    let lab = Lab::start();
+    let lab = Lab::with("group.consumer.migration.policy=disabled");
     lab.topic("t", 2).await;
     let mut classic = lab.member(of(GroupProtocol::Classic), "t");
     classic.until_owns(2).await;
@@ -249,19 +249,39 @@ async fn a_member_of_either_kind_joins_the_group_as_what_it_is() {
         let error = timeout(PATIENCE, other.consumer.next()).await.unwrap().unwrap().unwrap_err();
         assert_eq!(error.code(), Some(ErrorCode::GroupIdNotFound), "{error}");
     }
-    let kind = async || {
-        let groups = lab.admin.list_groups(&[], &[]).await.unwrap().complete().unwrap();
-        groups[0].kind.to_ascii_lowercase()
-    };
-    assert_eq!(kind().await, "classic");
+    assert_eq!(kind(&lab).await, "classic");
     classic.consumer.close().await.unwrap();
     either.until_owns(2).await;
     either.consumer.close().await.unwrap();
     // An empty group takes either, and a member that may choose lets the broker assign.
     let mut either = lab.member(of(GroupProtocol::Auto), "t");
     either.until_owns(2).await;
-    assert_eq!(kind().await, "consumer");
+    assert_eq!(kind(&lab).await, "consumer");
     either.consumer.close().await.unwrap();
+}
+
+async fn kind(lab: &Lab) -> String {
+    let groups = lab.admin.list_groups(&[], &[]).await.unwrap().complete().unwrap();
+    groups[0].kind.to_ascii_lowercase()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_group_goes_over_to_the_other_protocol_and_back() {
+    let lab = Lab::start();
+    lab.topic("t", 2).await;
+    let mut classic = lab.member(of(GroupProtocol::Classic), "t");
+    classic.until_owns(2).await;
+    let mut new = lab.member(of(GroupProtocol::Auto), "t");
+    until_own(&mut classic, &mut new, (1, 1)).await;
+    assert_eq!(kind(&lab).await, "consumer");
+    classic.consumer.close().await.unwrap();
+    new.until_owns(2).await;
+    let mut classic = lab.member(of(GroupProtocol::Classic), "t");
+    until_own(&mut classic, &mut new, (1, 1)).await;
+    new.consumer.close().await.unwrap();
+    classic.until_owns(2).await;
+    assert_eq!(kind(&lab).await, "classic");
+    classic.consumer.close().await.unwrap();
 }
 
 async fn grows(protocol: GroupProtocol) {

@@ -7,12 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::leave_group::MemberIdentity;
-use duramen_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
+use duramen_protocol::messages::JoinGroupRequest;
 
 use crate::group_lab::{
-    GROUP, LEAVE, Ledger, Member, Offset, await_coordinator, check_passing, join_request,
-    node_with, stable_within,
+    Ledger, Member, Offset, await_coordinator, check_passing, join_request, node_with,
+    stable_within,
 };
 use crate::hostile_peers::Ends;
 use crate::support::chance::Chance;
@@ -82,7 +81,7 @@ fn live(
         member.enter(request, PARTITIONS, ledger)?;
         let until = if churns { 1 + chance.below(10) } else { u64::MAX };
         for _ in 0..until {
-            if stop.load(Ordering::SeqCst) || !commit_all(&mut member, kept)? {
+            if stop.load(Ordering::SeqCst) || member.commit_all(kept)? != ErrorCode::None {
                 break;
             }
             let code = member.heartbeat()?;
@@ -92,32 +91,8 @@ fn live(
             }
         }
         if churns && !member.id.is_empty() {
-            leave(&mut member)?;
+            member.leave()?;
         }
     }
-    Ok(())
-}
-
-/// Commits the next offset of each partition that is the member's; whether it is still a member.
-fn commit_all(member: &mut Member, kept: &[Offset]) -> io::Result<bool> {
-    for partition in member.owned.clone() {
-        let offset = &kept[usize::try_from(partition).unwrap()];
-        let next = offset.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let code = member.commit(partition, next)?;
-        check_passing(code);
-        if code != ErrorCode::None {
-            return Ok(false);
-        }
-        offset.acked.fetch_max(next, Ordering::SeqCst);
-    }
-    Ok(true)
-}
-
-fn leave(member: &mut Member) -> io::Result<()> {
-    let identity = MemberIdentity { member_id: member.id.clone(), ..MemberIdentity::default() };
-    let request =
-        LeaveGroupRequest { group_id: GROUP.into(), members: vec![identity], ..Default::default() };
-    check_passing(ErrorCode::from_code(member.wire.ask(LEAVE, &request)?.error_code));
-    member.id = Default::default();
     Ok(())
 }

@@ -13,7 +13,7 @@ use duramen_protocol::messages::ConsumerGroupDescribeRequest;
 
 use crate::consumer_lab::Modern;
 use crate::group_lab::{
-    GROUP, Ledger, Offset, PATIENCE, await_coordinator, check_passing, node_with, stable_within,
+    GROUP, Ledger, Offset, PATIENCE, await_coordinator, node_with, stable_within,
 };
 use crate::hostile_peers::Ends;
 use crate::support::chance::Chance;
@@ -119,13 +119,8 @@ impl Life<'_> {
             let code = member.beat(&mut wire, timeout_ms(), self.ledger)?;
             assert_eq!(code, ErrorCode::None, "{member:?}");
             for partition in member.owned.clone() {
-                let offset = &self.kept[usize::try_from(partition).unwrap()];
-                let next = offset.asked.fetch_add(1, Ordering::SeqCst) + 1;
-                let code = member.commit(&mut wire, partition, next)?;
-                check_passing(code);
-                if code == ErrorCode::None {
-                    offset.acked.fetch_max(next, Ordering::SeqCst);
-                }
+                let commit = |next| member.commit(&mut wire, partition, next);
+                Offset::commit_next(self.kept, partition, commit)?;
             }
             if churns && chance.below(5) == 0 {
                 member.leave(&mut wire)?;

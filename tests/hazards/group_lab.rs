@@ -8,18 +8,22 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use duramen_protocol::consumer_protocol::{
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartition,
+};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
+use duramen_protocol::messages::leave_group::MemberIdentity;
 use duramen_protocol::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use duramen_protocol::messages::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use duramen_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use duramen_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, OffsetFetchRequest,
-    SyncGroupRequest,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
+    OffsetFetchRequest, SyncGroupRequest,
 };
 use duramen_protocol::text::Text;
 
@@ -82,13 +86,36 @@ pub fn join_request(member: &str) -> JoinGroupRequest {
         rebalance_timeout_ms: 5_000,
         member_id: member.into(),
         protocol_type: "consumer".into(),
-        protocols: vec![protocol("range", b"what I want")],
+        protocols: vec![protocol("range", &subscription())],
         ..JoinGroupRequest::default()
     }
 }
 
 pub fn protocol(name: &str, metadata: &[u8]) -> JoinGroupRequestProtocol {
     JoinGroupRequestProtocol { name: name.into(), metadata: Bytes::copy_from_slice(metadata) }
+}
+
+/// What a consumer that owns nothing says to the assignors.
+fn subscription() -> Bytes {
+    let topics = vec![TOPIC.into()];
+    let subscription = ConsumerProtocolSubscription { topics, ..Default::default() };
+    subscription.to_bytes(1).unwrap()
+}
+
+/// These partitions, as a leader assigns them.
+pub fn assignment(partitions: Vec<i32>) -> Bytes {
+    let assigned_partitions = vec![TopicPartition { topic: TOPIC.into(), partitions }];
+    let assignment = ConsumerProtocolAssignment { assigned_partitions, ..Default::default() };
+    assignment.to_bytes(1).unwrap()
+}
+
+/// The partitions that were assigned.
+fn assigned(assignment: &Bytes) -> Vec<i32> {
+    if assignment.is_empty() {
+        return Vec::new();
+    }
+    let assignment = ConsumerProtocolAssignment::from_bytes(assignment).unwrap();
+    assignment.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
 }
 
 /// The committed offsets of the first `count` partitions; -1 for none.
@@ -162,13 +189,12 @@ impl Member {
     pub fn sync_request(&self, joined: &JoinGroupResponse, partitions: i32) -> SyncGroupRequest {
         let leads = joined.leader == self.id && !joined.skip_assignment;
         let count = joined.members.len();
-        let share = |(at, member): (usize, &Text)| SyncGroupRequestAssignment {
-            member_id: member.clone(),
-            assignment: (0..partitions)
-                .filter(|partition| usize::try_from(*partition).unwrap() % count == at)
-                .flat_map(i32::to_be_bytes)
-                .collect::<Vec<u8>>()
-                .into(),
+        let share = |(at, member): (usize, &Text)| {
+            let mine = |it: &i32| usize::try_from(*it).unwrap() % count == at;
+            SyncGroupRequestAssignment {
+                member_id: member.clone(),
+                assignment: assignment((0..partitions).filter(mine).collect()),
+            }
         };
         let members = joined.members.iter().map(|member| &member.member_id).enumerate();
         SyncGroupRequest {
@@ -191,8 +217,7 @@ impl Member {
     ) -> io::Result<ErrorCode> {
         let answer = self.wire.ask(SYNC, &self.sync_request(joined, partitions))?;
         if answer.error_code == 0 {
-            let words = answer.assignment.chunks_exact(4);
-            self.owned = words.map(|it| i32::from_be_bytes(it.try_into().unwrap())).collect();
+            self.owned = assigned(&answer.assignment);
             ledger.told(self.generation, &self.id, &self.owned);
         }
         Ok(error(answer.error_code))
@@ -231,6 +256,28 @@ impl Member {
             self.id = Text::default();
         }
         Ok(code)
+    }
+
+    /// Commits the next offset of each partition that it owns, until it is told otherwise.
+    pub fn commit_all(&mut self, kept: &[Offset]) -> io::Result<ErrorCode> {
+        for partition in self.owned.clone() {
+            let code = Offset::commit_next(kept, partition, |next| self.commit(partition, next))?;
+            if code != ErrorCode::None {
+                return Ok(code);
+            }
+        }
+        Ok(ErrorCode::None)
+    }
+
+    /// Leaves; it joins anew under another id.
+    pub fn leave(&mut self) -> io::Result<()> {
+        self.owned.clear();
+        let member_id = self.id.clone();
+        let members = vec![MemberIdentity { member_id, ..MemberIdentity::default() }];
+        let request = LeaveGroupRequest { group_id: GROUP.into(), members, ..Default::default() };
+        check_passing(error(self.wire.ask(LEAVE, &request)?.error_code));
+        self.id = Text::default();
+        Ok(())
     }
 
     /// Commits one offset as the member that it takes itself for.
@@ -301,6 +348,22 @@ impl Offset {
     /// All that was answered, added up.
     pub fn acked(kept: &[Self]) -> i64 {
         kept.iter().map(|it| it.acked.load(Ordering::SeqCst)).sum()
+    }
+
+    /// Commits the next offset of a partition.
+    pub fn commit_next(
+        kept: &[Self],
+        partition: i32,
+        commit: impl FnOnce(i64) -> io::Result<ErrorCode>,
+    ) -> io::Result<ErrorCode> {
+        let offset = &kept[usize::try_from(partition).unwrap()];
+        let next = offset.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let code = commit(next)?;
+        check_passing(code);
+        if code == ErrorCode::None {
+            offset.acked.fetch_max(next, Ordering::SeqCst);
+        }
+        Ok(code)
     }
 
     /// Holds what the node has stored to what it had answered; returns what it has.

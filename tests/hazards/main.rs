@@ -27,6 +27,7 @@ mod group_herd;
 mod group_hostile;
 mod group_killed;
 mod group_killed_consumer;
+mod group_killed_mixed;
 mod group_lab;
 mod group_paused;
 mod group_regexes;

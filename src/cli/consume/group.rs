@@ -36,7 +36,8 @@ enum CommitMode {
 /// Who shares the partitions out among the members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Protocol {
-    /// The broker where it can, the members where a group has members of old
+    /// The broker where it can: a group with classic members goes over to it when the broker lets it. The
+    /// members elsewhere
     #[default]
     Auto,
     /// The members

@@ -1,7 +1,7 @@
 //! `duramen group members`.
 
 use clap::Args;
-use duramen_client::admin::{GroupDescription, GroupMember, MemberName, Outcome};
+use duramen_client::admin::{GroupDescription, GroupKind, GroupMember, MemberName, Outcome};
 use duramen_client::{Admin, ErrorCode, Text};
 use serde_json::{Value, json};
 
@@ -43,15 +43,16 @@ pub(super) async fn run(admin: &Admin, args: MembersArgs) -> Result<(), Failure>
     let json: Vec<Value> = group.members.iter().map(member_json).collect();
     output::print(args.format, &json.into(), &[table(&group)])
 }
-
 /// The members as a table.
 pub(super) fn table(group: &GroupDescription) -> Table {
-    let mut table = Table::new(&["member", "instance", "client", "host", "partitions", "reads"]);
+    let mut table =
+        Table::new(&["member", "instance", "protocol", "client", "host", "partitions", "reads"]);
     for member in &group.members {
         let assignment = member.assignment.as_deref();
         table.row(vec![
             member.member_id.to_string(),
             member.instance_id.as_ref().map_or_else(|| "-".to_owned(), Text::to_string),
+            member.protocol.map_or("-", GroupKind::name).to_owned(),
             member.client_id.to_string(),
             member.host.to_string(),
             assignment.map_or_else(|| "-".to_owned(), |all| all.len().to_string()),
@@ -90,6 +91,7 @@ pub(super) fn member_json(member: &GroupMember) -> Value {
     json!({
         "member": member.member_id.as_str(),
         "instance": member.instance_id.as_ref().map(Text::as_str),
+        "protocol": member.protocol.map(GroupKind::name),
         "client": member.client_id.as_str(),
         "host": member.host.as_str(),
         "partitions": partitions,

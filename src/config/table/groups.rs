@@ -67,6 +67,13 @@ pub(super) const GROUPS: &[Setting] = &[
     Setting::broker("group.consumer.assignors", Kind::List, "uniform,range")
         .valid(Valid::ListOf(&["uniform", "range"]))
         .doc("The assignors of KIP-848 groups; the first is taken when members want none."),
+    Setting::broker("group.consumer.migration.policy", Kind::String, "bidirectional")
+        .valid(Valid::OneOfAnyCase(&["disabled", "downgrade", "upgrade", "bidirectional"]))
+        .doc(
+            "Which groups may change their protocol while they have members: classic ones when a \
+             KIP-848 member joins (`upgrade`), KIP-848 ones when only classic members are left \
+             (`downgrade`), both, or none.",
+        ),
     Setting::broker("offset.metadata.max.bytes", Kind::Int, "4096")
         .unit(Unit::Bytes)
         .importance(Importance::High)

@@ -47,7 +47,6 @@ pub(super) const WITHOUT_EFFECT: &[&str] = &[
     "follower.fetch.last.tiered.offset.enable",
     "group.consumer.assignment.interval.ms",
     "group.consumer.max.assignment.interval.ms",
-    "group.consumer.migration.policy",
     "group.consumer.min.assignment.interval.ms",
     "group.consumer.regex.refresh.interval.ms",
     "group.coordinator.append.linger.ms",

@@ -38,6 +38,9 @@ fn in_kafkas_words(row: &Setting) -> [String; 5] {
         Valid::Ratio => "[0,...,1]".to_owned(),
         Valid::GzipLevel => "[1,...,9] or -1".to_owned(),
         Valid::OneOf(words) | Valid::ListOf(words) => format!("[{}]", words.join(", ")),
+        Valid::OneOfAnyCase(words) => {
+            format!("(case insensitive) [{}]", words.join(", ").to_ascii_uppercase())
+        }
         Valid::ThrottledReplicas => {
             "[partitionId]:[brokerId],[partitionId]:[brokerId],...".to_owned()
         }

@@ -3,11 +3,13 @@
 
 pub(crate) mod classic;
 pub(crate) mod consumer;
+pub(crate) mod migration;
 
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::list_groups::ListedGroup;
+use duramen_protocol::text::Text;
 
 use classic::ClassicGroup;
 use consumer::ConsumerGroup;
@@ -25,6 +27,14 @@ pub(crate) enum Group {
 }
 
 impl Group {
+    /// Its name.
+    pub(crate) fn id(&self) -> &Text {
+        match self {
+            Self::Classic(group) => group.id(),
+            Self::Consumer(group) => group.id(),
+        }
+    }
+
     /// Type and state, in Kafka's words.
     pub(crate) fn label(&self) -> Label {
         match self {
@@ -88,4 +98,9 @@ impl Group {
             Self::Consumer(group) => group.may_delete(),
         }
     }
+}
+
+/// A timeout of the wire; a negative one is over at once.
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

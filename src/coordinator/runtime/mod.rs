@@ -136,6 +136,7 @@ impl Coordinator {
                 times: config.consumer_times,
                 members_max: size(config.consumer_members_max),
                 assignors: assignors(&config.consumer_assignors),
+                migration: config.migration,
             },
         }
     }

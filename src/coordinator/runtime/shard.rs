@@ -268,6 +268,9 @@ impl Serving {
                 let alone = !matches!(command, Command::Commit(_));
                 if alone {
                     batch = self.append(now, batch);
+                    let before = self.groups.give_way(now, &command);
+                    batch = self.put(now, before, batch);
+                    batch = self.append(now, batch);
                 }
                 let decision = self.groups.decide(now, to, command);
                 batch = self.put(now, decision, batch);
@@ -378,11 +381,12 @@ impl Serving {
         self.write(now, decision);
     }
 
-    /// Writes a decision that nobody asked for. It may be of any size: what it deletes does not
-    /// depend on what else it deletes.
+    /// Writes a decision that nobody asked for. As a rule it may be of any size: what it deletes
+    /// does not depend on what else it deletes.
     fn write(&mut self, now: Now, mut decision: Decision) {
         let mut batch = Batch::new(self.batch_bytes_max);
-        for record in std::mem::take(&mut decision.records) {
+        let apart = if decision.whole { 0 } else { decision.records.len() };
+        for record in decision.records.drain(..apart) {
             let one = Decision { records: vec![record], ..Decision::default() };
             batch = self.put(now, one, batch);
         }

@@ -11,13 +11,17 @@ use uuid::Uuid;
 
 use super::consumer_model::cluster;
 use super::world::{GROUP, TOPIC, World, beat};
-use crate::coordinator::command::Command;
+use crate::coordinator::command::{Command, Limits};
 use crate::metadata::{ConfigResource, Provenance, Replay, record};
 
-const ID: Uuid = Uuid::from_u128(7);
+pub(super) const ID: Uuid = Uuid::from_u128(7);
 
-fn world() -> World {
-    let mut world = World::new();
+pub(super) fn world() -> World {
+    world_with(super::world::limits())
+}
+
+pub(super) fn world_with(limits: Limits) -> World {
+    let mut world = World::with(limits);
     world.image = cluster(1, &BTreeMap::from([(TOPIC.to_owned(), (ID, 4))]));
     world.groups.see(world.image.clone());
     world
@@ -27,7 +31,7 @@ fn owned(partitions: &[i32]) -> Option<Vec<TopicPartitions>> {
     Some(vec![TopicPartitions { topic_id: ID, partitions: partitions.to_vec() }])
 }
 
-fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: GROUP.into(),
         member_id: member.into(),
@@ -38,7 +42,7 @@ fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
     }
 }
 
-fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: GROUP.into(),
         member_id: member.into(),
@@ -48,14 +52,14 @@ fn stay(member: &str, epoch: i32, has: &[i32]) -> ConsumerGroupHeartbeatRequest 
     }
 }
 
-fn send(
+pub(super) fn send(
     world: &mut World,
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
     world.ask(beat(request, 1)).unwrap()
 }
 
-fn has(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
+pub(super) fn has(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
     let topics = &answer.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().flat_map(|topic| topic.partitions.clone()).collect())
 }
@@ -213,17 +217,21 @@ fn a_group_has_so_many_different_expressions() {
     assert_eq!(send(&mut world, shared).error_code, 0);
 }
 
-#[test]
-fn a_session_that_its_group_made_shorter_ends_sooner_from_the_next_heartbeat() {
-    let mut world = two();
+/// Configs of the group.
+pub(super) fn set_times(world: &mut World, configs: &[(&str, &str)]) {
     let mut replay = Replay::new(&world.image);
-    for (name, value) in
-        [("consumer.session.timeout.ms", "2000"), ("consumer.heartbeat.interval.ms", "700")]
-    {
+    for (name, value) in configs {
         replay.apply(&record::config(&ConfigResource::group(GROUP), name, Some(value))).unwrap();
     }
     world.image = replay.finish(Provenance { offset: 2, epoch: 1, timestamp: 0 }).after().clone();
     world.groups.see(world.image.clone());
+}
+
+#[test]
+fn a_session_that_its_group_made_shorter_ends_sooner_from_the_next_heartbeat() {
+    let mut world = two();
+    let session = ("consumer.session.timeout.ms", "2000");
+    set_times(&mut world, &[session, ("consumer.heartbeat.interval.ms", "700")]);
     assert_eq!(send(&mut world, stay("two", 2, &[])).heartbeat_interval_ms, 700);
     world.pass(Duration::from_millis(2_001));
     let left = world.described_consumers().members;

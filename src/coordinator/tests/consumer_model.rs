@@ -14,7 +14,7 @@ use duramen_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHea
 use duramen_protocol::text::Text;
 use uuid::Uuid;
 
-use super::world::{GROUP, World, beat};
+use super::world::{GROUP, World, beat, with_seeds};
 use crate::env::Random;
 use crate::metadata::{ConfigResource, MetadataImage, PartitionImage, Provenance, Replay, record};
 
@@ -407,7 +407,7 @@ fn after_a_kill_a_pause_and_half_joins_a_group_is_stable_again_in_time() {
 
 #[test]
 fn partitions_have_one_owner_and_all_have_one_when_it_is_quiet() {
-    for seed in 0..40 {
+    with_seeds(40, |seed| {
         let mut model = Model::new(seed);
         for _ in 0..400 {
             model.step();
@@ -415,6 +415,6 @@ fn partitions_have_one_owner_and_all_have_one_when_it_is_quiet() {
         model.settle();
         // Nobody is heard of any more.
         model.pass(QUIET);
-        assert_eq!(&*model.described().group_state, "Empty", "seed {seed}");
-    }
+        assert_eq!(&*model.described().group_state, "Empty");
+    });
 }

@@ -4,6 +4,8 @@ mod bounds;
 mod classic;
 mod consumer;
 mod consumer_model;
+mod migration;
+mod mixed_model;
 mod model;
 mod offsets;
 pub(super) mod world;

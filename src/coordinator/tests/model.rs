@@ -11,7 +11,7 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 use duramen_protocol::text::Text;
 
-use super::world::{GROUP, TOPIC, World, joining, syncing};
+use super::world::{GROUP, TOPIC, World, joining, syncing, with_seeds};
 use crate::coordinator::command::ReplyTo;
 use crate::env::Random;
 
@@ -369,15 +369,7 @@ fn run(seed: u64) -> (i32, u32) {
 
 #[test]
 fn whatever_happens_a_partition_has_one_owner_and_no_offset_is_lost() {
-    let seeds = match std::env::var("GROUP_SEED") {
-        Ok(seed) => seed.parse().map(|seed: u64| seed..seed + 1).unwrap(),
-        Err(_) => 0..20,
-    };
-    for seed in seeds {
-        let ran = std::panic::catch_unwind(|| run(seed));
-        let Ok((generations, commits)) = ran else {
-            panic!("seed {seed}: GROUP_SEED={seed} replays it");
-        };
+    for (generations, commits) in with_seeds(20, run) {
         assert!(generations >= 4 && commits >= 400, "little happened: {generations}, {commits}");
     }
 }

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use duramen_protocol::consumer_protocol::{
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartition,
+};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::consumer_group_describe::DescribedGroup;
 use duramen_protocol::messages::join_group::JoinGroupRequestProtocol;
@@ -28,6 +31,20 @@ pub(in crate::coordinator) const GROUP: &str = "payment-service";
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 40);
 
 pub(super) const TOPIC: &str = "orders";
+
+/// Runs a model with each of the first `count` seeds, or of `GROUP_SEEDS=2000`; `GROUP_SEED` is the only one.
+pub(super) fn with_seeds<T>(count: u64, run: fn(u64) -> T) -> Vec<T> {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match number("GROUP_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("GROUP_SEEDS").unwrap_or(count),
+    };
+    let one = |seed| {
+        let ran = std::panic::catch_unwind(|| run(seed));
+        ran.unwrap_or_else(|_| panic!("seed {seed}: GROUP_SEED={seed} replays it"))
+    };
+    seeds.map(one).collect()
+}
 
 impl World {
     pub(super) fn pass_ms(&mut self, ms: u64) {
@@ -59,8 +76,10 @@ impl World {
             member_id: member.into(),
             ..HeartbeatRequest::default()
         };
-        let answer: HeartbeatResponse = self.ask(Command::Heartbeat(request)).unwrap();
-        ErrorCode::from_code(answer.error_code)
+        match self.ask::<HeartbeatResponse>(Command::Heartbeat(request)) {
+            Ok(answer) => ErrorCode::from_code(answer.error_code),
+            Err(code) => code,
+        }
     }
 
     pub(super) fn described_consumers(&mut self) -> DescribedGroup {
@@ -126,9 +145,60 @@ pub(super) fn join_with(
     version: i16,
     protocols: &[(&str, &str)],
 ) -> Command {
-    let protocol = |(name, metadata): &(&str, &str)| JoinGroupRequestProtocol {
+    let protocols: Vec<(&str, Bytes)> = protocols
+        .iter()
+        .map(|(name, metadata)| (*name, Bytes::copy_from_slice(metadata.as_bytes())))
+        .collect();
+    join_bytes(member, instance, version, &protocols)
+}
+
+/// A consumer that subscribes to [`TOPIC`] joins, and says that it owns these partitions.
+pub(super) fn join_consumer(
+    member: &str,
+    instance: Option<&str>,
+    version: i16,
+    owned: &[i32],
+) -> Command {
+    let metadata = subscription(owned);
+    join_bytes(member, instance, version, &[("best", metadata.clone()), ("range", metadata)])
+}
+
+/// What a consumer of [`TOPIC`] says to its assignors.
+pub(super) fn subscription(owned: &[i32]) -> Bytes {
+    let owned = TopicPartition { topic: TOPIC.into(), partitions: owned.to_vec() };
+    let subscription = ConsumerProtocolSubscription {
+        topics: vec![TOPIC.into()],
+        owned_partitions: vec![owned],
+        ..ConsumerProtocolSubscription::default()
+    };
+    subscription.to_bytes(1).unwrap()
+}
+
+/// What a leader assigns to a consumer.
+pub(super) fn assign_blob(partitions: &[i32]) -> Bytes {
+    let assigned = TopicPartition { topic: TOPIC.into(), partitions: partitions.to_vec() };
+    let assignment = ConsumerProtocolAssignment {
+        assigned_partitions: vec![assigned],
+        ..ConsumerProtocolAssignment::default()
+    };
+    assignment.to_bytes(1).unwrap()
+}
+
+/// The partitions of [`TOPIC`] that a consumer was assigned.
+pub(super) fn read_blob(assignment: &Bytes) -> Vec<i32> {
+    let read = ConsumerProtocolAssignment::from_bytes(assignment).unwrap();
+    read.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
+}
+
+pub(super) fn join_bytes(
+    member: &str,
+    instance: Option<&str>,
+    version: i16,
+    protocols: &[(&str, Bytes)],
+) -> Command {
+    let protocol = |(name, metadata): &(&str, Bytes)| JoinGroupRequestProtocol {
         name: (*name).into(),
-        metadata: Bytes::copy_from_slice(metadata.as_bytes()),
+        metadata: metadata.clone(),
     };
     let request = JoinGroupRequest {
         group_id: GROUP.into(),

@@ -2,11 +2,12 @@
 
 It tells what happens to it, each line with the monotonic clock's time in front: `assigned P…`,
 `revoked P…`, `lost P…`, `read P FIRST LAST`, `committed P NEXT`, `refused WHY`. It ends with its
-standard input, so that it does not outlive the test.
+standard input, so that it does not outlive the test; those of confluent leave when they are told to end.
 """
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -133,7 +134,9 @@ def read_confluent(bootstrap, topic, group, settings):
     consumer.subscribe(
         [topic], on_assign=teller("assigned"), on_revoke=teller("revoked"), on_lost=teller("lost"),
     )
-    while True:
+    leaving = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leaving.set())
+    while not leaving.is_set():
         records = [one for one in consumer.consume(BATCH, timeout=0.2) if not one.error()]
         batches = {}
         for record in records:
@@ -150,6 +153,7 @@ def read_confluent(bootstrap, topic, group, settings):
             for partition in done:
                 if partition.offset >= 0:  # of the others nothing was read yet
                     tell("committed", partition.partition, partition.offset)
+    consumer.close()
 
 
 def end_with_parent():

@@ -1,5 +1,5 @@
-//! A whole group coordinator: clients of both protocols that do what clients do, strangers that do
-//! anything, time that passes, a log that fails and is compacted, a broker that dies.
+//! A whole group coordinator: clients of both protocols that do what clients do, also in one group, strangers
+//! that do anything, time that passes, a log that fails and is compacted, a broker that dies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use duramen::coordinator::rehearsal::{Rehearsal, Request, Response, Token};
 use duramen::metadata::{
     ConfigResource, MetadataImage, PartitionImage, Provenance, Replay, record,
 };
+use duramen_protocol::consumer_protocol::{ConsumerProtocolAssignment, TopicPartition};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
 use duramen_protocol::messages::consumer_group_describe::DescribedGroup as DescribedConsumers;
@@ -38,8 +39,8 @@ const STEPS_MAX: usize = 250;
 const GROUPS: [&str; 3] = ["one", "two", "three"];
 const TOPICS: [&str; 3] = ["orders", "order-lines", "bills"];
 const CLIENTS: usize = 6;
-/// Partitions that a classic group shares out.
-const PARTITIONS: u8 = 5;
+/// The topic that classic clients read.
+const TOPIC: &str = "orders";
 /// How long offsets of a group without members are kept, as the shard has it.
 const RETENTION_MS: i64 = 3_600_000;
 const WAITS_MS: [u64; 8] = [1, 60, 700, 3_001, 10_001, 45_001, 601_000, 3_700_000];
@@ -81,8 +82,10 @@ type Holds = BTreeSet<(Uuid, i32)>;
 enum Doing {
     Nothing,
     Joining(Token),
-    Syncing(Token, i32),
-    Reading(i32, Vec<u8>),
+    /// In this generation, of this life of the group.
+    Syncing(Token, i32, u32),
+    /// In this generation. Before it joins again it gives up what it holds.
+    Reading(i32, Holds),
 }
 
 /// A client that does what its protocol asks of it.
@@ -152,7 +155,9 @@ struct Play {
     made: u64,
     committed: BTreeMap<(usize, Text, i32), Kept>,
     /// Who was told to read a partition of a classic group: by group, generation, partition.
-    owners: BTreeMap<(usize, i32, u8), Text>,
+    owners: BTreeMap<(usize, i32, i32), Text>,
+    /// How often it was seen that a group is no classic one.
+    lives: [u32; GROUPS.len()],
 }
 
 impl Play {
@@ -165,6 +170,7 @@ impl Play {
             made: 100,
             committed: BTreeMap::new(),
             owners: BTreeMap::new(),
+            lives: [0; GROUPS.len()],
         };
         for _ in 0..CLIENTS {
             play.made += 1;
@@ -243,9 +249,9 @@ impl Play {
                     self.joined(index, answer);
                 }
             }
-            Doing::Syncing(token, generation) => {
+            Doing::Syncing(token, generation, life) => {
                 if let Some(answer) = self.shard.answer(token) {
-                    self.synced(index, generation, answer);
+                    self.synced(index, generation, life, answer);
                 }
             }
             Doing::Reading(generation, _) => {
@@ -310,17 +316,17 @@ impl Play {
 
     fn sync(&mut self, index: usize, joined: &JoinGroupResponse) {
         let client = &mut self.clients[index];
-        let mut shares: BTreeMap<&Text, Vec<u8>> = BTreeMap::new();
+        let count = self.topics.get(TOPIC).map_or(0, |(_, count)| *count);
+        let mut shares: BTreeMap<&Text, Vec<i32>> = BTreeMap::new();
         if joined.leader == joined.member_id && !joined.skip_assignment {
-            let members = &joined.members;
-            for partition in (0..PARTITIONS).filter(|_| !members.is_empty()) {
-                let owner = &members[usize::from(partition) % members.len()].member_id;
+            let members = joined.members.iter().map(|it| &it.member_id).cycle();
+            for (partition, owner) in (0..count).zip(members) {
                 shares.entry(owner).or_default().push(partition);
             }
         }
-        let assignment = |(member_id, share): (&Text, Vec<u8>)| SyncGroupRequestAssignment {
+        let assignment = |(member_id, share): (&Text, Vec<i32>)| SyncGroupRequestAssignment {
             member_id: member_id.clone(),
-            assignment: share.into(),
+            assignment: assignment(share),
         };
         let request = SyncGroupRequest {
             group_id: client.group(),
@@ -332,17 +338,27 @@ impl Play {
         };
         self.made += 1;
         let token = self.shard.ask_for(5, self.made, Request::Sync(request));
-        client.doing = Doing::Syncing(token, joined.generation_id);
+        client.doing = Doing::Syncing(token, joined.generation_id, self.lives[client.group]);
     }
 
-    fn synced(&mut self, index: usize, generation: i32, answer: Result<Response, ErrorCode>) {
+    fn synced(
+        &mut self,
+        index: usize,
+        generation: i32,
+        life: u32,
+        answer: Result<Response, ErrorCode>,
+    ) {
         let code = match answer {
             Ok(Response::Sync(answer)) if answer.error_code == 0 => {
                 let client = &mut self.clients[index];
-                client.doing = Doing::Reading(generation, answer.assignment.to_vec());
+                let share = assigned(&answer.assignment);
+                let id = self.topics.get(TOPIC).map_or(Uuid::nil(), |(id, _)| *id);
+                let holds = share.iter().map(|partition| (id, *partition)).collect();
+                client.doing = Doing::Reading(generation, holds);
                 let name = client.instance.clone().unwrap_or_else(|| client.id.clone());
-                for partition in answer.assignment.iter().filter(|it| **it < PARTITIONS) {
-                    let at = (client.group, generation, *partition);
+                // An answer of a group that was there before says nothing of this one.
+                for partition in share.into_iter().filter(|_| life == self.lives[client.group]) {
+                    let at = (client.group, generation, partition);
                     let other = self.owners.insert(at, name.clone());
                     assert!(other.is_none_or(|it| it == name), "two own {at:?}");
                 }
@@ -524,7 +540,7 @@ impl Play {
     /// The client's connection ends.
     fn abandon(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        if let Doing::Joining(token) | Doing::Syncing(token, _) = client.doing {
+        if let Doing::Joining(token) | Doing::Syncing(token, ..) = client.doing {
             client.doing = Doing::Nothing;
             let group = client.group();
             self.shard.abandon(&group, token);
@@ -618,15 +634,9 @@ impl Play {
         for (group, name) in GROUPS.into_iter().enumerate() {
             let (lives, classic) = listed.get(name).copied().unwrap_or_default();
             if !classic {
-                // The next group of this name begins with its first generation; an answer of the last
-                // one that is on its way says nothing of it.
+                // The next classic group of this name may begin with its first generation.
                 self.owners.retain(|(of, ..), _| *of != group);
-                let of = |client: &&mut Client| !client.modern && client.group == group;
-                for client in self.clients.iter_mut().filter(of) {
-                    if matches!(client.doing, Doing::Syncing(..)) {
-                        client.doing = Doing::Nothing;
-                    }
-                }
+                self.lives[group] += 1;
             }
             self.check_offsets(group, lives);
             self.check_owners(group);
@@ -667,7 +677,7 @@ impl Play {
     fn check_owners(&mut self, group: usize) {
         let described = self.described(group);
         let mut given = Holds::new();
-        let mut members = BTreeSet::new();
+        let mut members = BTreeMap::new();
         for member in described.members {
             for topic in member.assignment.topic_partitions {
                 for index in topic.partitions {
@@ -677,14 +687,25 @@ impl Play {
                     );
                 }
             }
-            members.insert(member.member_id);
+            members.insert(member.member_id, member.member_epoch);
         }
         let mut held = Holds::new();
         for client in &mut self.clients {
-            if !client.modern || client.group != group {
+            if client.group != group {
                 continue;
             }
-            if !members.contains(&client.id) {
+            if !client.modern {
+                // Whoever is in another epoch is told so before it may do anything.
+                if let Doing::Reading(epoch, holds) = &client.doing
+                    && members.get(&client.id) == Some(epoch)
+                {
+                    for partition in holds {
+                        assert!(held.insert(*partition), "{group}: two clients read {partition:?}");
+                    }
+                }
+                continue;
+            }
+            if !members.contains_key(&client.id) {
                 // By the protocol's view it was fenced, and holds nothing any more.
                 client.holds.clear();
                 client.told.clear();
@@ -715,10 +736,9 @@ impl Play {
         }
         for group in groups {
             let after = self.described(group);
-            // Without members there is nothing to hold on to: a classic group may be gone that had but
-            // promised a place, and an empty KIP-848 group be back whose end was not written.
-            let nobody = |it: &DescribedConsumers| it.members.is_empty();
-            if !nobody(&after) || !nobody(&consumers[group]) {
+            // What is said of a group that is not there differs: a classic one may be gone that had but
+            // promised a place.
+            if after.error_code == 0 || consumers[group].error_code == 0 {
                 assert_eq!(after, consumers[group], "compacted: {compact}");
             }
             if &*classic[group].group_state == "Stable" {
@@ -727,6 +747,22 @@ impl Play {
         }
         self.check();
     }
+}
+
+/// What a leader assigns, and a coordinator.
+fn assignment(partitions: Vec<i32>) -> Bytes {
+    let topic = TopicPartition { topic: TOPIC.into(), partitions };
+    let assignment =
+        ConsumerProtocolAssignment { assigned_partitions: vec![topic], ..Default::default() };
+    assignment.to_bytes(0).unwrap()
+}
+
+fn assigned(assignment: &Bytes) -> Vec<i32> {
+    if assignment.is_empty() {
+        return Vec::new();
+    }
+    let assignment = ConsumerProtocolAssignment::from_bytes(assignment).unwrap();
+    assignment.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
 }
 
 fn took(client: &mut Client, answer: ConsumerGroupHeartbeatResponse) {

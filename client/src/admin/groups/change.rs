@@ -27,7 +27,7 @@ impl Admin {
         Ok(outcomes(groups, at_coordinators(&self.cluster, groups, delete).await?))
     }
 
-    /// Removes members from a classic group, which rebalances. One that is alive joins again.
+    /// Removes members from a group, which rebalances. One that is alive joins again.
     ///
     /// # Errors
     /// When the group's coordinator does not answer.

@@ -22,6 +22,9 @@ use crate::error::ClientError;
 
 /// What DescribeGroups says of a group that is not there (before version 6).
 const DEAD: &str = "Dead";
+/// What ConsumerGroupDescribe says of the protocol that a member speaks (KIP-1099).
+const CLASSIC_MEMBER: i8 = 0;
+const CONSUMER_MEMBER: i8 = 1;
 
 /// Answers by group.
 type Told = BTreeMap<Text, Result<GroupDescription, ClientError>>;
@@ -86,6 +89,11 @@ fn consumer_group(group: ConsumerGroup) -> GroupDescription {
     let member = |member: consumer_group_describe::Member| GroupMember {
         member_id: member.member_id,
         instance_id: member.instance_id,
+        protocol: match member.member_type {
+            CLASSIC_MEMBER => Some(GroupKind::Classic),
+            CONSUMER_MEMBER => Some(GroupKind::Consumer),
+            _ => None,
+        },
         client_id: member.client_id,
         host: member.client_host,
         assignment: Some(
@@ -135,6 +143,7 @@ fn classic_group(group: ClassicGroup) -> GroupDescription {
             .map(|share| share.into_iter().collect()),
         member_id: member.member_id,
         instance_id: member.group_instance_id,
+        protocol: Some(GroupKind::Classic),
         client_id: member.client_id,
         host: member.client_host,
     };

@@ -114,6 +114,9 @@ pub struct GroupMember {
     pub member_id: Text,
     /// Its instance id, if it is static.
     pub instance_id: Option<Text>,
+    /// Which protocol it speaks itself: a KIP-848 group may have classic members. `None` when the broker
+    /// is too old to say.
+    pub protocol: Option<GroupKind>,
     /// What its client calls itself.
     pub client_id: Text,
     /// Where it connects from.

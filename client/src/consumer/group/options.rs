@@ -10,8 +10,9 @@ use crate::consumer::{ConsumerOptions, Reset, Start};
 /// Who shares the partitions out among a group's members (`group.protocol`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum GroupProtocol {
-    /// The coordinator, where it can (KIP-848); the members in a group that has classic members, or with a
-    /// broker that knows nothing else.
+    /// The coordinator, where it can (KIP-848): a group that has classic members goes over to it, and keeps
+    /// them, when the broker lets it (`group.consumer.migration.policy`). The members, where it does not,
+    /// or with a broker that knows nothing else.
     #[default]
     Auto,
     /// The members: one of them, with the [`Assignor`] that all have in common.

@@ -4,12 +4,13 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::join_group::{JoinGroupRequestProtocol, JoinGroupResponse};
 use duramen_protocol::text::Text;
 
-use super::member::{Member, millis};
+use super::member::Member;
 use super::{ClassicGroup, NEW_MEMBER_TIMEOUT, State};
 use crate::coordinator::command::{Join, ReplyTo, Turn};
+use crate::coordinator::group::millis;
 
 /// First version in which a new member has to come back with the id that it was given (KIP-394).
-const ID_REQUIRED_VERSION: i16 = 4;
+pub(crate) const ID_REQUIRED_VERSION: i16 = 4;
 
 /// First version in which a leader may be told not to assign (KIP-814).
 const SKIP_VERSION: i16 = 9;
@@ -216,7 +217,8 @@ impl ClassicGroup {
     }
 }
 
-fn fresh_id(prefix: &str, join: &Join) -> Text {
+/// An id that nobody has.
+pub(crate) fn fresh_id(prefix: &str, join: &Join) -> Text {
     format!("{prefix}-{}", join.unique).into()
 }
 

@@ -9,6 +9,7 @@ use duramen_protocol::messages::join_group::{JoinGroupRequestProtocol, JoinGroup
 use duramen_protocol::text::Text;
 
 use crate::coordinator::command::{Join, ReplyTo};
+use crate::coordinator::group::millis;
 
 /// A member.
 #[derive(Debug, Clone)]
@@ -59,19 +60,9 @@ impl Member {
 
     /// Takes what a newer request says.
     pub(super) fn update(&mut self, join: &Join) {
-        let session_ms = join.request.session_timeout_ms;
-        let rebalance_ms = match join.request.rebalance_timeout_ms {
-            // Version 0 has no such field.
-            negative if negative < 0 || join.version == 0 => session_ms,
-            ms => ms,
-        };
-        self.session_timeout = millis(session_ms);
-        self.rebalance_timeout = millis(rebalance_ms);
-        // The buffer of a request must not live as long as a member.
-        let kept = |protocol: &JoinGroupRequestProtocol| {
-            (protocol.name.clone(), Bytes::copy_from_slice(&protocol.metadata))
-        };
-        self.protocols = join.request.protocols.iter().map(kept).collect();
+        self.session_timeout = millis(join.request.session_timeout_ms);
+        self.rebalance_timeout = millis(join.rebalance_timeout_ms());
+        self.protocols = join.protocols().collect();
     }
 
     /// What it has to say to an assignor; nothing when it does not speak it.
@@ -170,11 +161,7 @@ impl Member {
     }
 }
 
-/// A timeout of the wire; a negative one is over at once.
-pub(super) fn millis(ms: i32) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-}
-
-fn as_millis(duration: Duration) -> i32 {
+/// As it is kept.
+pub(super) fn as_millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }

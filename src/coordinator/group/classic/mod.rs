@@ -15,6 +15,7 @@
 //! | `rebalance.rs` | how a generation comes to be |
 //! | `sync.rs` | SyncGroup |
 //! | `members.rs` | Heartbeat, LeaveGroup, members that are not heard of any more |
+//! | `migrate.rs` | a group taken apart into its members, and put together from some |
 //! | `admin.rs` | DescribeGroups, ListGroups; who may commit |
 //!
 //! What is kept is a generation with its assignments, and that changes by [`ClassicGroup::replay`]
@@ -25,6 +26,7 @@ mod admin;
 mod join;
 mod member;
 mod members;
+mod migrate;
 mod rebalance;
 mod sync;
 
@@ -40,7 +42,7 @@ use duramen_protocol::text::Text;
 use super::super::command::{Now, Turn};
 use member::Member;
 
-pub(crate) use join::refused_join;
+pub(crate) use join::{ID_REQUIRED_VERSION, fresh_id, refused_join};
 
 /// How long a new member waits for its first generation before it is taken for dead.
 const NEW_MEMBER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -140,13 +142,17 @@ impl ClassicGroup {
         }
     }
 
+    /// Its name.
+    pub(crate) fn id(&self) -> &Text {
+        &self.id
+    }
+
     /// What it is doing.
     pub(crate) fn state(&self) -> State {
         self.state
     }
 
     /// Its generation.
-    #[cfg(test)]
     pub(crate) fn generation(&self) -> i32 {
         self.generation
     }
@@ -282,12 +288,21 @@ impl ClassicGroup {
         self.protocol = value.protocol;
         self.since_ms = value.current_state_timestamp;
         self.leader = value.leader.filter(|leader| !leader.is_empty());
+        // Members without a leader came from a group that needed none, and are called together.
+        let led = self.leader.is_some();
         let protocol = self.protocol.clone().unwrap_or_default();
         for record in value.members {
             let existing = known.remove(&record.member_id);
             self.insert(Member::replay(existing, record, &protocol));
         }
-        self.state = if self.members.is_empty() { State::Empty } else { State::Stable };
+        self.state = match self.members.is_empty() {
+            true => State::Empty,
+            false if led => State::Stable,
+            false => State::PreparingRebalance,
+        };
+        if !led {
+            self.leader = None;
+        }
     }
 
     /// The log was read to its end: from now on the members must be heard of.
@@ -296,6 +311,9 @@ impl ClassicGroup {
         let ids: Vec<Text> = self.members.keys().cloned().collect();
         for id in ids {
             self.heard(&id, now);
+        }
+        if self.state == State::PreparingRebalance {
+            self.await_joins(now, self.rebalance_timeout());
         }
     }
 

@@ -7,7 +7,7 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 
 use super::{ClassicGroup, Gathering, INSTANT, State};
-use crate::coordinator::command::Turn;
+use crate::coordinator::command::{Now, Turn};
 
 impl ClassicGroup {
     /// Someone came, went or changed: calls the members together, or, when that is under way, looks
@@ -39,23 +39,23 @@ impl ClassicGroup {
             let delay = turn.limits.initial_rebalance_delay;
             let remaining = self.rebalance_timeout().saturating_sub(delay);
             self.gathering = Some(Gathering { remaining, delay, grew: false });
-            self.await_joins(turn, delay);
+            self.await_joins(turn.now, delay);
         } else if self.all_joined() {
             self.complete_join(turn);
         } else {
-            self.await_joins(turn, self.rebalance_timeout());
+            self.await_joins(turn.now, self.rebalance_timeout());
         }
     }
 
-    fn await_joins(&mut self, turn: &Turn<'_>, time: Duration) {
+    pub(super) fn await_joins(&mut self, now: Now, time: Duration) {
         // Never at once: what waits must not spin.
-        let deadline = turn.now.at + time.max(INSTANT);
+        let deadline = now.at + time.max(INSTANT);
         self.join_deadline = Some(deadline);
         self.wake_by(deadline);
     }
 
     /// The longest that any member takes to come.
-    fn rebalance_timeout(&self) -> Duration {
+    pub(super) fn rebalance_timeout(&self) -> Duration {
         self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
     }
 
@@ -76,7 +76,7 @@ impl ClassicGroup {
             let delay = turn.limits.initial_rebalance_delay.min(gathering.remaining);
             let remaining = gathering.remaining.saturating_sub(gathering.delay);
             self.gathering = Some(Gathering { remaining, delay, grew: false });
-            self.await_joins(turn, delay);
+            self.await_joins(turn.now, delay);
             return;
         }
         self.complete_join(turn);
@@ -93,7 +93,7 @@ impl ClassicGroup {
         }
         if !self.members.is_empty() && !self.elect() {
             // Only static members, and none of them is back yet.
-            self.await_joins(turn, self.rebalance_timeout());
+            self.await_joins(turn.now, self.rebalance_timeout());
             return;
         }
         if self.members.is_empty() && !self.recorded {

@@ -30,14 +30,13 @@ impl ClassicGroup {
             return Err(ErrorCode::IllegalGeneration);
         }
         let differs = |own: &Option<Text>, told: &Option<Text>| told.is_some() && own != told;
-        if differs(&self.protocol_type, &request.protocol_type)
-            || differs(&self.protocol, &request.protocol_name)
-        {
-            return Err(ErrorCode::InconsistentGroupProtocol);
-        }
+        let speaks_another = differs(&self.protocol_type, &request.protocol_type)
+            || differs(&self.protocol, &request.protocol_name);
         match self.state {
             State::Empty => return Err(ErrorCode::UnknownMemberId),
+            // First: in a group that was one of KIP-848 each was told of an assignor of its own.
             State::PreparingRebalance => return Err(ErrorCode::RebalanceInProgress),
+            _ if speaks_another => return Err(ErrorCode::InconsistentGroupProtocol),
             State::CompletingRebalance => self.await_assignment(turn, to, request),
             State::Stable => {
                 self.heard(id, turn.now);

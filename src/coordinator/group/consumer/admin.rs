@@ -8,13 +8,14 @@ use duramen_protocol::messages::list_groups::ListedGroup;
 use duramen_protocol::messages::offset_commit::OffsetCommitRequest;
 
 use super::assignor::Assignment;
-use super::heartbeat::preferred_of;
+use super::draft::preferred_of;
 use super::member::Member;
 use super::{ConsumerGroup, State, records, subscription};
 use crate::coordinator::command::{Limits, Turn};
 use crate::metadata::MetadataImage;
 
-/// A member that speaks the protocol of KIP-848 (KIP-1099).
+/// A member by the protocol that it speaks (KIP-1099).
+const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
 /// First version of OffsetCommit that knows member epochs.
@@ -50,7 +51,7 @@ impl ConsumerGroup {
             subscribed_topic_regex: about.subscribed_topic_regex.filter(|it| !it.is_empty()),
             assignment: show(&member.position.assignment(), image),
             target_assignment: show(target, image),
-            member_type: CONSUMER_MEMBER,
+            member_type: if member.is_classic() { CLASSIC_MEMBER } else { CONSUMER_MEMBER },
         }
     }
 
@@ -76,7 +77,7 @@ impl ConsumerGroup {
             return Ok(());
         }
         let member = self.members.get(&request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        if version < COMMIT_EPOCH_VERSION {
+        if version < COMMIT_EPOCH_VERSION && !member.is_classic() {
             return Err(ErrorCode::UnsupportedVersion);
         }
         let since = |topic, index| {
@@ -89,14 +90,14 @@ impl ConsumerGroup {
         let current = epoch == member.position.epoch;
         let older = epoch >= 0 && epoch < member.position.epoch;
         let fits = current || (older && partitions.all(|(topic, index)| since(topic, index)));
-        fits.then_some(()).ok_or(ErrorCode::StaleMemberEpoch)
+        fits.then_some(()).ok_or(wrong_epoch(member))
     }
 
     /// Whether a member of this epoch may be told offsets; who gives none always may.
     pub(crate) fn may_fetch(&self, member: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
         let Some(id) = member.filter(|id| epoch >= 0 || !id.is_empty()) else { return Ok(()) };
         let member = self.members.get(id).ok_or(ErrorCode::UnknownMemberId)?;
-        (epoch == member.position.epoch).then_some(()).ok_or(ErrorCode::StaleMemberEpoch)
+        (epoch == member.position.epoch).then_some(()).ok_or(wrong_epoch(member))
     }
 
     /// Whether the group may be deleted.
@@ -126,6 +127,11 @@ impl ConsumerGroup {
         turn.record(records::target_epoch(&self.id, None));
         turn.record(records::no_group(&self.id));
     }
+}
+
+/// What a member that is not in this epoch is told.
+fn wrong_epoch(member: &Member) -> ErrorCode {
+    if member.is_classic() { ErrorCode::IllegalGeneration } else { ErrorCode::StaleMemberEpoch }
 }
 
 /// Topics that are gone have no name to be shown with.

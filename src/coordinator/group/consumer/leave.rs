@@ -46,7 +46,8 @@ impl ConsumerGroup {
         })
     }
 
-    fn leaver(&self, id: &Text, instance: Option<&Text>) -> Result<&Member, Refusal> {
+    /// The member of this id, which must be that of the name where one is given.
+    pub(super) fn leaver(&self, id: &Text, instance: Option<&Text>) -> Result<&Member, Refusal> {
         if let Some(instance) = instance {
             let current = self.statics.get(instance).ok_or_else(|| {
                 let message = format!("Instance id {instance} is unknown.");
@@ -62,8 +63,12 @@ impl ConsumerGroup {
         self.members.get(id).ok_or_else(|| self.unknown(id))
     }
 
-    /// Takes members out: what they had is free, and the group's epoch rises.
-    fn dismiss(&self, turn: &mut Turn<'_>, ids: &BTreeSet<Text>, image: &MetadataImage) {
+    /// Takes members out: what they had is free, and the group's epoch rises. When only classic
+    /// members are left, the group becomes a classic one.
+    pub(super) fn dismiss(&self, turn: &mut Turn<'_>, ids: &BTreeSet<Text>, image: &MetadataImage) {
+        if self.downgrade(turn, ids, None, image) {
+            return;
+        }
         let left: Vec<&Member> =
             self.members.values().filter(|member| !ids.contains(&member.id)).collect();
         for id in ids {
@@ -91,19 +96,18 @@ impl ConsumerGroup {
         };
         let late = self.timers.revocations.iter().filter(|(_, (until, _))| *until <= now);
         let late = late.filter(|(id, (_, epoch))| holds_on(id, *epoch)).map(|(id, _)| id.clone());
-        let mut out: BTreeSet<Text> = silent.chain(late).collect();
-        self.timers.sessions.retain(|_, until| *until > now);
-        self.timers.revocations.retain(|_, (until, _)| *until > now);
-        let sessions = self.timers.sessions.values().copied();
-        self.timers.wake_at =
-            sessions.chain(self.timers.revocations.values().map(|(until, _)| *until)).min();
+        let slow = self.timers.joins.iter().chain(&self.timers.syncs);
+        let slow = slow.filter(|(_, until)| **until <= now).map(|(id, _)| id.clone());
+        let mut out: BTreeSet<Text> = silent.chain(late).chain(slow).collect();
+        self.timers.expire(now);
         // A member may never have come to be, when its records were not written.
         out.retain(|id| self.members.contains_key(id));
         if !out.is_empty() {
             // Should the records not be written, it is tried again.
-            let session = turn.limits.consumer.times_of(&self.id, image).session_timeout();
+            let session = self.session_timeout(turn.limits, image);
             for id in &out {
-                self.timers.heard(id, now + session);
+                let own = self.members.get(id).map_or(session, |it| it.session_timeout(session));
+                self.timers.heard(id, now + own);
             }
             self.dismiss(turn, &out, image);
         }

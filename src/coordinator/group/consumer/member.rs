@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use duramen_protocol::group_records::ConsumerGroupMemberMetadataValue;
+use duramen_protocol::group_records::{ClassicProtocol, ConsumerGroupMemberMetadataValue};
 use duramen_protocol::ids::TopicId;
 use duramen_protocol::text::Text;
 
 use super::assignor::Assignment;
 use crate::coordinator::command::ConsumerBeat;
+use crate::coordinator::group::millis;
 
 /// Partitions, and for each the epoch in which it was given.
 pub(super) type Given = BTreeMap<TopicId, BTreeMap<i32, i32>>;
@@ -48,6 +49,15 @@ impl Position {
         all.flat_map(|(topic, partitions)| partitions.keys().map(|index| (*topic, *index)))
     }
 
+    /// Whether it may be reading all of these.
+    pub(super) fn holds(&self, owned: &Assignment) -> bool {
+        let within = |topic: &TopicId, index: &i32| {
+            let mut both = [&self.assigned, &self.revoking].into_iter();
+            both.any(|given| given.get(topic).is_some_and(|given| given.contains_key(index)))
+        };
+        owned.iter().all(|(topic, all)| all.iter().all(|index| within(topic, index)))
+    }
+
     /// What it may read, without epochs.
     pub(super) fn assignment(&self) -> Assignment {
         let topics = self.assigned.iter();
@@ -76,7 +86,24 @@ impl Member {
 
     /// How long it may take to give up partitions.
     pub(super) fn rebalance_timeout(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.about.rebalance_timeout_ms).unwrap_or(0))
+        millis(self.about.rebalance_timeout_ms)
+    }
+
+    /// Whether it speaks the classic protocol.
+    pub(super) fn is_classic(&self) -> bool {
+        self.about.classic_member_metadata.is_some()
+    }
+
+    /// The assignors that a classic member speaks, and what it has to say to each.
+    pub(super) fn protocols(&self) -> &[ClassicProtocol] {
+        let classic = self.about.classic_member_metadata.as_ref();
+        classic.map_or(&[], |classic| &classic.supported_protocols)
+    }
+
+    /// How long it may be silent: a classic member has said so itself, to others the `group` says it.
+    pub(super) fn session_timeout(&self, group: Duration) -> Duration {
+        let classic = self.about.classic_member_metadata.as_ref();
+        classic.map_or(group, |classic| millis(classic.session_timeout_ms))
     }
 
     /// The regular expression it subscribes to; an empty one is none.
@@ -100,12 +127,12 @@ impl Member {
             about.rebalance_timeout_ms = request.rebalance_timeout_ms;
         }
         if let Some(names) = &request.subscribed_topic_names {
-            about.subscribed_topic_names.clone_from(names);
-            about.subscribed_topic_names.sort();
-            about.subscribed_topic_names.dedup();
+            about.subscribed_topic_names = ordered(names.clone());
         }
         about.client_id.clone_from(&beat.client_id);
         about.client_host.clone_from(&beat.client_host);
+        // Whoever sends these heartbeats has left the classic protocol behind.
+        about.classic_member_metadata = None;
     }
 
     /// Whether it subscribes to the same topics, in the same words.
@@ -113,4 +140,11 @@ impl Member {
         self.about.subscribed_topic_names == other.about.subscribed_topic_names
             && self.regex() == other.regex()
     }
+}
+
+/// Names of topics in order, each once.
+pub(in crate::coordinator::group) fn ordered(mut names: Vec<Text>) -> Vec<Text> {
+    names.sort();
+    names.dedup();
+    names
 }

@@ -12,6 +12,8 @@
 //! | this one | what a group is, what its records make of it, what runs out |
 //! | `member.rs` | a member, and its position |
 //! | `heartbeat.rs` | ConsumerGroupHeartbeat |
+//! | `draft.rs` | a member's request on its way into records |
+//! | `classic/` | members that speak the classic protocol |
 //! | `leave.rs` | members that leave, or are not heard of any more |
 //! | `checks.rs` | what a heartbeat must be |
 //! | `subscription.rs` | the topics that members ask for, by name and by regular expression |
@@ -27,6 +29,8 @@
 mod admin;
 mod assignor;
 mod checks;
+mod classic;
+mod draft;
 mod heartbeat;
 mod leave;
 mod member;
@@ -45,11 +49,11 @@ use duramen_protocol::text::Text;
 
 use super::super::command::{Limits, Now};
 use crate::metadata::MetadataImage;
-use assignor::Assignment;
 use member::{Member, MemberState};
 
-pub(crate) use assignor::AssignorKind;
+pub(crate) use assignor::{Assignment, AssignorKind};
 pub(crate) use checks::{JOIN, check};
+pub(in crate::coordinator::group) use member::ordered;
 pub(crate) use records::group_of;
 
 /// Why a request of a member is refused.
@@ -65,6 +69,11 @@ impl Refusal {
     /// An error, and what is wrong.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// There is no group of the protocol that was asked for.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::GroupIdNotFound, message)
     }
 }
 
@@ -100,6 +109,10 @@ struct Timers {
     sessions: BTreeMap<Text, Duration>,
     /// Until when a member must have given up partitions, and in which epoch it was told so.
     revocations: BTreeMap<Text, (Duration, i32)>,
+    /// Until when a classic member that was told to must have joined again.
+    joins: BTreeMap<Text, Duration>,
+    /// Until when a classic member that has joined must have asked for its assignment.
+    syncs: BTreeMap<Text, Duration>,
     /// None of them is earlier.
     wake_at: Option<Duration>,
 }
@@ -123,9 +136,23 @@ impl Timers {
         }
     }
 
+    /// What has run out is over.
+    fn expire(&mut self, now: Duration) {
+        self.sessions.retain(|_, until| *until > now);
+        self.revocations.retain(|_, (until, _)| *until > now);
+        self.joins.retain(|_, until| *until > now);
+        self.syncs.retain(|_, until| *until > now);
+        let revocations = self.revocations.values().map(|(until, _)| *until);
+        let others = [&self.sessions, &self.joins, &self.syncs];
+        let others = others.into_iter().flat_map(|timers| timers.values().copied());
+        self.wake_at = revocations.chain(others).min();
+    }
+
     fn forget(&mut self, member: &str) {
         self.sessions.remove(member);
         self.revocations.remove(member);
+        self.joins.remove(member);
+        self.syncs.remove(member);
     }
 }
 
@@ -289,13 +316,18 @@ impl ConsumerGroup {
         member.position = position;
     }
 
+    /// How long a member that speaks the protocol of KIP-848 may be silent.
+    fn session_timeout(&self, limits: &Limits, image: &MetadataImage) -> Duration {
+        limits.consumer.times_of(&self.id, image).session_timeout()
+    }
+
     /// The log was read to its end: from now on the members must be heard of.
     pub(crate) fn loaded(&mut self, now: Now, limits: &Limits, image: &MetadataImage) {
         self.timers = Timers::default();
-        let session = limits.consumer.times_of(&self.id, image).session_timeout();
+        let session = self.session_timeout(limits, image);
         for (id, member) in &self.members {
-            self.timers.heard(id, now.at + session);
-            if member.position.state == MemberState::Unrevoked {
+            self.timers.heard(id, now.at + member.session_timeout(session));
+            if member.position.state == MemberState::Unrevoked && !member.is_classic() {
                 let until = now.at + member.rebalance_timeout();
                 self.timers.revoking(id, until, member.position.epoch);
             }
