@@ -23,8 +23,8 @@ const LATEST: i64 = -1;
 
 /// Bills all orders, and forgets the cents: the bug.
 async fn bill(cluster: &Cluster) -> Result<u64, Failure> {
-    let options = GroupOptions { stop_at_end: true, ..GroupOptions::new("careless-billing") };
-    let mut group = GroupConsumer::join(cluster, options, ["bug-orders"]);
+    let options = GroupOptions::new("careless-billing").stop_at_end(true);
+    let mut group = GroupConsumer::join(cluster, options, ["bug-orders"])?;
     let mut charged = 0;
     loop {
         let records = group.poll(500, Duration::from_secs(30)).await?;
@@ -42,7 +42,7 @@ async fn bill(cluster: &Cluster) -> Result<u64, Failure> {
 
 /// All that the topic holds now.
 async fn everything(cluster: &Cluster, topic: &str) -> Result<Vec<ReplayRange>, Failure> {
-    let ask = |partition, timestamp| OffsetQuestion { topic: topic.into(), partition, timestamp };
+    let ask = |partition, timestamp| OffsetQuestion::new(topic, partition, timestamp);
     let questions = (0..3).flat_map(|at| [ask(at, EARLIEST), ask(at, LATEST)]).collect();
     let answers = Admin::new(cluster).list_offsets(Isolation::ReadCommitted, questions).await?;
     let mut ranges = Vec::new();
@@ -51,7 +51,7 @@ async fn everything(cluster: &Cluster, topic: &str) -> Result<Vec<ReplayRange>, 
         let partition = start.question.partition;
         let from = start.offset.clone()?.unwrap_or(0);
         let to = end.offset.clone()?.unwrap_or(0);
-        ranges.push(ReplayRange { topic: topic.into(), partition, from, to });
+        ranges.push(ReplayRange::new(topic, partition, from, to));
     }
     Ok(ranges)
 }
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Failure> {
     let charged = bill(&cluster).await?;
 
     let ranges = everything(&cluster, "bug-orders").await?;
-    let mut replay = Replay::builder(&cluster).ranges(ranges).start();
+    let mut replay = Replay::builder(&cluster).ranges(ranges).start()?;
     let mut owed = 0;
     while let Some(record) = replay.next().await {
         let order: Option<Order> = record?.value_as(&Json)?;

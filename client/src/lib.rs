@@ -26,6 +26,7 @@ pub mod producer;
 pub mod random;
 pub mod replay;
 pub mod serde;
+mod setters;
 #[cfg(test)]
 mod testing;
 pub mod transport;

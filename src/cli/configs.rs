@@ -37,10 +37,8 @@ pub(super) fn assignment(text: &str) -> Result<(Text, Text), String> {
 
 /// Changes that each do the same with a value.
 pub(super) fn each(list: &[(Text, Text)], operation: fn(Text) -> Operation) -> Vec<ConfigChange> {
-    let change = |(name, value): &(Text, Text)| ConfigChange {
-        name: name.clone(),
-        operation: operation(value.clone()),
-    };
+    let change =
+        |(name, value): &(Text, Text)| ConfigChange::new(name.clone(), operation(value.clone()));
     list.iter().map(change).collect()
 }
 
@@ -53,7 +51,7 @@ impl ChangeArgs {
         resource: fn(Text) -> Resource,
         lists: Vec<ConfigChange>,
     ) -> Result<(), Failure> {
-        let unset = |name| ConfigChange { name: Text::from(name), operation: Operation::Unset };
+        let unset = |name| ConfigChange::new(Text::from(name), Operation::Unset);
         let mut changes = each(&self.set, Operation::Set);
         changes.extend(lists);
         changes.extend(self.unset.iter().map(unset));

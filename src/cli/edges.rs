@@ -35,11 +35,10 @@ pub async fn edges_of(
     let questions = partitions
         .iter()
         .flat_map(|(topic, partition)| {
-            times.into_iter().flatten().map(|timestamp| OffsetQuestion {
-                topic: topic.clone(),
-                partition: *partition,
-                timestamp,
-            })
+            times
+                .into_iter()
+                .flatten()
+                .map(|timestamp| OffsetQuestion::new(topic.clone(), *partition, timestamp))
         })
         .collect();
     let mut answers = list_offsets(cluster, isolation, questions).await?.into_iter();

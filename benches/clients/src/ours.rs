@@ -45,8 +45,8 @@ async fn produce(
     codec: &str,
 ) -> Result<Done, Failure> {
     let compression = Compression::from_name(codec).ok_or("no such codec")?;
-    let options = ProducerOptions { compression, ..ProducerOptions::default() };
-    let producer = Producer::start(&cluster, options);
+    let options = ProducerOptions::default().compression(compression);
+    let producer = Producer::start(&cluster, options).unwrap();
     let mut values = Values::new(size);
     for _ in 0..records {
         let record = ProducerRecord::new(topic, values.next());
@@ -65,20 +65,16 @@ async fn produce(
 async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {
     let count = cluster.topic(topic).await?.partitions.len();
     let questions: Vec<OffsetQuestion> = (0..i32::try_from(count)?)
-        .map(|partition| OffsetQuestion { topic: topic.into(), partition, timestamp: LATEST })
+        .map(|partition| OffsetQuestion::new(topic, partition, LATEST))
         .collect();
     let answers = Admin::new(&cluster).list_offsets(Isolation::ReadUncommitted, questions).await?;
     let mut assignments = Vec::new();
     for answer in answers {
         let end = answer.offset?;
-        assignments.push(Assignment {
-            topic: topic.into(),
-            partition: answer.question.partition,
-            start: Start::Offset(0),
-            end,
-        });
+        assignments
+            .push(Assignment::new(topic, answer.question.partition, Start::Offset(0)).end(end));
     }
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments).unwrap();
     let (mut done, mut scratch) = (Done::default(), Vec::new());
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event? else { continue };

@@ -18,6 +18,7 @@ const WITH_DOCUMENTATION: i16 = 3;
 
 /// What has configs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Resource {
     /// A topic.
     Topic(Text),
@@ -51,6 +52,7 @@ impl Resource {
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ConfigSource {
     /// Set on the topic.
     Topic,
@@ -98,6 +100,7 @@ impl ConfigSource {
 
 /// A config and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigEntry {
     /// Kafka's name.
     pub name: Text,
@@ -117,6 +120,7 @@ pub struct ConfigEntry {
 
 /// A change of one config.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigChange {
     /// Kafka's name.
     pub name: Text,
@@ -124,8 +128,17 @@ pub struct ConfigChange {
     pub operation: Operation,
 }
 
+impl ConfigChange {
+    /// A change of the config with this name.
+    #[must_use]
+    pub fn new(name: impl Into<Text>, operation: Operation) -> Self {
+        Self { name: name.into(), operation }
+    }
+}
+
 /// What to do with a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Operation {
     /// Give it this value.
     Set(Text),

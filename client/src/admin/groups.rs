@@ -36,6 +36,7 @@ const DEAD: &str = "Dead";
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListedGroup {
     /// Its id.
     pub group: Text,
@@ -49,6 +50,7 @@ pub struct ListedGroup {
 
 /// Which protocol a group speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GroupKind {
     /// The members share the partitions out (JoinGroup).
     Classic,
@@ -58,6 +60,7 @@ pub enum GroupKind {
 
 /// A group and its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupDescription {
     /// Its id.
     pub group: Text,
@@ -85,6 +88,7 @@ impl GroupDescription {
 
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupMember {
     /// Its id.
     pub member_id: Text,

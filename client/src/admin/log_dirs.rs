@@ -9,6 +9,7 @@ use crate::error::ClientError;
 
 /// A log directory of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogDir {
     /// Where it is, on the broker's machine.
     pub path: Text,
@@ -22,6 +23,7 @@ pub struct LogDir {
 
 /// One replica in a log directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReplicaSize {
     /// The topic's name.
     pub topic: Text,

@@ -37,6 +37,7 @@ pub struct Outcome<K, T> {
 
 /// The brokers, as one of them tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClusterDescription {
     /// The cluster's id.
     pub cluster_id: Text,

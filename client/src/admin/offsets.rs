@@ -17,6 +17,7 @@ use crate::error::ClientError;
 /// One question: `timestamp` is a time in milliseconds since 1970, or one of the special numbers of
 /// [`duramen_protocol::ids`] (`EARLIEST`, `LATEST`, `MAX_TIMESTAMP`, …).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OffsetQuestion {
     /// The topic's name.
     pub topic: Text,
@@ -26,8 +27,17 @@ pub struct OffsetQuestion {
     pub timestamp: i64,
 }
 
+impl OffsetQuestion {
+    /// The offset of a partition at a time or special number.
+    #[must_use]
+    pub fn new(topic: impl Into<Text>, partition: i32, timestamp: i64) -> Self {
+        Self { topic: topic.into(), partition, timestamp }
+    }
+}
+
 /// The answer to one question.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct OffsetAnswer {
     /// What was asked.
     pub question: OffsetQuestion,

@@ -14,6 +14,7 @@ use crate::error::ClientError;
 
 /// A partition, and the offset before which its records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordsBefore {
     /// The topic's name.
     pub topic: Text,
@@ -23,8 +24,17 @@ pub struct RecordsBefore {
     pub offset: i64,
 }
 
+impl RecordsBefore {
+    /// The records of a partition before an offset.
+    #[must_use]
+    pub fn new(topic: impl Into<Text>, partition: i32, offset: i64) -> Self {
+        Self { topic: topic.into(), partition, offset }
+    }
+}
+
 /// A partition after records were deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeletedRecords {
     /// The log start offset now.
     pub log_start_offset: i64,

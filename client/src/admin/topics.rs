@@ -16,6 +16,7 @@ use duramen_protocol::text::Text;
 use super::{Admin, Outcome, check, timeout_ms};
 use crate::cluster::{Topic, Topics};
 use crate::error::ClientError;
+use crate::setters::setters;
 
 /// The first version that names topics by struct instead of a list of names.
 const DELETE_BY_STATE: i16 = 6;
@@ -24,6 +25,7 @@ const CREATE_WITH_DEFAULTS: i16 = 4;
 
 /// A topic to make.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct NewTopic {
     /// Its name.
     pub name: Text,
@@ -37,8 +39,24 @@ pub struct NewTopic {
     pub configs: Vec<(Text, Text)>,
 }
 
+impl NewTopic {
+    /// A topic with the broker's defaults.
+    #[must_use]
+    pub fn new(name: impl Into<Text>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+setters! { NewTopic {
+    partitions: impl Into<Option<i32>>,
+    replication_factor: impl Into<Option<i16>>,
+    assignments: Vec<Vec<i32>>,
+    configs: Vec<(Text, Text)>,
+} }
+
 /// A topic that was made, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CreatedTopic {
     /// Its id; nil when the broker is too old to say, or only checked.
     pub id: TopicId,

@@ -11,6 +11,7 @@ use super::budget::Held;
 /// Batches of one partition, in order; none when only markers and aborted transactions came. Holds its share
 /// of the consumer's prefetch memory until it is dropped.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Fetched {
     /// The topic's name.
     pub topic: Text,

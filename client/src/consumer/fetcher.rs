@@ -24,6 +24,7 @@ use super::request::{Wish, by_id, request, version_cap};
 use super::session::Session;
 use super::{Event, Moved, MovedWhy};
 use crate::admin::offsets::{OffsetQuestion, list_offsets};
+use crate::clock::ago;
 use crate::cluster::{Cluster, ClusterView, Topics};
 use crate::connection::{CallError, Connection, Pending};
 use crate::error::ClientError;
@@ -176,7 +177,7 @@ impl Fetcher {
             let (topic, partition) = (state.topic.clone(), state.partition);
             let reading = *reading;
             self.done.spawn(async move {
-                let question = OffsetQuestion { topic, partition, timestamp };
+                let question = OffsetQuestion::new(topic, partition, timestamp);
                 Done::Offset(reading, ask_offset(&cluster, isolation, question).await)
             });
         }
@@ -503,6 +504,7 @@ impl Fetcher {
         let special = match self.options.reset {
             Reset::Earliest => EARLIEST,
             Reset::Latest => LATEST,
+            Reset::Ago(age) => ago(age),
             Reset::Fail => {
                 let what = format!("offset {offset} of {}-{}", state.topic, state.partition);
                 let error = ClientError::refused(what, ErrorCode::OffsetOutOfRange, None);

@@ -54,6 +54,7 @@ use unpack::Unpacker;
 
 /// What happens while reading.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Records of one partition.
     Records(Fetched),
@@ -81,6 +82,7 @@ impl Event {
 
 /// A jump of the position.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moved {
     /// The topic's name.
     pub topic: Text,
@@ -96,6 +98,7 @@ pub struct Moved {
 
 /// Why a position jumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MovedWhy {
     /// The records there were deleted, or never written.
     OutOfRange,
@@ -127,9 +130,9 @@ pub(crate) enum Step {
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let cluster = Cluster::new("localhost:9092", ClusterOptions::default())?;
-/// let orders = |start| Assignment { topic: "orders".into(), partition: 0, start, end: None };
+/// let orders = |start| Assignment::new("orders", 0, start);
 /// let from = vec![orders(Start::Earliest)];
-/// let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+/// let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from)?;
 /// let mut scratch = Vec::new();
 /// while let Some(event) = consumer.next().await {
 ///     let Event::Records(fetched) = event? else { continue };
@@ -168,12 +171,19 @@ pub struct Consumer {
 impl Consumer {
     /// Starts reading on the current tokio runtime. It ends at the first error that is not passing, or when
     /// it is dropped.
-    #[must_use]
-    pub fn start(cluster: &Cluster, options: ConsumerOptions, from: Vec<Assignment>) -> Self {
-        Self::begin(cluster, options, true, from)
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] when the options do not hold ([`ConsumerOptions::check`]).
+    pub fn start(
+        cluster: &Cluster,
+        options: ConsumerOptions,
+        from: Vec<Assignment>,
+    ) -> Result<Self, ClientError> {
+        options.check()?;
+        Ok(Self::begin(cluster, options, true, from))
     }
 
-    /// For a group: a topic that goes is told, and ends nothing.
+    /// For a group, which has looked at the options: a topic that goes is told, and ends nothing.
     pub(crate) fn of_member(cluster: &Cluster, options: ConsumerOptions) -> Self {
         Self::begin(cluster, options, false, Vec::new())
     }

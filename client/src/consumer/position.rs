@@ -1,4 +1,4 @@
-//! One partition as the consumer reads it, pure.
+//! One partition as the consumer reads it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::MovedWhy;
 use super::budget::Budget;
 use super::command::{Order, Outlet};
-use super::options::Start;
 
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +53,7 @@ pub(super) struct PartitionState {
 
 impl PartitionState {
     pub(super) fn new(order: Order, budget: Arc<Budget>) -> Self {
-        let position = match order.start {
-            Start::Offset(offset) => Position::At(offset),
-            Start::Earliest => Position::Ask(duramen_protocol::ids::EARLIEST),
-            Start::Latest => Position::Ask(duramen_protocol::ids::LATEST),
-            Start::Time(at) => Position::Ask(at.max(0)),
-        };
+        let position = order.start.asked().map_or_else(Position::At, Position::Ask);
         Self {
             topic: order.at.topic,
             topic_id: TopicId::nil(),
@@ -146,7 +140,7 @@ mod tests {
     fn state() -> PartitionState {
         let order = Order {
             at: TopicPartition::new("t", 0),
-            start: Start::Offset(5),
+            start: crate::consumer::Start::Offset(5),
             end: Some(7),
             paused: false,
             outlet: None,

@@ -34,6 +34,7 @@ const INSTANCE_SINCE: i16 = 7;
 
 /// An offset that a group has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommittedOffset {
     /// The next offset to read.
     pub offset: i64,

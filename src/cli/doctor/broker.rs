@@ -53,7 +53,7 @@ pub(super) async fn look(addresses: &[Address], stopped: bool, patience: Duratio
         }
         for broker in &answer.brokers {
             let port = u16::try_from(broker.port).unwrap_or(0);
-            let told = Address { host: broker.host.to_string(), port };
+            let told = Address::new(broker.host.as_str(), port);
             let reached = match told == *address {
                 true => Ok(cluster.clone()),
                 false => open(&told, patience).await.map(|(_, answer)| {
@@ -91,12 +91,11 @@ async fn open(
         Ok(Err(error)) => return Err(Refusal::Other(error.to_string())),
         Err(_) => return Err(Refusal::Silent),
     };
-    let options = ConnectionOptions {
-        client_id: Text::from("duramen-doctor"),
-        request_timeout: patience,
-        ..ConnectionOptions::default()
-    };
-    let connection = Connection::start(stream, options);
+    let options = ConnectionOptions::default()
+        .client_id(Text::from("duramen-doctor"))
+        .request_timeout(patience);
+    let connection =
+        Connection::start(stream, options).map_err(|error| Refusal::Other(error.to_string()))?;
     let talk = async {
         connection.negotiate().await?;
         // No topics: only the brokers.
@@ -157,11 +156,7 @@ pub(super) async fn newest_record(admin: &Admin) -> Option<Finding> {
     let topics = admin.list_topics().await.ok()?;
     let questions = topics.iter().flat_map(|topic| {
         let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
-        led.map(|partition| OffsetQuestion {
-            topic: topic.name.clone(),
-            partition: partition.id,
-            timestamp: MAX_TIMESTAMP,
-        })
+        led.map(|partition| OffsetQuestion::new(topic.name.clone(), partition.id, MAX_TIMESTAMP))
     });
     let questions = questions.take(PARTITIONS_ASKED).collect();
     let answers = admin.list_offsets(Isolation::ReadUncommitted, questions).await.ok()?;

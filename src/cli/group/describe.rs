@@ -56,6 +56,7 @@ fn kind(group: &GroupDescription) -> &'static str {
     match group.kind {
         GroupKind::Classic => "classic",
         GroupKind::Consumer => "consumer",
+        _ => "other",
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) async fn edges(
 
 /// A question for the offset of a partition at a time.
 pub(super) fn question(at: &TopicPartition, timestamp: i64) -> OffsetQuestion {
-    OffsetQuestion { topic: at.topic.clone(), partition: at.partition, timestamp }
+    OffsetQuestion::new(at.topic.clone(), at.partition, timestamp)
 }
 
 async fn those_that_exist(

@@ -72,8 +72,7 @@ impl Load {
             .build()
             .expect("a runtime");
         let inside = runtime.enter();
-        let options =
-            ClusterOptions { operation_timeout: Duration::from_secs(60), ..Default::default() };
+        let options = ClusterOptions::default().operation_timeout(Duration::from_secs(60));
         let cluster = Cluster::new(&format!("127.0.0.1:{port}"), options).expect("an address");
         let truth = |(number, (name, _, _, idempotent)): (usize, &(&str, _, _, bool))| {
             let seed = |partition: u64| (number as u64 * 100 + partition) << 40;
@@ -171,14 +170,12 @@ impl World {
     async fn produce(self: Arc<Self>, topic: usize, partition: i32) {
         let (name, _, compression, idempotent) = TOPICS[topic];
         let acks = if idempotent { Acks::All } else { Acks::Leader };
-        let options = ProducerOptions {
-            acks,
-            idempotent,
-            compression,
-            delivery_timeout: Duration::from_secs(300),
-            ..ProducerOptions::default()
-        };
-        let producer = Producer::start(&self.cluster, options);
+        let options = ProducerOptions::default()
+            .acks(acks)
+            .idempotent(idempotent)
+            .compression(compression)
+            .delivery_timeout(Duration::from_secs(300));
+        let producer = Producer::start(&self.cluster, options).unwrap();
         let (sent, deliveries) = mpsc::channel(UNACKED);
         let acknowledging =
             tokio::spawn(Arc::clone(&self).acknowledge(topic, partition, deliveries));
@@ -233,15 +230,10 @@ impl World {
     /// Reads a topic from its start for as long as the load runs.
     async fn follow(self: Arc<Self>, topic: usize) {
         let name = TOPICS[topic].0;
-        let from = |partition| Assignment {
-            topic: name.into(),
-            partition,
-            start: Start::Earliest,
-            end: None,
-        };
-        let options = ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() };
+        let from = |partition| Assignment::new(name, partition, Start::Earliest);
+        let options = ConsumerOptions::default().reset(Reset::Earliest);
         let mut consumer =
-            Consumer::start(&self.cluster, options, (0..PARTITIONS).map(from).collect());
+            Consumer::start(&self.cluster, options, (0..PARTITIONS).map(from).collect()).unwrap();
         let mut next = [0; PARTITIONS as usize];
         while !self.stopped() {
             match next_record(&mut consumer).await {
@@ -283,7 +275,7 @@ impl World {
     async fn offset(&self, name: &str, partition: i32, timestamp: i64) -> Result<i64, String> {
         let mut last = String::new();
         for _ in 0..30 {
-            let question = OffsetQuestion { topic: name.into(), partition, timestamp };
+            let question = OffsetQuestion::new(name, partition, timestamp);
             match self.admin.list_offsets(Isolation::ReadUncommitted, vec![question]).await {
                 Ok(answers) => match answers.into_iter().next().map(|answer| answer.offset) {
                     Some(Ok(offset)) => return Ok(offset.unwrap_or(-1)),
@@ -327,9 +319,9 @@ impl World {
         count: i64,
     ) -> Result<Option<(ConsumerRecord, i64)>, String> {
         let name = TOPICS[topic].0;
-        let from = Assignment { topic: name.into(), partition, start, end };
-        let options = ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() };
-        let mut consumer = Consumer::start(&self.cluster, options, vec![from]);
+        let from = Assignment::new(name, partition, start).end(end);
+        let options = ConsumerOptions::default().reset(Reset::Earliest);
+        let mut consumer = Consumer::start(&self.cluster, options, vec![from]).unwrap();
         let mut read: Option<(ConsumerRecord, i64)> = None;
         let mut next = 0;
         for _ in 0..count {
@@ -388,8 +380,8 @@ impl World {
     /// Makes a topic, uses and deletes it, again and again.
     async fn churn(self: Arc<Self>) {
         // else it would bring back topics that were deleted, when it asks about all that it knows
-        let options = ProducerOptions { allow_topic_creation: false, ..Default::default() };
-        let producer = Producer::start(&self.cluster, options);
+        let options = ProducerOptions::default().allow_topic_creation(false);
+        let producer = Producer::start(&self.cluster, options).unwrap();
         for number in 0.. {
             if self.stopped() {
                 return;
@@ -430,7 +422,7 @@ impl World {
             let name = TOPICS[chance.below(TOPICS.len() as u64) as usize].0;
             let bytes = (4 + chance.below(5)) << 20;
             let value = Operation::Set(Text::from(bytes.to_string()));
-            let change = ConfigChange { name: "retention.bytes".into(), operation: value };
+            let change = ConfigChange::new("retention.bytes", value);
             let resource = Resource::Topic(name.into());
             let changed = patiently(ErrorCode::None, || async {
                 self.admin.alter_configs(&resource, std::slice::from_ref(&change), false).await
@@ -449,7 +441,7 @@ impl World {
             if offset < 0 {
                 continue;
             }
-            let before = RecordsBefore { topic: TRIMMED.into(), partition, offset };
+            let before = RecordsBefore::new(TRIMMED, partition, offset);
             // below the log start already, as retention was faster
             patiently(ErrorCode::OffsetOutOfRange, || async {
                 let outcomes = self.admin.delete_records(std::slice::from_ref(&before)).await?;
@@ -464,12 +456,9 @@ impl World {
 fn topic(name: &str, durability: &str, configs: &[(&str, &str)]) -> NewTopic {
     let durability = [("durability", durability)];
     let configs = configs.iter().chain(&durability);
-    NewTopic {
-        name: name.into(),
-        partitions: Some(PARTITIONS),
-        configs: configs.map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        ..NewTopic::default()
-    }
+    NewTopic::new(name)
+        .partitions(PARTITIONS)
+        .configs(configs.map(|(name, value)| ((*name).into(), (*value).into())).collect())
 }
 
 /// Tries through restarts of the node; `done` is what a second attempt is told when the first was done.
