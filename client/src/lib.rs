@@ -9,6 +9,8 @@
 //! | [`consumer::group`] | reads as a member of a group |
 //! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
 //! | [`mod@serde`] | typed keys and values |
+//! | [`properties`] | options from Kafka's property maps |
+//! | [`transport`] | how streams to brokers are made, and what is said first |
 //! | [`metrics`] | what was done so far, in numbers |
 //! | [`admin`] | topics, configs, offsets, groups |
 //! | [`error`] | what can fail, and what to do about it |
@@ -23,6 +25,7 @@ mod coordinator;
 pub mod error;
 pub mod metrics;
 pub mod producer;
+pub mod properties;
 pub mod random;
 pub mod replay;
 pub mod serde;

@@ -134,7 +134,9 @@ pub fn exit_of(error: &ClientError) -> Exit {
             | ErrorCode::ResourceNotFound => Exit::NotFound,
             _ => Exit::Refused,
         },
-        ClientError::Address(_) | ClientError::Options { .. } => Exit::Usage,
+        ClientError::Address(_) | ClientError::Options { .. } | ClientError::Properties(_) => {
+            Exit::Usage
+        }
         _ => Exit::Failed,
     }
 }

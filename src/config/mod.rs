@@ -26,7 +26,6 @@ pub mod docs;
 pub mod error;
 pub mod groups;
 pub mod listeners;
-pub mod properties;
 pub mod raw;
 mod reader;
 pub mod setting;

@@ -108,6 +108,7 @@ impl ClusterOptions {
             ("backoff (retry.backoff.ms)", self.backoff),
             ("reconnect (reconnect.backoff.ms)", self.reconnect),
         ] {
+            at_least(name, max, Duration::ZERO)?;
             if first > max {
                 return Err(wrong(
                     name,

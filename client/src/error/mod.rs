@@ -40,6 +40,9 @@ pub enum ClientError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Properties that are not understood or can't be honoured; nothing was started.
+    #[error(transparent)]
+    Properties(#[from] crate::properties::PropertiesError),
     /// No broker answered.
     #[error("no broker answered at {}: {last}", addresses.join(", "))]
     Unreachable {
@@ -131,6 +134,7 @@ impl ClientError {
             Self::Call(_)
             | Self::Address(_)
             | Self::Options { .. }
+            | Self::Properties(_)
             | Self::RecordTooLarge { .. }
             | Self::Record(_)
             | Self::Serde(_)
@@ -171,6 +175,7 @@ impl ClientError {
             // These say it themselves.
             Self::Address(_)
             | Self::Options { .. }
+            | Self::Properties(_)
             | Self::Record(_)
             | Self::Serde(_)
             | Self::NoPartition { .. }

@@ -28,14 +28,20 @@ pub(crate) fn between(
     }
 }
 
+/// Longer than anybody waits, and short enough for every clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// A time that may not be shorter than another.
 pub(crate) fn at_least(
     option: &'static str,
     time: Duration,
     min: Duration,
 ) -> Result<(), ClientError> {
-    match time < min {
-        true => Err(wrong(option, format!("is {time:?}; it must be {min:?} or more"))),
-        false => Ok(()),
+    match time {
+        _ if time < min => Err(wrong(option, format!("is {time:?}; it must be {min:?} or more"))),
+        _ if time > LONGEST => {
+            Err(wrong(option, format!("is {time:?}; it must be a hundred years or less")))
+        }
+        _ => Ok(()),
     }
 }
