@@ -18,6 +18,7 @@ use duramen_protocol::messages::metadata::{
 };
 use duramen_protocol::text::Text;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 pub use breaker::Circuit;
 pub use view::{Broker, ClusterView, Partition, Topic};
@@ -290,7 +291,7 @@ impl Cluster {
         self.meter().read()
     }
 
-    pub(crate) fn meter(&self) -> &Meter {
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
         self.inner.pool.meter()
     }
 
@@ -346,7 +347,8 @@ impl Cluster {
         let deadline = Instant::now() + limit;
         let mut failures = 0;
         loop {
-            let error = match operation().await {
+            let span = tracing::debug_span!("operation", what, failures);
+            let error = match operation().instrument(span).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -411,5 +413,7 @@ fn check_topic(
     Err(ClientError::refused(what, code, None))
 }
 
+#[cfg(test)]
+mod connector_tests;
 #[cfg(test)]
 mod tests;

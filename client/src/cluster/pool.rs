@@ -155,7 +155,7 @@ impl Pool {
         address.map_or(Circuit::Closed, |address| self.slot(address).breaker().circuit())
     }
 
-    pub(super) fn meter(&self) -> &Meter {
+    pub(super) fn meter(&self) -> &Arc<Meter> {
         &self.dialer.meter
     }
 

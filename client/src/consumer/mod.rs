@@ -63,6 +63,13 @@ pub enum Event {
 }
 
 impl Event {
+    /// The user has it.
+    fn taken(&self) {
+        if let Self::Records(fetched) = self {
+            fetched.taken();
+        }
+    }
+
     /// The offset at which it begins.
     fn from(&self) -> i64 {
         match self {
@@ -408,6 +415,7 @@ impl Consumer {
                 return Poll::Ready(Some(Err(error)));
             }
             if let Some((_, event)) = self.ready.pop_front() {
+                event.taken();
                 return Poll::Ready(Some(Ok(Step::Event(event))));
             }
             if self.is_done() {
@@ -418,6 +426,7 @@ impl Consumer {
                     let (event, todo) = self.places.take(reading, event);
                     self.order(todo);
                     if let Some(event) = event {
+                        event.taken();
                         return Poll::Ready(Some(Ok(Step::Event(event))));
                     }
                 }
@@ -482,5 +491,7 @@ fn unreadable(topic: &Text, partition: i32, error: &BatchError) -> ClientError {
     )
 }
 
+#[cfg(test)]
+mod metrics_tests;
 #[cfg(test)]
 mod tests;

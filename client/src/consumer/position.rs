@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::MovedWhy;
 use super::budget::Budget;
 use super::command::{Order, Outlet};
+use crate::metrics::Reading;
 
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(super) struct PartitionState {
     pub(super) outlet: Option<Outlet>,
     /// Counts what was fetched of it.
     pub(super) budget: Arc<Budget>,
+    /// For the metrics.
+    pub(super) reading: Arc<Reading>,
     /// Leader epoch of the last batch read; -1 before the first.
     pub(super) last_epoch: i32,
     /// Where reading stood before it had to go on elsewhere, and why.
@@ -52,7 +55,7 @@ pub(super) struct PartitionState {
 }
 
 impl PartitionState {
-    pub(super) fn new(order: Order, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(order: Order, budget: Arc<Budget>, reading: Arc<Reading>) -> Self {
         let position = order.start.asked().map_or_else(Position::At, Position::Ask);
         Self {
             topic: order.at.topic,
@@ -63,6 +66,7 @@ impl PartitionState {
             paused: order.paused,
             outlet: order.outlet,
             budget,
+            reading,
             last_epoch: -1,
             moved_from: None,
             replica: None,
@@ -145,7 +149,9 @@ mod tests {
             paused: false,
             outlet: None,
         };
-        PartitionState::new(order, Arc::default())
+        let meter = Arc::default();
+        let reading = crate::metrics::Meter::reads(&meter, &order.at);
+        PartitionState::new(order, Arc::new(Budget::new(&meter)), reading)
     }
 
     #[test]
