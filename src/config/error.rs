@@ -49,7 +49,7 @@ pub enum ConfigError {
     NotNameValue(String),
     /// A malformed properties file.
     #[error(transparent)]
-    Escape(#[from] EscapeError),
+    Escape(EscapeError),
     /// Any of the above, with the place where the setting was typed.
     #[error("{place}: {error}")]
     At {
