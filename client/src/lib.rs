@@ -34,6 +34,9 @@ mod setters;
 mod testing;
 pub mod transport;
 
+/// The messages and codes of the wire, as far as this crate's API speaks of them.
+pub use duramen_protocol as protocol;
+
 pub use admin::Admin;
 pub use cluster::{Cluster, ClusterOptions};
 pub use connection::{Connection, ConnectionOptions};

@@ -1,15 +1,18 @@
 //! The known name that a mistyped one may mean, pure.
 
-/// Of `known` the name that is only a few letters away from `name`, if there is one.
+/// Of `known` the name that is only a few letters away from `name`, or else the shortest one of which
+/// `name` is the first part (`linger` of `linger.ms`), if there is one.
 pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters mistyped is no longer that name.
     let limit = (name.len() / 3).clamp(1, 6);
-    known
-        .into_iter()
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, name)| name)
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = known.iter().map(|known| (distance(name, known), *known));
+    let nearest = near.filter(|(distance, _)| *distance <= limit).min();
+    let begun = |known: &&&str| {
+        known.strip_prefix(name).is_some_and(|rest| !name.is_empty() && rest.starts_with('.'))
+    };
+    let shortest = || known.iter().filter(begun).min_by_key(|known| known.len()).copied();
+    nearest.map(|(_, name)| name).or_else(shortest)
 }
 
 /// Letters to insert, delete, replace or swap to get from `a` to `b`.
@@ -48,6 +51,7 @@ mod tests {
         assert_eq!(near("lingerms"), Some("linger.ms"));
         assert_eq!(near("batch_size"), Some("batch.size"));
         assert_eq!(near("ack"), Some("acks"));
+        assert_eq!(near("linger"), Some("linger.ms"), "without its unit");
         assert_eq!(near("something.else"), None);
         assert_eq!(near(""), None);
     }

@@ -7,8 +7,8 @@ use crate::properties::kind::Kind::Client;
 use crate::properties::value;
 use crate::transport::Address;
 
-const SECURITY: &str = "TLS and SASL are not built in yet: this client would talk in the clear; leave it \
-                        out, or bring a connector of your own (transport::Connector)";
+const SECURITY: &str = "TLS and SASL are not built in yet, and without them this client would talk in the \
+                        clear; leave it out, and bring a connector of your own (transport::Connector)";
 
 pub(super) const ROWS: &[Row] = &[
     Row::new(
