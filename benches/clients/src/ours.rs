@@ -46,7 +46,7 @@ async fn produce(
 ) -> Result<Done, Failure> {
     let compression = Compression::from_name(codec).ok_or("no such codec")?;
     let options = ProducerOptions::default().compression(compression);
-    let producer = Producer::start(&cluster, options).unwrap();
+    let producer = Producer::start(&cluster, options)?;
     let mut values = Values::new(size);
     for _ in 0..records {
         let record = ProducerRecord::new(topic, values.next());
@@ -74,7 +74,7 @@ async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {
         assignments
             .push(Assignment::new(topic, answer.question.partition, Start::Offset(0)).end(end));
     }
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments).unwrap();
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments)?;
     let (mut done, mut scratch) = (Done::default(), Vec::new());
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event? else { continue };
