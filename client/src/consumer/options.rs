@@ -196,3 +196,19 @@ impl ConsumerOptions {
 }
 
 const INT_MAX: usize = i32::MAX as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_offsets_or_what_a_broker_is_asked() {
+        assert_eq!(Start::Offset(7).asked(), Err(7));
+        assert_eq!([Start::Earliest, Start::Latest].map(Start::asked), [Ok(EARLIEST), Ok(LATEST)]);
+        assert_eq!([Start::Time(9), Start::Time(-9)].map(Start::asked), [Ok(9), Ok(0)]);
+        let (hour, now) = (Duration::from_secs(3600), ago(Duration::ZERO));
+        let asked = Start::Ago(hour).asked().unwrap();
+        assert!((now - 3_600_000..=ago(hour)).contains(&asked), "{asked}, now {now}");
+        assert_eq!(Start::Ago(Duration::MAX).asked(), Ok(0), "before there were records");
+    }
+}

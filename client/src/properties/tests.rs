@@ -29,7 +29,7 @@ linger.ms 20
 batch.size=131072
 max.request.size=1048576
 buffer.memory=67108864
-compression.type=zstd
+compression.type=gzip
 compression.gzip.level=9
 compression.zstd.level=7
 max.in.flight.requests.per.connection=3
@@ -55,7 +55,7 @@ sasl.jaas.config=
     assert_eq!(options.linger, Duration::from_millis(20));
     let bytes = (options.batch_bytes, options.request_bytes, options.buffer_bytes);
     assert_eq!(bytes, (131_072, 1_048_576, 67_108_864));
-    assert_eq!((options.compression, options.compression_level), (Compression::Zstd, Some(7)));
+    assert_eq!((options.compression, options.compression_level), (Compression::Gzip, Some(9)));
     assert_eq!(options.max_in_flight, 3);
     assert_eq!(options.request_timeout, Duration::from_secs(10));
     assert_eq!(options.delivery_timeout, Duration::from_secs(60));
