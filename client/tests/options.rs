@@ -1,5 +1,5 @@
 //! Options as another crate sets them, and what is said of those that can't hold, where something starts.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs, reason = "a test may panic")]
 
 use std::time::Duration;
 
