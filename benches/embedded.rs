@@ -76,8 +76,8 @@ fn round_trip(criterion: &mut Criterion) {
         let (broker, clusters) = runtime.block_on(broker());
         for (way, cluster) in clusters {
             let linger = Duration::ZERO;
-            let options = ProducerOptions { linger, ..ProducerOptions::default() };
-            let producer = runtime.block_on(async { Producer::start(&cluster, options) });
+            let options = ProducerOptions::default().linger(linger);
+            let producer = runtime.block_on(async { Producer::start(&cluster, options).unwrap() });
             let send = async || {
                 let record = ProducerRecord::new("orders", &RECORD);
                 producer.send(ProducerRecord { partition: Some(0), ..record }).await.unwrap()
@@ -107,8 +107,8 @@ fn throughput(criterion: &mut Criterion) {
         let (broker, clusters) = runtime.block_on(broker());
         for (way, cluster) in clusters {
             let topic = format!("{}-records", way.replace(' ', "-"));
-            let producer =
-                runtime.block_on(async { Producer::start(&cluster, ProducerOptions::default()) });
+            let producer = runtime
+                .block_on(async { Producer::start(&cluster, ProducerOptions::default()).unwrap() });
             runtime.block_on(produce(&producer, &topic));
             group.bench_function(format!("produce, {way}, {kind}"), |bencher| {
                 bencher.iter(|| runtime.block_on(produce(&producer, &topic)));
@@ -133,8 +133,8 @@ async fn produce(producer: &Producer, topic: &str) {
 }
 
 async fn consume(cluster: &Cluster, topic: &str) {
-    let from = Assignment { topic: topic.into(), partition: 0, start: Start::Earliest, end: None };
-    let mut consumer = Consumer::start(cluster, ConsumerOptions::default(), vec![from]);
+    let from = Assignment::new(topic, 0, Start::Earliest);
+    let mut consumer = Consumer::start(cluster, ConsumerOptions::default(), vec![from]).unwrap();
     let mut seen = 0;
     while seen < RECORDS {
         let Some(Ok(Event::Records(fetched))) = consumer.next().await else { panic!("records") };

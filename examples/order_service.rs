@@ -21,9 +21,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Reads `orders` as the group `billing` until `stop` completes. Each order becomes a bill in `bills`, or
 /// lies in `rejected` with the reason; it is committed when that is acknowledged.
 async fn serve(cluster: &Cluster, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    let options = GroupOptions { auto_commit: None, ..GroupOptions::new("billing") };
-    let mut orders = GroupConsumer::join(cluster, options, &["orders".into()]);
-    let producer = Producer::start(cluster, ProducerOptions::default());
+    let options = GroupOptions::new("billing").auto_commit(None);
+    let mut orders = GroupConsumer::join(cluster, options, &["orders".into()])?;
+    let producer = Producer::start(cluster, ProducerOptions::default())?;
     let mut stop = pin!(stop);
     loop {
         let event = tokio::select! {
@@ -87,7 +87,7 @@ fn values(fetched: &Fetched) -> Result<Vec<Pair>, Failure> {
 
 /// Sends orders and waits until all are acknowledged.
 async fn order(cluster: &Cluster, orders: &[&str]) -> Result<(), Failure> {
-    let producer = Producer::start(cluster, ProducerOptions::default());
+    let producer = Producer::start(cluster, ProducerOptions::default())?;
     let mut sent = Vec::new();
     for order in orders {
         sent.push(producer.enqueue(ProducerRecord::new("orders", order.as_bytes())).await?);
@@ -100,8 +100,8 @@ async fn order(cluster: &Cluster, orders: &[&str]) -> Result<(), Failure> {
 
 /// Waits for the first so many values of a topic.
 async fn take(cluster: &Cluster, topic: &str, count: usize) -> Result<Vec<Value>, Failure> {
-    let from = Assignment { topic: topic.into(), partition: 0, start: Start::Earliest, end: None };
-    let mut consumer = Consumer::start(cluster, ConsumerOptions::default(), vec![from]);
+    let from = Assignment::new(topic, 0, Start::Earliest);
+    let mut consumer = Consumer::start(cluster, ConsumerOptions::default(), vec![from])?;
     let mut taken = Vec::new();
     while taken.len() < count {
         let Some(event) = consumer.next().await.transpose()? else { break };

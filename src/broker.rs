@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use duramen_client::transport::{Address, ByteStream, Connector};
-use duramen_client::{Cluster, ClusterOptions};
+use duramen_client::transport::{Address, Connector};
+use duramen_client::{ClientError, Cluster, ClusterOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -108,7 +108,7 @@ impl Broker {
     /// # */
     /// async fn an_order_gets_the_next_offset() {
     ///     let broker = Broker::builder().default_partitions(1).start().await.unwrap();
-    ///     let producer = Producer::start(&broker.client(), ProducerOptions::default());
+    ///     let producer = Producer::start(&broker.client(), ProducerOptions::default()).unwrap();
     ///     for expected in 0..3 {
     ///         let sent = producer.send(ProducerRecord::new("orders", b"apple")).await.unwrap();
     ///         assert_eq!(sent.offset, expected);
@@ -189,25 +189,26 @@ impl Broker {
     /// A client of this broker, without a socket: for producers, consumers and admin calls. It may
     /// outlive the broker; its calls fail then.
     pub fn client(&self) -> Cluster {
-        self.client_with(ClusterOptions::default())
+        let address = Address::new(in_process::HOST, in_process::PORT);
+        Cluster::through(self.connector(), address)
     }
 
     /// [`Broker::client`] with options; their connector is replaced.
-    pub fn client_with(&self, options: ClusterOptions) -> Cluster {
-        let address = Address { host: in_process::HOST.to_owned(), port: in_process::PORT };
-        Cluster::at(address, ClusterOptions { connector: self.connector(), ..options })
+    ///
+    /// # Errors
+    /// When the options do not go together.
+    pub fn client_with(&self, options: ClusterOptions) -> Result<Cluster, ClientError> {
+        let address = Address::new(in_process::HOST, in_process::PORT);
+        Cluster::at(address, options.connector(self.connector()))
     }
 
     /// Connects a client to this broker without a socket, whatever address it asks for.
     pub fn connector(&self) -> Connector {
         let caller = self.caller.clone();
-        Connector::Custom(Arc::new(move |_, _| {
+        Connector::by(move |_| {
             let caller = caller.clone();
-            Box::pin(async move {
-                let stream: Box<dyn ByteStream> = Box::new(caller.connect().await?);
-                Ok(stream)
-            })
-        }))
+            async move { caller.connect().await }
+        })
     }
 
     /// The first of its log directories.

@@ -64,6 +64,8 @@ const PURE: &[&str] = &[
     "src/cli/doctor/judge",
     "src/cli/top/rates",
     "src/cli/group/target",
+    "client/src/error/codes",
+    "client/src/properties",
     "client/src/consumer/group/assignor",
     "client/src/consumer/group/member",
     "src/metadata/delta",

@@ -44,19 +44,15 @@ async fn main() -> Result<(), Failure> {
     let cluster = shop::cluster()?;
     shop::topic(&cluster, TOPIC).await?;
     shop::topic(&cluster, DEAD).await?;
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default())?;
     shop::place(&cluster, TOPIC, 0..20).await?;
     for bad in [&b"not json"[..], br#"{"number": "seven"}"#] {
         producer.send(ProducerRecord::new(TOPIC, bad)).await?;
     }
     shop::place(&cluster, TOPIC, 20..40).await?;
 
-    let options = GroupOptions {
-        auto_commit: None,
-        stop_at_end: true,
-        ..GroupOptions::new("careful-billing")
-    };
-    let mut group = GroupConsumer::join(&cluster, options, [TOPIC]);
+    let options = GroupOptions::new("careful-billing").auto_commit(None).stop_at_end(true);
+    let mut group = GroupConsumer::join(&cluster, options, [TOPIC])?;
     let (mut billed, mut dead) = (0, 0);
     loop {
         let records = group.poll(50, Duration::from_secs(30)).await?;

@@ -31,12 +31,9 @@ async fn work(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     // A name of its own: restarted within the session timeout it gets its partitions back at once.
-    let options = GroupOptions {
-        instance: Some(format!("worker-{worker}").into()),
-        auto_commit: None,
-        ..GroupOptions::new("workers")
-    };
-    let mut member = GroupConsumer::join(&cluster, options, ["work-orders"]);
+    let options =
+        GroupOptions::new("workers").instance(format!("worker-{worker}")).auto_commit(None);
+    let mut member = GroupConsumer::join(&cluster, options, ["work-orders"])?;
     member.on_rebalance(move |event| match event {
         GroupEvent::Assigned(partitions) => println!("worker {worker} gets {}", partitions.len()),
         GroupEvent::Revoked(partitions) => println!("worker {worker} gives {}", partitions.len()),

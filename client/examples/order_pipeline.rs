@@ -20,8 +20,8 @@ async fn main() -> Result<(), Failure> {
     shop::topic(&cluster, "pipeline-orders").await?;
     shop::place(&cluster, "pipeline-orders", 0..ORDERS).await?;
 
-    let options = GroupOptions { auto_commit: None, ..GroupOptions::new("pipeline-billing") };
-    let mut billing = GroupConsumer::join(&cluster, options, ["pipeline-orders"]);
+    let options = GroupOptions::new("pipeline-billing").auto_commit(None);
+    let mut billing = GroupConsumer::join(&cluster, options, ["pipeline-orders"])?;
     let (mut taken, mut bills) = (0, BTreeMap::<String, u64>::new());
     while taken < ORDERS {
         let records = billing.poll(500, Duration::from_secs(10)).await?;

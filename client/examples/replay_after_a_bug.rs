@@ -8,7 +8,7 @@ mod shop;
 
 use std::time::Duration;
 
-use duramen_client::admin::OffsetQuestion;
+use duramen_client::admin::{OffsetQuestion, OffsetSpec};
 use duramen_client::consumer::Isolation;
 use duramen_client::consumer::group::{GroupConsumer, GroupOptions};
 use duramen_client::replay::{Replay, ReplayRange};
@@ -17,14 +17,11 @@ use duramen_client::{Admin, Cluster};
 use shop::{Failure, Order};
 
 const ORDERS: u32 = 50;
-/// Timestamps that ask where a partition begins, and where it ends.
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
 
 /// Bills all orders, and forgets the cents: the bug.
 async fn bill(cluster: &Cluster) -> Result<u64, Failure> {
-    let options = GroupOptions { stop_at_end: true, ..GroupOptions::new("careless-billing") };
-    let mut group = GroupConsumer::join(cluster, options, ["bug-orders"]);
+    let options = GroupOptions::new("careless-billing").stop_at_end(true);
+    let mut group = GroupConsumer::join(cluster, options, ["bug-orders"])?;
     let mut charged = 0;
     loop {
         let records = group.poll(500, Duration::from_secs(30)).await?;
@@ -42,8 +39,10 @@ async fn bill(cluster: &Cluster) -> Result<u64, Failure> {
 
 /// All that the topic holds now.
 async fn everything(cluster: &Cluster, topic: &str) -> Result<Vec<ReplayRange>, Failure> {
-    let ask = |partition, timestamp| OffsetQuestion { topic: topic.into(), partition, timestamp };
-    let questions = (0..3).flat_map(|at| [ask(at, EARLIEST), ask(at, LATEST)]).collect();
+    let ask = |partition, spec| OffsetQuestion::new(topic, partition, spec);
+    let questions = (0..3)
+        .flat_map(|at| [ask(at, OffsetSpec::Earliest), ask(at, OffsetSpec::Latest)])
+        .collect();
     let answers = Admin::new(cluster).list_offsets(Isolation::ReadCommitted, questions).await?;
     let mut ranges = Vec::new();
     for edges in answers.chunks(2) {
@@ -51,7 +50,7 @@ async fn everything(cluster: &Cluster, topic: &str) -> Result<Vec<ReplayRange>, 
         let partition = start.question.partition;
         let from = start.offset.clone()?.unwrap_or(0);
         let to = end.offset.clone()?.unwrap_or(0);
-        ranges.push(ReplayRange { topic: topic.into(), partition, from, to });
+        ranges.push(ReplayRange::new(topic, partition, from, to));
     }
     Ok(ranges)
 }
@@ -64,7 +63,7 @@ async fn main() -> Result<(), Failure> {
     let charged = bill(&cluster).await?;
 
     let ranges = everything(&cluster, "bug-orders").await?;
-    let mut replay = Replay::builder(&cluster).ranges(ranges).start();
+    let mut replay = Replay::builder(&cluster).ranges(ranges).start()?;
     let mut owed = 0;
     while let Some(record) = replay.next().await {
         let order: Option<Order> = record?.value_as(&Json)?;

@@ -23,14 +23,10 @@ async fn main() -> Result<(), Failure> {
     shop::topic(&cluster, "report").await?;
     shop::place(&cluster, "raw-orders", 0..ORDERS).await?;
 
-    let lines = Producer::start(&cluster, ProducerOptions::default()).typed(Utf8, Utf8);
-    let options = GroupOptions {
-        // Not by itself: only when the lines have arrived.
-        auto_commit: None,
-        stop_at_end: true,
-        ..GroupOptions::new("reporting")
-    };
-    let mut group = GroupConsumer::join(&cluster, options, ["raw-orders"]);
+    let lines = Producer::start(&cluster, ProducerOptions::default())?.typed(Utf8, Utf8);
+    // Not by itself: only when the lines have arrived.
+    let options = GroupOptions::new("reporting").auto_commit(None).stop_at_end(true);
+    let mut group = GroupConsumer::join(&cluster, options, ["raw-orders"])?;
     let mut written = 0;
     loop {
         let records = group.poll(50, Duration::from_secs(30)).await?;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::random::Random;
+use crate::setters::setters;
 
 /// The waits between attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// The first wait.
     pub first: Duration,
@@ -19,6 +21,8 @@ impl Default for Backoff {
         Self { first: Duration::from_millis(100), max: Duration::from_secs(1) }
     }
 }
+
+setters! { Backoff { first: Duration, max: Duration } }
 
 impl Backoff {
     /// The wait after `failures` attempts have failed (at least one): doubles each time, and lies

@@ -9,6 +9,8 @@
 //! | [`consumer::group`] | reads as a member of a group |
 //! | [`replay`] | bounded ranges as one paced stream; how far a producer id got |
 //! | [`mod@serde`] | typed keys and values |
+//! | [`properties`] | options from Kafka's property maps |
+//! | [`transport`] | how streams to brokers are made, and what is said first |
 //! | [`metrics`] | what was done so far, in numbers |
 //! | [`admin`] | the cluster, topics, configs, records, offsets, groups |
 //! | [`probe`] | one address tried on its own, for diagnosis |
@@ -25,12 +27,17 @@ pub mod error;
 pub mod metrics;
 pub mod probe;
 pub mod producer;
+pub mod properties;
 pub mod random;
 pub mod replay;
 pub mod serde;
+mod setters;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+
+/// The messages and codes of the wire, as far as this crate's API speaks of them.
+pub use duramen_protocol as protocol;
 
 pub use admin::Admin;
 pub use cluster::{Cluster, ClusterOptions};

@@ -11,7 +11,7 @@ use duramen_protocol::text::Text;
 
 use crate::cluster::{Broker, ClusterView};
 use crate::connection::{BrokerVersions, CallError, Connection, ConnectionOptions};
-use crate::transport::{Address, connect_tcp};
+use crate::transport::{Address, Target};
 
 /// Why an address could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +81,8 @@ pub async fn probe(
     if !matches!(found, Ok(Some(_))) {
         return Err(ProbeError::NoSuchHost);
     }
-    let stream = match tokio::time::timeout(patience, connect_tcp(address)).await {
+    let target = Target::new(address.clone());
+    let stream = match tokio::time::timeout(patience, target.tcp()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(ProbeError::Closed);
@@ -89,13 +90,11 @@ pub async fn probe(
         Ok(Err(error)) => return Err(ProbeError::Other(error.to_string())),
         Err(_) => return Err(ProbeError::Silent),
     };
-    let options = ConnectionOptions {
-        client_id: Text::from(client_id),
-        request_timeout: patience,
-        ..ConnectionOptions::default()
-    };
-    let talk = talk(Connection::start(stream, options));
-    match tokio::time::timeout(patience, talk).await {
+    let options =
+        ConnectionOptions::default().client_id(Text::from(client_id)).request_timeout(patience);
+    let connection =
+        Connection::start(stream, options).map_err(|error| ProbeError::Other(error.to_string()))?;
+    match tokio::time::timeout(patience, talk(connection)).await {
         Ok(Ok(probed)) => Ok(probed),
         Ok(Err(error)) => Err(ProbeError::NotKafka(error.to_string())),
         Err(_) => Err(ProbeError::Silent),

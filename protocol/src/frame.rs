@@ -69,6 +69,17 @@ pub fn request<R: Request>(
     Ok(encoder.finish())
 }
 
+/// A whole request frame around a body that is written already.
+pub fn raw_request(header: &RequestHeader, body: &[u8]) -> Result<Chunks, EncodeError> {
+    let mut size = Size::default();
+    header.measure(&mut size);
+    size.add(body.len());
+    let mut encoder = begin(&mut size, header.api, header.version)?;
+    header.encode(&mut encoder);
+    encoder.raw(body);
+    Ok(encoder.finish())
+}
+
 /// A whole response frame: length, header, body.
 pub fn response<M: Message>(
     version: i16,

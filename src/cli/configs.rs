@@ -36,10 +36,8 @@ pub(super) fn assignment(text: &str) -> Result<(Text, Text), String> {
 
 /// Changes that each do the same with a value.
 pub(super) fn each(list: &[(Text, Text)], operation: fn(Text) -> Operation) -> Vec<ConfigChange> {
-    let change = |(name, value): &(Text, Text)| ConfigChange {
-        name: name.clone(),
-        operation: operation(value.clone()),
-    };
+    let change =
+        |(name, value): &(Text, Text)| ConfigChange::new(name.clone(), operation(value.clone()));
     list.iter().map(change).collect()
 }
 

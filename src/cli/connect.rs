@@ -57,17 +57,13 @@ impl ClusterArgs {
     /// # Errors
     /// As [`ClusterArgs::brokers`], and when an address is none.
     pub fn cluster(&self) -> Result<Cluster, Failure> {
-        let connection = ConnectionOptions {
-            client_id: Text::from("duramen-cli"),
-            request_timeout: self.timeout,
-            ..ConnectionOptions::default()
-        };
-        let options = ClusterOptions {
-            connection,
-            connect_timeout: self.timeout.min(Duration::from_secs(10)),
-            operation_timeout: self.timeout * 2,
-            ..ClusterOptions::default()
-        };
+        let connection = ConnectionOptions::default()
+            .client_id(Text::from("duramen-cli"))
+            .request_timeout(self.timeout);
+        let options = ClusterOptions::default()
+            .connection(connection)
+            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
+            .operation_timeout(self.timeout * 2);
         Ok(Cluster::new(&self.brokers()?, options)?)
     }
 }

@@ -76,6 +76,7 @@ impl Failure {
 }
 
 const LIST_GROUPS: &str = "see `duramen group list`";
+const SEE_BROKERS: &str = "is a broker running there? see --brokers";
 const LIST_OR_MAKE: &str = "see `duramen topic list`, or make it with `duramen topic create`";
 
 impl From<ClientError> for Failure {
@@ -86,6 +87,7 @@ impl From<ClientError> for Failure {
         let advice = match error.code() {
             Some(ErrorCode::GroupIdNotFound) => Some(LIST_GROUPS),
             _ if missing => Some(LIST_OR_MAKE),
+            _ if matches!(error, ClientError::Unreachable { .. }) => Some(SEE_BROKERS),
             _ => error.advice(),
         };
         match advice {
@@ -131,7 +133,9 @@ pub fn exit_of(error: &ClientError) -> Exit {
             | ErrorCode::ResourceNotFound => Exit::NotFound,
             _ => Exit::Refused,
         },
-        ClientError::Address(_) => Exit::Usage,
+        ClientError::Address(_) | ClientError::Options { .. } | ClientError::Properties(_) => {
+            Exit::Usage
+        }
         _ => Exit::Failed,
     }
 }
@@ -151,7 +155,12 @@ mod tests {
             "topic orders does not exist; see `duramen topic list`, or make it with `duramen topic create`"
         );
         let gone = ClientError::Unreachable { addresses: vec!["a:1".into()], last: "x".into() };
-        assert!(matches!(Failure::from(gone), Failure::Told { exit: Exit::Unreachable, .. }));
+        let Failure::Told { exit, message } = Failure::from(gone) else { panic!("told") };
+        assert_eq!(exit, Exit::Unreachable);
+        assert_eq!(
+            message,
+            "no broker answered at a:1: x; is a broker running there? see --brokers"
+        );
         let pipe = Failure::io("stdout", &io::ErrorKind::BrokenPipe.into());
         assert!(matches!(pipe, Failure::ReaderGone));
     }

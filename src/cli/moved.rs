@@ -6,7 +6,7 @@ use super::output;
 
 /// Says that reading went on elsewhere.
 pub fn tell_moved(moved: &Moved) {
-    let Moved { topic, partition, from, to, why } = moved;
+    let Moved { topic, partition, from, to, why, .. } = moved;
     output::note(&match why {
         MovedWhy::OutOfRange => {
             format!("{topic}-{partition}: offsets {from} to {to} were deleted meanwhile")
@@ -21,5 +21,6 @@ pub fn tell_moved(moved: &Moved) {
             "{topic}-{partition}: the log was cut back from {from} to {to}; records taken from there on \
              may be gone"
         ),
+        _ => format!("{topic}-{partition}: reading goes on at {to} instead of {from}"),
     });
 }

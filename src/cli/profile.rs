@@ -17,7 +17,6 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::output::{self, Format, Output, Table};
-use crate::config::properties;
 
 /// No file of names is larger; another may be.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -197,7 +196,9 @@ impl Profiles {
 
     fn parse(text: &str) -> Result<Self, String> {
         let mut profiles = Self::default();
-        for property in properties::parse(text).map_err(|error| error.to_string())? {
+        for property in
+            duramen_client::properties::text::parse(text).map_err(|error| error.to_string())?
+        {
             if property.name == CURRENT {
                 profiles.current = Some(property.value).filter(|name| !name.is_empty());
             } else if let Some(name) = property.name.strip_suffix(BROKERS) {

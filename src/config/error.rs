@@ -1,5 +1,7 @@
 //! What can be wrong with settings.
 
+use duramen_client::properties::text::EscapeError;
+
 /// Why a setting is refused. The first four have Kafka's own wording, for they go to Kafka clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -46,8 +48,8 @@ pub enum ConfigError {
     #[error("`{0}` is not of the form NAME=VALUE")]
     NotNameValue(String),
     /// A malformed properties file.
-    #[error("malformed \\u escape: four hexadecimal digits must follow")]
-    Escape,
+    #[error(transparent)]
+    Escape(EscapeError),
     /// Any of the above, with the place where the setting was typed.
     #[error("{place}: {error}")]
     At {

@@ -3,7 +3,6 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`raw`] | what was typed: file, environment, `--set` |
-//! | [`properties`] | Kafka's properties files |
 //! | [`table`] | THE table: every setting's name, type, default, bounds, meaning |
 //! | [`setting`] | what a row of the table says |
 //! | [`value`] | from the text of a value to the value |
@@ -26,7 +25,6 @@ pub mod docs;
 pub mod error;
 pub mod groups;
 pub mod listeners;
-pub mod properties;
 pub mod raw;
 mod reader;
 pub mod setting;

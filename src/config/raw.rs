@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use duramen_client::properties::text;
 use duramen_protocol::text::Text;
 
 use super::error::ConfigError;
-use super::properties;
 use super::setting::Level;
 use super::settings::Settings;
 use super::table;
@@ -56,7 +56,7 @@ impl RawConfig {
     /// [`ConfigError::At`] with file and line: a malformed line, an unknown name, a wrong value.
     pub fn add_file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
         let mut lines: BTreeMap<String, usize> = BTreeMap::new();
-        for property in properties::parse(text).map_err(|error| error.at(path))? {
+        for property in text::parse(text).map_err(|error| ConfigError::Escape(error).at(path))? {
             let line = property.line;
             if let Some(before) = lines.insert(property.name.clone(), line) {
                 self.warnings.push(format!(

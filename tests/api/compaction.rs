@@ -155,13 +155,8 @@ async fn a_compacted_topic_keeps_the_last_record_of_each_key_and_all_readers_cop
 
     // our own consumer, over all codecs, batches without records and gaps
     let cluster = Cluster::new(&node.address().to_string(), ClusterOptions::default()).unwrap();
-    let from = Assignment {
-        topic: "orders".into(),
-        partition: 0,
-        start: Start::Offset(0),
-        end: Some(end),
-    };
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), vec![from]);
+    let from = Assignment::new("orders", 0, Start::Offset(0)).end(end);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), vec![from]).unwrap();
     let (mut offsets, mut scratch) = (Vec::new(), Vec::new());
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event.unwrap() else { panic!("the position moved") };

@@ -274,7 +274,7 @@ pub async fn configs_are_told_and_changed(lab: Arc<Lab>) {
 async fn filled(lab: &Lab, topic: &str) {
     let cluster = lab.cluster();
     create(&cluster, topic, 2, &[]).await;
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     for (second, value) in [1, 2, 3, 4, 5, 6, 7, 8, 20, 10].into_iter().zip(0..) {
         let value = i32::to_string(&value);
         let mut record = ProducerRecord::new(topic, value.as_bytes());
@@ -376,7 +376,7 @@ pub async fn the_cluster_tells_of_itself(lab: Arc<Lab>) {
 fn member(lab: &Lab, group: &str, protocol: GroupProtocol) -> GroupConsumer {
     let mut options = GroupOptions::new(group);
     options.protocol = protocol;
-    GroupConsumer::join(&lab.cluster(), options, &["members".into()])
+    GroupConsumer::join(&lab.cluster(), options, &["members".into()]).unwrap()
 }
 
 pub async fn groups_are_told_and_changed(lab: Arc<Lab>) {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use duramen_client::admin::OffsetQuestion;
+use duramen_client::admin::{OffsetQuestion, OffsetSpec};
 use duramen_client::cluster::Topics;
 use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Event, Isolation, Start};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
@@ -57,8 +57,8 @@ pub async fn a_send_that_is_dropped_is_sent_whole_or_not_at_all(lab: Arc<Lab>) {
     for round in 0..40 {
         // A producer that knows nothing yet, and a buffer that is soon full: more points to wait at.
         let cluster = cluster(&lab.node, ClusterOptions::default());
-        let options = ProducerOptions { buffer_bytes: 400, ..ProducerOptions::default() };
-        let producer = Producer::start(&cluster, options);
+        let options = ProducerOptions::default().buffer_bytes(400);
+        let producer = Producer::start(&cluster, options).unwrap();
         for left in 0..6 {
             let value = begun.to_string();
             begun += 1;
@@ -86,7 +86,7 @@ pub async fn every_other_future_can_be_dropped(lab: Arc<Lab>) {
     const RECORDS: i64 = 200;
     create(&lab.cluster(), "others", 1, &[]).await;
     let cluster = lab.cluster();
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     for number in 0..RECORDS {
         let value = number.to_string();
         let record = ProducerRecord::new("others", value.as_bytes());
@@ -109,7 +109,7 @@ pub async fn every_other_future_can_be_dropped(lab: Arc<Lab>) {
         let admin = Admin::new(&cluster);
         dropped_at_each_wait(|| admin.list_topics()).await.unwrap();
         dropped_at_each_wait(|| admin.describe_cluster()).await.unwrap();
-        let end = OffsetQuestion { topic: "others".into(), partition: 0, timestamp: -1 };
+        let end = OffsetQuestion::new("others", 0, OffsetSpec::Latest);
         let asked = [end];
         let level = Isolation::ReadUncommitted;
         let ends =
@@ -117,14 +117,9 @@ pub async fn every_other_future_can_be_dropped(lab: Arc<Lab>) {
         assert_eq!(*ends[0].offset.as_ref().unwrap(), Some(RECORDS));
     }
     // a consumer goes on where it was
-    let all = Assignment {
-        topic: "others".into(),
-        partition: 0,
-        start: Start::Offset(0),
-        end: Some(RECORDS),
-    };
-    let options = ConsumerOptions { fetch_bytes: 300, ..ConsumerOptions::default() };
-    let mut consumer = Consumer::start(&cluster, options, vec![all]);
+    let all = Assignment::new("others", 0, Start::Offset(0)).end(RECORDS);
+    let options = ConsumerOptions::default().fetch_bytes(300);
+    let mut consumer = Consumer::start(&cluster, options, vec![all]).unwrap();
     let (mut values, mut scratch, mut left) = (Vec::new(), Vec::new(), 0);
     loop {
         left = (left + 1) % 3;

@@ -28,14 +28,9 @@ async fn epoch(cluster: &Cluster) -> i32 {
 async fn read(cluster: Cluster) -> Vec<(i32, i64, i32)> {
     let all = RECORDS * (RESTARTS + 1);
     let assignments = (0..PARTITIONS)
-        .map(|partition| Assignment {
-            topic: "epochs".into(),
-            partition,
-            start: Start::Offset(0),
-            end: Some(i64::from(all)),
-        })
+        .map(|partition| Assignment::new("epochs", partition, Start::Offset(0)).end(i64::from(all)))
         .collect();
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments).unwrap();
     let (mut seen, mut scratch) = (Vec::new(), Vec::new());
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event.unwrap() else { panic!("a position jumped") };
@@ -55,7 +50,7 @@ pub async fn leader_epochs_that_rise_are_followed(lab: Arc<Lab>) {
     let cluster = cluster(&node, ClusterOptions::default());
     create(&cluster, "epochs", PARTITIONS, &[]).await;
     let (producer, reading) = (
-        Producer::start(&cluster, ProducerOptions::default()),
+        Producer::start(&cluster, ProducerOptions::default()).unwrap(),
         tokio::spawn(read(cluster.clone())),
     );
     let mut epochs = vec![epoch(&cluster).await];

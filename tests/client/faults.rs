@@ -15,23 +15,19 @@ use crate::proxy::{Faults, Proxy};
 const PARTITIONS: i32 = 3;
 
 fn through(lab: &Lab, proxy: &Proxy, request_timeout: Duration) -> Cluster {
-    let options = ClusterOptions {
-        connector: proxy.connector(),
-        connection: ConnectionOptions { request_timeout, ..ConnectionOptions::default() },
-        ..ClusterOptions::default()
-    };
+    let options = ClusterOptions::default()
+        .connector(proxy.connector())
+        .connection(ConnectionOptions::default().request_timeout(request_timeout));
     cluster(&lab.node, options)
 }
 
 /// Small batches, so that many requests are in flight when something happens.
 fn producer(cluster: &Cluster, request_timeout: Duration) -> Producer {
-    let options = ProducerOptions {
-        batch_bytes: 2_000,
-        request_bytes: 8_000,
-        request_timeout,
-        ..ProducerOptions::default()
-    };
-    Producer::start(cluster, options)
+    let options = ProducerOptions::default()
+        .batch_bytes(2_000)
+        .request_bytes(8_000)
+        .request_timeout(request_timeout);
+    Producer::start(cluster, options).unwrap()
 }
 
 /// Every record is acknowledged, with the offset at which it stands: its number.
@@ -74,7 +70,7 @@ pub async fn connections_that_are_cut_lose_and_double_nothing(lab: Arc<Lab>) {
     // and a consumer on such connections reads the same, of fetches that may come through whole
     let faulty = through(&lab, &proxy, Duration::from_secs(5));
     let before = proxy.cuts();
-    let options = ConsumerOptions { fetch_bytes: 4_000, ..ConsumerOptions::default() };
+    let options = ConsumerOptions::default().fetch_bytes(4_000);
     for values in read_all_by(&faulty, "cut", options).await {
         assert_eq!(values, numbers(0..3_000));
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use duramen_client::consumer::group::{GroupConsumer, GroupOptions, GroupProtocol};
-use duramen_client::consumer::{ConsumerRecord, Start, TopicPartition};
+use duramen_client::consumer::{ConsumerOptions, ConsumerRecord, Reset, Start, TopicPartition};
 use duramen_client::producer::{Producer, ProducerOptions};
 use duramen_client::{Cluster, ClusterOptions};
 use tokio::time::{sleep, timeout};
@@ -55,12 +55,11 @@ const ALL: u32 = RECORDS * PARTITIONS.cast_unsigned();
 type Shared = Arc<Mutex<Ledger>>;
 
 fn options(group: &str, protocol: GroupProtocol) -> GroupOptions {
-    let mut options = GroupOptions::new(group);
-    options.protocol = protocol;
-    options.heartbeat = Duration::from_millis(200);
-    options.auto_commit = None;
-    options.consumer.fetch_bytes = 4_000;
-    options
+    GroupOptions::new(group)
+        .protocol(protocol)
+        .heartbeat(Duration::from_millis(200))
+        .auto_commit(None)
+        .consumer(ConsumerOptions::default().reset(Reset::Earliest).fetch_bytes(4_000))
 }
 
 /// Reads and commits until all is read, or it is to stop.
@@ -91,7 +90,7 @@ async fn reached(ledger: &Shared, records: u32) {
 
 async fn fill(cluster: &Cluster, topic: &str) {
     create(cluster, topic, PARTITIONS, &[]).await;
-    let producer = Producer::start(cluster, ProducerOptions::default());
+    let producer = Producer::start(cluster, ProducerOptions::default()).unwrap();
     for partition in 0..PARTITIONS {
         enqueue(&producer, topic, partition, 0..RECORDS).await;
     }
@@ -107,7 +106,7 @@ async fn shared_out(
     between: impl Future<Output = ()>,
 ) {
     let ledger = Shared::default();
-    let join = || GroupConsumer::join(members, options(topic, protocol), topic);
+    let join = || GroupConsumer::join(members, options(topic, protocol), topic).unwrap();
     let (stop, never) = (CancellationToken::new(), CancellationToken::new());
     let first = tokio::spawn(member(join(), Arc::clone(&ledger), stop.clone()));
     reached(&ledger, ALL / 8).await;
@@ -125,7 +124,7 @@ pub async fn members_on_connections_that_are_cut_share_all(lab: Arc<Lab>) {
         let topic = format!("shared-{protocol:?}");
         fill(&lab.cluster(), &topic).await;
         let proxy = Proxy::new(Faults { cut_after: Some(2_000..30_000), ..Faults::default() });
-        let options = ClusterOptions { connector: proxy.connector(), ..ClusterOptions::default() };
+        let options = ClusterOptions::default().connector(proxy.connector());
         let faulty = cluster(&lab.node, options);
         shared_out(&faulty, &topic, protocol, async {}).await;
         assert!(proxy.cuts() > 3, "{} cuts", proxy.cuts());
@@ -167,7 +166,8 @@ pub async fn a_member_pauses_and_goes_elsewhere(lab: Arc<Lab>) {
         let topic = format!("elsewhere-{protocol:?}");
         let cluster = lab.cluster();
         fill(&cluster, &topic).await;
-        let mut member = GroupConsumer::join(&cluster, options(&topic, protocol), topic.as_str());
+        let mut member =
+            GroupConsumer::join(&cluster, options(&topic, protocol), topic.as_str()).unwrap();
         offsets(&mut member, 1).await;
         let place = |partition| TopicPartition::new(topic.as_str(), partition);
         member.pause(&[place(1), place(2), place(3)]);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Duration;
 
-use duramen_client::admin::{NewTopic, OffsetQuestion};
+use duramen_client::admin::{NewTopic, OffsetQuestion, OffsetSpec};
 use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Event, Isolation, Start};
 use duramen_client::producer::{Delivery, Producer, ProducerRecord};
 use duramen_client::{Admin, Cluster, ClusterOptions};
@@ -15,8 +15,6 @@ use crate::support::reference;
 
 /// Longer than anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-/// A timestamp that asks where a partition ends.
-const LATEST: i64 = -1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -70,12 +68,9 @@ pub fn cluster(node: &Node, options: ClusterOptions) -> Cluster {
 
 /// Makes a topic.
 pub async fn create(cluster: &Cluster, name: &str, partitions: i32, configs: &[(&str, &str)]) {
-    let topic = NewTopic {
-        name: name.into(),
-        partitions: Some(partitions),
-        configs: configs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        ..NewTopic::default()
-    };
+    let topic = NewTopic::new(name)
+        .partitions(partitions)
+        .configs(configs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect());
     for made in Admin::new(cluster).create_topics(&[topic], false).await.unwrap() {
         made.result.unwrap();
     }
@@ -114,20 +109,18 @@ pub async fn read_all_by(
     let count = cluster.topic(topic).await.unwrap().partitions.len();
     let partitions = 0..i32::try_from(count).unwrap();
     let questions: Vec<OffsetQuestion> = partitions
-        .map(|partition| OffsetQuestion { topic: topic.into(), partition, timestamp: LATEST })
+        .map(|partition| OffsetQuestion::new(topic, partition, OffsetSpec::Latest))
         .collect();
     let admin = Admin::new(cluster);
     let answers = admin.list_offsets(Isolation::ReadUncommitted, questions).await.unwrap();
     let assignments = answers
         .into_iter()
-        .map(|answer| Assignment {
-            topic: topic.into(),
-            partition: answer.question.partition,
-            start: Start::Offset(0),
-            end: answer.offset.unwrap(),
+        .map(|answer| {
+            Assignment::new(topic, answer.question.partition, Start::Offset(0))
+                .end(answer.offset.unwrap())
         })
         .collect();
-    let mut consumer = Consumer::start(cluster, options, assignments);
+    let mut consumer = Consumer::start(cluster, options, assignments).unwrap();
     let (mut values, mut scratch) = (vec![Vec::new(); count], Vec::new());
     loop {
         let next = tokio::time::timeout(PATIENCE, consumer.next()).await.expect("records come");

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use duramen_client::transport::{ByteStream, Connector};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, split};
-use tokio::net::TcpStream;
+use duramen_client::transport::{Connector, Target};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -59,10 +58,7 @@ impl Proxy {
     /// For the client's options.
     pub fn connector(&self) -> Connector {
         let proxy = self.clone();
-        Connector::Custom(Arc::new(move |host, port| {
-            let (proxy, address) = (proxy.clone(), (host.to_owned(), port));
-            Box::pin(async move { proxy.connect(address).await })
-        }))
+        Connector::by(move |target| proxy.clone().connect(target))
     }
 
     /// Holds everything back from now on, or lets it go again.
@@ -78,9 +74,8 @@ impl Proxy {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    async fn connect(self, address: (String, u16)) -> io::Result<Box<dyn ByteStream>> {
-        let broker = TcpStream::connect(address).await?;
-        broker.set_nodelay(true)?;
+    async fn connect(self, target: Target) -> io::Result<DuplexStream> {
+        let broker = target.tcp().await?;
         let (client, ours) = duplex(64 * 1024);
         let (from_client, to_client) = split(ours);
         let (from_broker, to_broker) = broker.into_split();
@@ -88,7 +83,7 @@ impl Proxy {
         self.shared.connections.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(self.clone().pump(from_client, to_broker, over.clone()));
         tokio::spawn(self.clone().pump(from_broker, to_client, over));
-        Ok(Box::new(client))
+        Ok(client)
     }
 
     /// Passes bytes on until one side ends or the way is cut, which cuts the other way too.

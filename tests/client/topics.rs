@@ -10,10 +10,9 @@ use duramen_protocol::error::ErrorCode;
 use crate::lab::{Lab, cluster, create, enqueue, numbers, read_all};
 
 pub async fn a_topic_that_is_missing_is_told_in_time(lab: Arc<Lab>) {
-    let options =
-        ClusterOptions { operation_timeout: Duration::from_secs(2), ..ClusterOptions::default() };
+    let options = ClusterOptions::default().operation_timeout(Duration::from_secs(2));
     let cluster = cluster(&lab.node, options);
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     let began = Instant::now();
     let error = producer.send(ProducerRecord::new("nowhere", b"v")).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
@@ -27,7 +26,7 @@ pub async fn a_topic_that_is_missing_is_told_in_time(lab: Arc<Lab>) {
 pub async fn a_record_that_is_too_large_is_told_and_the_rest_goes_on(lab: Arc<Lab>) {
     let cluster = lab.cluster();
     create(&cluster, "small", 1, &[("max.message.bytes", "1000")]).await;
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     let large = vec![b'x'; 2_000];
     let error = producer.send(ProducerRecord::new("small", &large)).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::MessageTooLarge), "{error}");
@@ -43,8 +42,8 @@ pub async fn batches_larger_than_the_topic_takes_go_in_parts(lab: Arc<Lab>) {
     for compression in [Compression::None, Compression::Lz4] {
         let topic = format!("parts-{compression}");
         create(&cluster, &topic, 1, &[("max.message.bytes", "2000")]).await;
-        let options = ProducerOptions { compression, ..ProducerOptions::default() };
-        let producer = Producer::start(&cluster, options);
+        let options = ProducerOptions::default().compression(compression);
+        let producer = Producer::start(&cluster, options).unwrap();
         // each fits, all together in one batch of 64 KiB they do not
         let deliveries = enqueue(&producer, &topic, 0, 0..5_000).await;
         producer.flush().await;
@@ -57,7 +56,7 @@ pub async fn batches_larger_than_the_topic_takes_go_in_parts(lab: Arc<Lab>) {
 
 pub async fn a_topic_that_is_made_again_is_written_and_read_anew(lab: Arc<Lab>) {
     let cluster = lab.cluster();
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     for records in [50, 70, 20] {
         create(&cluster, "again", 2, &[]).await;
         for partition in 0..2 {
@@ -75,13 +74,10 @@ pub async fn a_topic_that_is_made_again_is_written_and_read_anew(lab: Arc<Lab>) 
 }
 
 pub async fn a_topic_that_grows_is_used_whole(lab: Arc<Lab>) {
-    let options = ClusterOptions {
-        metadata_max_age: Duration::from_millis(200),
-        ..ClusterOptions::default()
-    };
+    let options = ClusterOptions::default().metadata_max_age(Duration::from_millis(200));
     let cluster = cluster(&lab.node, options);
     create(&cluster, "grows", 1, &[]).await;
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     enqueue(&producer, "grows", 0, 0..10).await;
     Admin::new(&cluster).create_partitions(&[("grows".into(), 4)], false).await.unwrap();
     // named at once, and spread over when metadata has grown old

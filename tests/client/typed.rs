@@ -19,7 +19,7 @@ struct Order {
 pub async fn values_go_there_and_back(lab: Arc<Lab>) {
     let cluster = lab.cluster();
     create(&cluster, "typed", 1, &[]).await;
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     let orders = producer.typed(BigEndian, Json);
     let order = Order { item: "coffee".into(), count: 2 };
     let headers = [HeaderView { key: b"kind", value: Some(b"test") }];
@@ -32,9 +32,8 @@ pub async fn values_go_there_and_back(lab: Arc<Lab>) {
     let text = producer.typed(Utf8, Utf8);
     text.send(TypedRecord::new("typed", Some("nine"), Some("no order"))).await.unwrap();
 
-    let all =
-        Assignment { topic: "typed".into(), partition: 0, start: Start::Offset(0), end: Some(3) };
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), vec![all]);
+    let all = Assignment::new("typed", 0, Start::Offset(0)).end(3);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), vec![all]).unwrap();
     let mut records = Vec::new();
     while let Some(record) = next(&mut consumer).await {
         records.push(record.unwrap());

@@ -29,15 +29,11 @@ impl Flow {
         let runtime = Runtime::new().unwrap();
         let producer = runtime.block_on(async {
             let cluster = Cluster::new(bootstrap, ClusterOptions::default()).unwrap();
-            let new = NewTopic {
-                name: topic.into(),
-                partitions: Some(partitions),
-                ..NewTopic::default()
-            };
+            let new = NewTopic::new(topic).partitions(partitions);
             for made in Admin::new(&cluster).create_topics(&[new], false).await.unwrap() {
                 made.result.unwrap();
             }
-            Producer::start(&cluster, ProducerOptions::default())
+            Producer::start(&cluster, ProducerOptions::default()).unwrap()
         });
         let mut ends: BTreeMap<i32, i64> =
             (0..partitions).map(|partition| (partition, 0)).collect();

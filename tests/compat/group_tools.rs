@@ -76,7 +76,7 @@ fn live_then_empty(context: &Context) {
 
 async fn write(bootstrap: &str) -> Cluster {
     let cluster = Cluster::new(bootstrap, ClusterOptions::default()).unwrap();
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     for n in 0..ALL {
         for partition in 0..2 {
             let value = n.to_string();
@@ -93,8 +93,8 @@ async fn write(bootstrap: &str) -> Cluster {
 async fn read_until(cluster: &Cluster, mut left: oneshot::Receiver<()>) {
     let auto_commit = Some(Duration::from_millis(100));
     let protocol = GroupProtocol::Classic;
-    let options = GroupOptions { auto_commit, protocol, ..GroupOptions::new(GROUP) };
-    let mut member = GroupConsumer::join(cluster, options, &[TOPIC.into()]);
+    let options = GroupOptions::new(GROUP).auto_commit(auto_commit).protocol(protocol);
+    let mut member = GroupConsumer::join(cluster, options, &[TOPIC.into()]).unwrap();
     loop {
         tokio::select! {
             _ = &mut left => return member.close().await.unwrap(),

@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use duramen_client::Admin;
-use duramen_client::admin::OffsetQuestion;
+use duramen_client::admin::{OffsetQuestion, OffsetSpec};
 use duramen_client::cluster::{Cluster, ClusterOptions};
 use duramen_client::consumer::Isolation;
 use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions, GroupProtocol};
-use duramen_protocol::ids::LATEST;
+
 use duramen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use duramen_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use duramen_protocol::messages::offset_commit::{
@@ -165,8 +165,8 @@ fn join_and_leave(node: &Node) {
     Runtime::new().unwrap().block_on(async {
         let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
         let protocol = GroupProtocol::Classic;
-        let options = GroupOptions { protocol, ..GroupOptions::new("members") };
-        let mut member = GroupConsumer::join(&cluster, options, &["killed".into()]);
+        let options = GroupOptions::new("members").protocol(protocol);
+        let mut member = GroupConsumer::join(&cluster, options, &["killed".into()]).unwrap();
         loop {
             if let GroupEvent::Assigned(_) = member.next().await.unwrap().unwrap() {
                 return member.close().await.unwrap();
@@ -179,8 +179,7 @@ fn join_and_leave(node: &Node) {
 fn count_of_records(node: &Node) -> i64 {
     Runtime::new().unwrap().block_on(async {
         let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
-        let (topic, timestamp) = ("__consumer_offsets".into(), LATEST);
-        let question = OffsetQuestion { topic, partition: 0, timestamp };
+        let question = OffsetQuestion::new("__consumer_offsets", 0, OffsetSpec::Latest);
         let admin = Admin::new(&cluster);
         let answers = admin.list_offsets(Isolation::ReadUncommitted, vec![question]).await.unwrap();
         answers[0].offset.clone().unwrap().unwrap()

@@ -257,11 +257,7 @@ impl Ours<'_> {
     }
 
     async fn make_topic(&self) {
-        let topic = NewTopic {
-            name: self.topic.into(),
-            partitions: Some(PARTITIONS),
-            ..NewTopic::default()
-        };
+        let topic = NewTopic::new(self.topic).partitions(PARTITIONS);
         for made in self.admin().create_topics(&[topic], false).await.unwrap() {
             made.result.unwrap();
         }
@@ -272,15 +268,13 @@ impl Ours<'_> {
             How::Classic(assignors) => (GroupProtocol::Classic, assignors.to_vec()),
             How::Kip848 => (GroupProtocol::Consumer, Vec::new()),
         };
-        let options = GroupOptions {
-            protocol,
-            assignors,
-            heartbeat: Duration::from_millis(500),
-            auto_commit: Some(Duration::from_millis(200)),
-            ..GroupOptions::new(self.topic)
-        };
+        let options = GroupOptions::new(self.topic)
+            .protocol(protocol)
+            .assignors(assignors)
+            .heartbeat(Duration::from_millis(500))
+            .auto_commit(Some(Duration::from_millis(200)));
         self.owned = 0;
-        self.member = Some(GroupConsumer::join(&self.cluster, options, [self.topic]));
+        self.member = Some(GroupConsumer::join(&self.cluster, options, [self.topic]).unwrap());
     }
 
     async fn leave(&mut self) {
@@ -290,7 +284,7 @@ impl Ours<'_> {
     }
 
     async fn write(&self, round: u32) {
-        let producer = Producer::start(&self.cluster, ProducerOptions::default());
+        let producer = Producer::start(&self.cluster, ProducerOptions::default()).unwrap();
         let mut sent = Vec::new();
         for number in round * ROUND..(round + 1) * ROUND {
             let value = number.to_string();

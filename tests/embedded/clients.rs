@@ -7,7 +7,7 @@ use std::time::Duration;
 use duramen::Broker;
 use duramen_client::cluster::Topics;
 use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
-use duramen_client::transport::Connector;
+use duramen_client::transport::{Address, Target};
 use duramen_client::{Admin, Cluster};
 use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -24,10 +24,7 @@ fn whatever_address_is_asked_for_it_is_this_broker() {
         assert_eq!(described.brokers.len(), 1);
         assert_eq!(described.brokers[0].address.to_string(), "in-process:9092");
         assert_eq!(described.cluster_id.as_str(), broker.cluster_id());
-        let options = duramen_client::ClusterOptions {
-            connector: broker.connector(),
-            ..duramen_client::ClusterOptions::default()
-        };
+        let options = duramen_client::ClusterOptions::default().connector(broker.connector());
         let elsewhere = Cluster::new("kafka.example:19092", options).unwrap();
         assert_eq!(read(&elsewhere, "orders", 1).await, ["apple"]);
         broker.stop().await;
@@ -101,7 +98,8 @@ async fn send_numbers(cluster: &Cluster, numbers: std::ops::Range<u32>) {
 
 /// Reads so many records with two members, each of which works at what it gets.
 async fn read_as_two(cluster: &Cluster, count: usize) -> BTreeSet<u32> {
-    let join = || GroupConsumer::join(cluster, GroupOptions::new("readers"), &["orders".into()]);
+    let join =
+        || GroupConsumer::join(cluster, GroupOptions::new("readers"), &["orders".into()]).unwrap();
     let (mut one, mut two) = (join(), join());
     let mut seen = BTreeSet::new();
     while seen.len() < count {
@@ -134,8 +132,8 @@ fn a_client_that_takes_no_answers_is_held_back_and_loses_none() {
     on_each(async || {
         let builder = Broker::builder().set("connection.max.inflight.bytes", "1048576");
         let broker = builder.start().await.unwrap();
-        let Connector::Custom(connect) = broker.connector() else { panic!("in this process") };
-        let stream = connect("x", 1).await.unwrap();
+        let target = Target::new(Address::new("x", 1));
+        let stream = broker.connector().connect(target).await.unwrap();
         let (mut answers, mut requests) = tokio::io::split(stream);
         let (written, seen) = tokio::sync::watch::channel(0);
         let (burst, mut asked) = (REQUEST.repeat(BURST), 0);

@@ -36,8 +36,8 @@ pub async fn eventually(reason: &str, mut ask: impl AsyncFnMut() -> bool) {
 
 /// Sends at once; nothing here waits for more records.
 pub fn producer(cluster: &Cluster) -> Producer {
-    let options = ProducerOptions { linger: Duration::ZERO, ..ProducerOptions::default() };
-    Producer::start(cluster, options)
+    let options = ProducerOptions::default().linger(Duration::ZERO);
+    Producer::start(cluster, options).unwrap()
 }
 
 /// Writes values to partition 0 of a topic, each acknowledged before the next is sent.
@@ -51,8 +51,8 @@ pub async fn write(cluster: &Cluster, topic: &str, values: &[&str]) {
 
 /// The first so many values of partition 0 of a topic.
 pub async fn read(cluster: &Cluster, topic: &str, count: usize) -> Vec<String> {
-    let from = Assignment { topic: topic.into(), partition: 0, start: Start::Earliest, end: None };
-    let mut consumer = Consumer::start(cluster, ConsumerOptions::default(), vec![from]);
+    let from = Assignment::new(topic, 0, Start::Earliest);
+    let mut consumer = Consumer::start(cluster, ConsumerOptions::default(), vec![from]).unwrap();
     let (mut values, mut scratch) = (Vec::new(), Vec::new());
     while values.len() < count {
         let event = consumer.next().await.expect("no end").expect("no error");

@@ -44,8 +44,7 @@ impl Lab {
     }
 
     pub async fn topic(&self, name: &str, partitions: i32) {
-        let topic =
-            NewTopic { name: name.into(), partitions: Some(partitions), ..NewTopic::default() };
+        let topic = NewTopic::new(name).partitions(partitions);
         let made = self.admin.create_topics(&[topic], false).await.unwrap();
         for topic in made {
             topic.result.unwrap();
@@ -54,7 +53,7 @@ impl Lab {
 
     /// Writes numbers to a topic, one after another over its partitions.
     pub async fn write(&self, topic: &str, partitions: i32, numbers: std::ops::Range<u32>) {
-        let producer = Producer::start(&self.cluster, ProducerOptions::default());
+        let producer = Producer::start(&self.cluster, ProducerOptions::default()).unwrap();
         let mut sent = Vec::new();
         for number in numbers {
             let value = number.to_string();
@@ -77,7 +76,7 @@ impl Lab {
 
     pub fn member(&self, options: GroupOptions, topics: impl Into<Subscription>) -> Reader {
         Reader {
-            consumer: GroupConsumer::join(&self.cluster, options, topics),
+            consumer: GroupConsumer::join(&self.cluster, options, topics).unwrap(),
             owned: Vec::new(),
             seen: Vec::new(),
         }
@@ -102,8 +101,8 @@ impl Reader {
             GroupEvent::Revoked(gone) | GroupEvent::Lost(gone) => {
                 self.owned.retain(|at| !gone.contains(at));
             }
-            GroupEvent::Moved(moved) => panic!("{moved:?}"),
             GroupEvent::AtEnd => {}
+            other => panic!("{other:?}"),
         }
         event
     }
@@ -124,7 +123,7 @@ impl Reader {
 
 /// A member of this protocol in the group `g`.
 pub fn of(protocol: GroupProtocol) -> GroupOptions {
-    GroupOptions { protocol, ..GroupOptions::new("g") }
+    GroupOptions::new("g").protocol(protocol)
 }
 
 pub const BOTH: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];

@@ -19,7 +19,7 @@ fn sorted(all: &[&[u32]]) -> Vec<u32> {
 
 /// A member of a classic group that shares out in one of these ways.
 fn classic(assignors: &[Assignor]) -> GroupOptions {
-    GroupOptions { assignors: assignors.to_vec(), ..of(GroupProtocol::Classic) }
+    of(GroupProtocol::Classic).assignors(assignors.to_vec())
 }
 
 async fn come_and_go(options: GroupOptions) {
@@ -65,8 +65,9 @@ async fn members_come_and_go_with_cooperative_sticky() {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_where_the_broker_assigns() {
     for assignor in [None, Some("uniform"), Some("range")] {
-        let server_assignor = assignor.map(Into::into);
-        come_and_go(GroupOptions { server_assignor, ..of(GroupProtocol::Consumer) }).await;
+        let mut options = of(GroupProtocol::Consumer);
+        options.server_assignor = assignor.map(Into::into);
+        come_and_go(options).await;
     }
 }
 
@@ -81,7 +82,7 @@ async fn goes_on_where_it_committed(protocol: GroupProtocol) {
     let lab = Lab::start();
     lab.topic("t", 1).await;
     lab.write("t", 1, 0..10).await;
-    let options = GroupOptions { auto_commit: None, ..of(protocol) };
+    let options = of(protocol).auto_commit(None);
     let mut member = lab.member(options.clone(), "t");
     member.until_seen(10).await;
     member.consumer.dealt_with_up_to(4);
@@ -95,7 +96,7 @@ async fn goes_on_where_it_committed(protocol: GroupProtocol) {
     member.consumer.close().await.unwrap();
     assert_eq!(lab.committed("g").await.into_values().collect::<Vec<_>>(), [4], "not by itself");
 
-    let other = GroupOptions { protocol, start: Some(Start::Latest), ..GroupOptions::new("other") };
+    let other = GroupOptions::new("other").protocol(protocol).start(Some(Start::Latest));
     let mut member = lab.member(other, "t");
     member.until_owns(1).await;
     lab.write("t", 1, 10..12).await;
@@ -114,7 +115,7 @@ async fn a_static_member_that_comes_back_gets_its_place_without_a_rebalance() {
 async fn comes_back_to_its_place(protocol: GroupProtocol) {
     let lab = Lab::start();
     lab.topic("t", 4).await;
-    let named = |instance: &str| GroupOptions { instance: Some(instance.into()), ..of(protocol) };
+    let named = |instance: &str| of(protocol).instance(instance);
     let mut one = lab.member(named("one"), "t");
     one.until_owns(4).await;
     let mut two = lab.member(named("two"), "t");
@@ -130,7 +131,7 @@ async fn comes_back_to_its_place(protocol: GroupProtocol) {
     if protocol == GroupProtocol::Consumer {
         // The place is free when it is left, and not before.
         let hasty = Duration::from_secs(1);
-        let early = GroupOptions { session_timeout: hasty, ..named("two") };
+        let early = named("two").session_timeout(hasty);
         let early = lab.member(early, "t").consumer.next().await.unwrap().unwrap_err();
         assert_eq!(early.code(), Some(ErrorCode::UnreleasedInstanceId), "{early}");
         return;
@@ -161,11 +162,7 @@ async fn is_quiet_too_long(protocol: GroupProtocol) {
     let lab = Lab::start();
     lab.topic("t", 2).await;
     lab.write("t", 2, 0..20).await;
-    let slow = GroupOptions {
-        max_poll_interval: Duration::from_secs(2),
-        auto_commit: None,
-        ..of(protocol)
-    };
+    let slow = of(protocol).max_poll_interval(Duration::from_secs(2)).auto_commit(None);
     let mut slow_member = lab.member(slow, "t");
     slow_member.until_seen(20).await;
     // The user is elsewhere; another member gets all, and what was read is read again.
@@ -184,10 +181,8 @@ async fn is_quiet_too_long(protocol: GroupProtocol) {
 /// A broker, and a client that looks for topics each second.
 fn curious() -> Lab {
     let lab = Lab::start();
-    let cluster = duramen_client::ClusterOptions {
-        metadata_max_age: Duration::from_secs(1),
-        ..Default::default()
-    };
+    let cluster =
+        duramen_client::ClusterOptions::default().metadata_max_age(Duration::from_secs(1));
     let cluster = duramen_client::Cluster::new(&lab.node.bootstrap(), cluster).unwrap();
     Lab { cluster, ..lab }
 }
@@ -308,12 +303,10 @@ async fn outlive_their_broker(protocol: GroupProtocol) {
     let mut lab = Lab::start();
     lab.topic("t", 4).await;
     lab.write("t", 4, 0..400).await;
-    let options = GroupOptions {
-        session_timeout: Duration::from_secs(6),
-        heartbeat: Duration::from_millis(300),
-        auto_commit: Some(Duration::from_millis(100)),
-        ..of(protocol)
-    };
+    let options = of(protocol)
+        .session_timeout(Duration::from_secs(6))
+        .heartbeat(Duration::from_millis(300))
+        .auto_commit(Some(Duration::from_millis(100)));
     let mut one = lab.member(options.clone(), "t");
     let mut two = lab.member(options, "t");
     until_own(&mut one, &mut two, (2, 2)).await;
@@ -348,7 +341,7 @@ async fn crowd(options: GroupOptions, seed: u64) {
     const RECORDS: u32 = 600;
     let lab = Lab::start();
     lab.topic("t", PARTITIONS).await;
-    let options = GroupOptions { heartbeat: Duration::from_millis(100), ..options };
+    let options = options.heartbeat(Duration::from_millis(100));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut chance = Chance::of(seed);
     let mut members: Vec<Running> = Vec::new();

@@ -9,9 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use duramen_client::ClientError;
-use duramen_client::consumer::group::{
-    GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Subscription,
-};
+use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupProtocol, Subscription};
 use duramen_client::consumer::{ConsumerRecord, PartitionStream, Start, TopicPartition};
 use futures_core::Stream;
 use tokio::time::timeout;
@@ -52,8 +50,8 @@ async fn a_member_pauses_resumes_and_goes_elsewhere() {
         let lab = Lab::start();
         lab.topic("t", 2).await;
         lab.write("t", 2, 0..100).await;
-        let options = GroupOptions { auto_commit: None, ..of(protocol) };
-        let mut member = GroupConsumer::join(&lab.cluster, options, "t");
+        let options = of(protocol).auto_commit(None);
+        let mut member = GroupConsumer::join(&lab.cluster, options, "t").unwrap();
         assert_eq!(take(&mut member, 100).await, (0..100).collect::<Vec<_>>());
         member.pause(&[t(0)]);
         lab.write("t", 2, 100..120).await;
@@ -90,8 +88,8 @@ async fn records_come_one_by_one_and_what_came_before_is_committed() {
         lab.write("t", 3, 0..300).await;
         let events = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&events);
-        let options = GroupOptions { stop_at_end: true, ..of(protocol) };
-        let mut member = GroupConsumer::join(&lab.cluster, options, "t");
+        let options = of(protocol).stop_at_end(true);
+        let mut member = GroupConsumer::join(&lab.cluster, options, "t").unwrap();
         member.on_rebalance(move |event| told.lock().unwrap().push(format!("{event:?}")));
         let mut seen = Vec::new();
         for _ in 0..250 {
@@ -102,8 +100,8 @@ async fn records_come_one_by_one_and_what_came_before_is_committed() {
         member.close().await.unwrap();
         assert_eq!(lab.committed("g").await.values().sum::<i64>(), 250);
 
-        let options = GroupOptions { stop_at_end: true, ..of(protocol) };
-        let mut member = GroupConsumer::join(&lab.cluster, options, "t");
+        let options = of(protocol).stop_at_end(true);
+        let mut member = GroupConsumer::join(&lab.cluster, options, "t").unwrap();
         while let Some(record) = record(&mut member).await {
             seen.push(number(&record));
         }
@@ -131,7 +129,7 @@ async fn a_partition_goes_when_the_task_that_reads_it_has_seen_its_end() {
         let lab = Lab::start();
         lab.topic("t", 4).await;
         lab.write("t", 4, 0..4000).await;
-        let mut one = GroupConsumer::join(&lab.cluster, of(protocol), "t");
+        let mut one = GroupConsumer::join(&lab.cluster, of(protocol), "t").unwrap();
         let mut two = None;
         let mut tasks = Vec::new();
         let mut streams: BTreeMap<TopicPartition, u32> = BTreeMap::new();
@@ -146,8 +144,9 @@ async fn a_partition_goes_when_the_task_that_reads_it_has_seen_its_end() {
         let mut seen = Vec::new();
         let done = timeout(PATIENCE, async {
             loop {
-                let other =
-                    two.get_or_insert_with(|| GroupConsumer::join(&lab.cluster, of(protocol), "t"));
+                let other = two.get_or_insert_with(|| {
+                    GroupConsumer::join(&lab.cluster, of(protocol), "t").unwrap()
+                });
                 tokio::select! {
                     event = one.next() => if let GroupEvent::Assigned(added) = event.unwrap().unwrap() {
                         tasks.extend(added.iter().map(|at| work(one.split(at).unwrap())));
@@ -243,10 +242,10 @@ async fn a_call_that_is_dropped_loses_nothing_that_was_acknowledged() {
         let lab = Lab::start();
         lab.topic("t", 2).await;
         lab.write("t", 2, 0..400).await;
-        let options = GroupOptions { auto_commit: None, ..of(protocol) };
+        let options = of(protocol).auto_commit(None);
         let mut seen: Vec<u32> = Vec::new();
         for polls in 1..6 {
-            let mut member = GroupConsumer::join(&lab.cluster, options.clone(), "t");
+            let mut member = GroupConsumer::join(&lab.cluster, options.clone(), "t").unwrap();
             let mut dealt_with = 0;
             let want = if polls == 5 { 400 - seen.len() } else { 50 };
             while dealt_with < want {
@@ -279,11 +278,11 @@ async fn a_close_that_is_dropped_commits_and_leaves() {
         let lab = Lab::start();
         lab.topic("t", 1).await;
         lab.write("t", 1, 0..20).await;
-        let mut member = GroupConsumer::join(&lab.cluster, of(protocol), "t");
+        let mut member = GroupConsumer::join(&lab.cluster, of(protocol), "t").unwrap();
         assert_eq!(take(&mut member, 20).await.len(), 20);
         assert!(is_quiet(&mut member).await, "coming again says that they are dealt with");
         let _ = dropped_after(polls, member.close()).await;
-        let mut next = GroupConsumer::join(&lab.cluster, of(protocol), "t");
+        let mut next = GroupConsumer::join(&lab.cluster, of(protocol), "t").unwrap();
         lab.write("t", 1, 20..30).await;
         assert_eq!(take(&mut next, 10).await, (20..30).collect::<Vec<_>>());
         next.close().await.unwrap();

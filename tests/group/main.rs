@@ -18,5 +18,6 @@ mod support;
 mod cli;
 mod lab;
 mod library;
+mod library_metrics;
 mod library_reading;
 mod tour;

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use duramen_client::admin::OffsetSpec;
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{EARLIEST, LATEST};
 
 use crate::device::{Device, or_skip};
 use crate::stream::{Client, Stream};
@@ -44,7 +44,7 @@ fn a_disk_that_is_full_ten_times_over_loses_nothing() {
         });
         assert_eq!(refused, ErrorCode::KafkaStorageError);
         assert!(refused.is_retriable());
-        assert!(client.offset(PROBE, LATEST).unwrap() > 0, "reads go on");
+        assert!(client.offset(PROBE, OffsetSpec::Latest).unwrap() > 0, "reads go on");
         for stream in &streams {
             client.verify(&stream.topic, &stream.truth);
         }
@@ -53,9 +53,12 @@ fn a_disk_that_is_full_ten_times_over_loses_nothing() {
         } else {
             // all but the last records go; their segments with them
             for (topic, keep) in [("to-disk", 50), ("to-cache", 50), (PROBE, 1)] {
-                let start = (client.offset(topic, LATEST).unwrap() - keep).max(0);
+                let start = (client.offset(topic, OffsetSpec::Latest).unwrap() - keep).max(0);
                 client.delete_before(topic, start).unwrap();
-                assert!(client.offset(topic, EARLIEST).unwrap() >= start, "deletes go on");
+                assert!(
+                    client.offset(topic, OffsetSpec::Earliest).unwrap() >= start,
+                    "deletes go on"
+                );
             }
         }
         println!("disk_full: round {round}: refused, and room made");

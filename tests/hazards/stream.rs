@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use duramen_client::admin::{NewTopic, RecordsBefore};
+use duramen_client::admin::{OffsetQuestion, OffsetSpec};
 use duramen_client::consumer::{Assignment, Isolation, Start};
 use duramen_client::{
     Admin, Cluster, ClusterOptions, Consumer, ConsumerOptions, Producer, ProducerOptions,
     ProducerRecord,
 };
-use duramen_protocol::ids::{EARLIEST, LATEST};
 use futures_core::Stream as _;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -51,12 +51,7 @@ impl Client {
     /// Makes a topic of one partition.
     pub fn create(&self, name: &str, configs: &[(&str, &str)]) -> Result<(), String> {
         let configs = configs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let topic = NewTopic {
-            name: name.into(),
-            partitions: Some(1),
-            configs: configs.collect(),
-            ..NewTopic::default()
-        };
+        let topic = NewTopic::new(name).partitions(1).configs(configs.collect());
         let made = self.runtime.block_on(self.admin.create_topics(&[topic], false));
         let made = made.map_err(|error| error.to_string())?;
         made.into_iter().try_for_each(|made| made.result.map(|_| ())).map_err(|e| e.to_string())
@@ -67,12 +62,10 @@ impl Client {
         let truth = Arc::new(PartitionTruth::new(0x51 << 40, true));
         let stop = Arc::new(AtomicBool::new(false));
         let _inside = self.runtime.enter();
-        let options = ProducerOptions {
-            delivery_timeout: Duration::from_secs(300),
-            allow_topic_creation: false,
-            ..ProducerOptions::default()
-        };
-        let producer = Producer::start(&self.cluster, options);
+        let options = ProducerOptions::default()
+            .delivery_timeout(Duration::from_secs(300))
+            .allow_topic_creation(false);
+        let producer = Producer::start(&self.cluster, options).unwrap();
         let name = topic.to_owned();
         let (stopped, truth_of_it) = (Arc::clone(&stop), Arc::clone(&truth));
         let producing = tokio::spawn(async move {
@@ -102,9 +95,8 @@ impl Client {
     }
 
     /// The first or last offset of a topic's partition.
-    pub fn offset(&self, topic: &str, timestamp: i64) -> Result<i64, String> {
-        let question =
-            duramen_client::admin::OffsetQuestion { topic: topic.into(), partition: 0, timestamp };
+    pub fn offset(&self, topic: &str, spec: OffsetSpec) -> Result<i64, String> {
+        let question = OffsetQuestion::new(topic, 0, spec);
         let asked = self.admin.list_offsets(Isolation::ReadUncommitted, vec![question]);
         let answers = self.runtime.block_on(asked).map_err(|error| error.to_string())?;
         let answer = answers.into_iter().next().ok_or("no answer")?;
@@ -113,7 +105,7 @@ impl Client {
 
     /// Deletes the records before an offset.
     pub fn delete_before(&self, topic: &str, offset: i64) -> Result<(), String> {
-        let before = RecordsBefore { topic: topic.into(), partition: 0, offset };
+        let before = RecordsBefore::new(topic, 0, offset);
         let outcomes = self.runtime.block_on(self.admin.delete_records(&[before]));
         let mut outcomes = outcomes.map_err(|error| error.to_string())?.into_iter();
         outcomes.try_for_each(|outcome| outcome.result.map(|_| ())).map_err(|e| e.to_string())
@@ -129,18 +121,14 @@ impl Client {
     /// Reads all that is there of a stream and holds it against what was acknowledged; how many records
     /// there are.
     pub fn verify(&self, topic: &str, truth: &PartitionTruth) -> i64 {
-        let start = self.offset(topic, EARLIEST).expect("the first offset");
-        let end = self.offset(topic, LATEST).expect("the end");
+        let start = self.offset(topic, OffsetSpec::Earliest).expect("the first offset");
+        let end = self.offset(topic, OffsetSpec::Latest).expect("the end");
         let acked = truth.acked.load(Ordering::SeqCst);
         assert!(end >= acked, "{topic} ends at {end}, {acked} were acknowledged");
-        let from = Assignment {
-            topic: topic.into(),
-            partition: 0,
-            start: Start::Offset(start),
-            end: Some(end),
-        };
+        let from = Assignment::new(topic, 0, Start::Offset(start)).end(end);
         let _inside = self.runtime.enter();
-        let mut consumer = Consumer::start(&self.cluster, ConsumerOptions::default(), vec![from]);
+        let mut consumer =
+            Consumer::start(&self.cluster, ConsumerOptions::default(), vec![from]).unwrap();
         let mut next = start;
         self.runtime.block_on(async {
             while let Some(record) =

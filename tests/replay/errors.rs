@@ -85,12 +85,9 @@ async fn a_record_that_the_target_refuses_is_named_and_the_rest_can_go_on() {
     let mut records = numbered(0, 20);
     records[7].value = Some(vec![7; 5000]);
     lab.fill("t", 0, &records).await;
-    let small = duramen_client::admin::NewTopic {
-        name: "small".into(),
-        partitions: Some(1),
-        configs: vec![("max.message.bytes".into(), "4000".into())],
-        ..Default::default()
-    };
+    let small = duramen_client::admin::NewTopic::new("small")
+        .partitions(1)
+        .configs(vec![("max.message.bytes".into(), "4000".into())]);
     Admin::new(&lab.cluster)
         .create_topics(&[small], false)
         .await

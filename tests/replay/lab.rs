@@ -106,8 +106,7 @@ impl Lab {
     }
 
     pub async fn topic(&self, name: &str, partitions: i32) {
-        let topic =
-            NewTopic { name: name.into(), partitions: Some(partitions), ..NewTopic::default() };
+        let topic = NewTopic::new(name).partitions(partitions);
         let made = Admin::new(&self.cluster).create_topics(&[topic], false).await.unwrap();
         made.into_iter().for_each(|outcome| {
             outcome.result.unwrap();
@@ -115,7 +114,7 @@ impl Lab {
     }
 
     pub async fn fill(&self, topic: &str, partition: i32, records: &[Rec]) {
-        let producer = Producer::start(&self.cluster, ProducerOptions::default());
+        let producer = Producer::start(&self.cluster, ProducerOptions::default()).unwrap();
         let mut deliveries = Vec::new();
         for record in records {
             deliveries.push(enqueue(&producer, topic, partition, record).await);
@@ -128,15 +127,10 @@ impl Lab {
 
     /// Everything in a partition, in order.
     pub async fn read(&self, topic: &str, partition: i32) -> Vec<Rec> {
-        let assignment = Assignment {
-            topic: topic.into(),
-            partition,
-            start: Start::Earliest,
-            end: Some(self.end(topic, partition).await.unwrap()),
-        };
-        let options =
-            ConsumerOptions { isolation: Isolation::ReadCommitted, ..ConsumerOptions::default() };
-        let mut consumer = Consumer::start(&self.cluster, options, vec![assignment]);
+        let assignment = Assignment::new(topic, partition, Start::Earliest)
+            .end(self.end(topic, partition).await.unwrap());
+        let options = ConsumerOptions::default().isolation(Isolation::ReadCommitted);
+        let mut consumer = Consumer::start(&self.cluster, options, vec![assignment]).unwrap();
         let (mut records, mut scratch) = (Vec::new(), Vec::new());
         while let Some(event) = consumer.next().await {
             let duramen_client::consumer::Event::Records(fetched) = event.unwrap() else {
@@ -163,13 +157,9 @@ impl Lab {
     }
 
     pub async fn end(&self, topic: &str, partition: i32) -> Result<i64, ClientError> {
-        use duramen_client::admin::offsets::{OffsetQuestion, list_offsets};
+        use duramen_client::admin::offsets::{OffsetQuestion, OffsetSpec, list_offsets};
         self.cluster.refresh(duramen_client::cluster::Topics::Named(&[topic.into()])).await?;
-        let question = OffsetQuestion {
-            topic: topic.into(),
-            partition,
-            timestamp: duramen_protocol::ids::LATEST,
-        };
+        let question = OffsetQuestion::new(topic, partition, OffsetSpec::Latest);
         let answers =
             list_offsets(&self.cluster, Isolation::ReadUncommitted, vec![question]).await?;
         Ok(answers[0].offset.clone()?.unwrap())

@@ -13,14 +13,14 @@ async fn a_bounded_paced_stream_of_a_real_topic() {
     for partition in 0..3 {
         lab.fill("t", partition, &numbered(partition, 500)).await;
     }
-    let ranges =
-        (0..3).map(|partition| ReplayRange { topic: "t".into(), partition, from: 100, to: 400 });
+    let ranges = (0..3).map(|partition| ReplayRange::new("t", partition, 100, 400));
     let mut replay = Replay::builder(&lab.cluster)
         .ranges(ranges)
         .pace(Pace::Original(1.0))
         .filter(|record| record.key.is_some())
         .prefetch_bytes(1)
-        .start();
+        .start()
+        .unwrap();
     let began = Instant::now();
     let (mut last, mut count) = (0, 0);
     while let Some(record) = replay.next().await {

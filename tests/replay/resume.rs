@@ -165,9 +165,9 @@ async fn a_late_request_of_a_killed_run_doubles_nothing() {
         let end = usize::try_from(lab.end("copy", 0).await.unwrap()).unwrap();
         let next =
             std::collections::BTreeMap::from([(("copy".into(), 0), i32::try_from(end).unwrap())]);
-        let identity = Some(Identity { id, epoch: 0, next });
-        let options = ProducerOptions { identity, ..ProducerOptions::default() };
-        let producer = Producer::start(&lab.cluster, options);
+        let identity = Some(Identity::new(id, 0).next(next));
+        let options = ProducerOptions::default().identity(identity);
+        let producer = Producer::start(&lab.cluster, options).unwrap();
         let mut deliveries = Vec::new();
         for record in source[0].iter().skip(end).take(60) {
             deliveries.push(enqueue(&producer, "copy", 0, record).await);

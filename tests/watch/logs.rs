@@ -15,11 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn make_and_delete(node: &Node) {
     let cluster = Cluster::new(&node.bootstrap(), ClusterOptions::default()).unwrap();
     let admin = Admin::new(&cluster);
-    let topic = duramen_client::admin::NewTopic {
-        name: "orders".into(),
-        partitions: Some(2),
-        ..Default::default()
-    };
+    let topic = duramen_client::admin::NewTopic::new("orders").partitions(2);
     admin.create_topics(&[topic], false).await.unwrap()[0].result.as_ref().unwrap();
     admin.create_partitions(&[("orders".into(), 3)], false).await.unwrap()[0]
         .result

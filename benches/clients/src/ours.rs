@@ -37,11 +37,11 @@ pub fn run(brokers: &str, topic: &str, work: &Work, threads: usize) -> Result<Do
 
 async fn produce(cluster: Cluster, topic: &str, load: &Load) -> Result<Done, Failure> {
     let compression = Compression::from_name(&load.codec).ok_or("no such codec")?;
-    let mut options = ProducerOptions { compression, ..ProducerOptions::default() };
+    let mut options = ProducerOptions::default().compression(compression);
     if let Some(batch) = load.batch {
-        options.batch_bytes = batch;
+        options = options.batch_bytes(batch);
     }
-    let producer = Producer::start(&cluster, options);
+    let producer = Producer::start(&cluster, options)?;
     let mut values = Values::new(load.size);
     for _ in 0..load.records {
         let record = ProducerRecord::new(topic, values.next());
@@ -60,20 +60,16 @@ async fn produce(cluster: Cluster, topic: &str, load: &Load) -> Result<Done, Fai
 async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {
     let count = cluster.topic(topic).await?.partitions.len();
     let questions: Vec<OffsetQuestion> = (0..i32::try_from(count)?)
-        .map(|partition| OffsetQuestion { topic: topic.into(), partition, timestamp: LATEST })
+        .map(|partition| OffsetQuestion::new(topic, partition, LATEST))
         .collect();
     let answers = Admin::new(&cluster).list_offsets(Isolation::ReadUncommitted, questions).await?;
     let mut assignments = Vec::new();
     for answer in answers {
         let end = answer.offset?;
-        assignments.push(Assignment {
-            topic: topic.into(),
-            partition: answer.question.partition,
-            start: Start::Offset(0),
-            end,
-        });
+        assignments
+            .push(Assignment::new(topic, answer.question.partition, Start::Offset(0)).end(end));
     }
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), assignments)?;
     let (mut done, mut scratch) = (Done::default(), Vec::new());
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event? else { continue };

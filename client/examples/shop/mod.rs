@@ -27,7 +27,7 @@ pub fn cluster() -> Result<Cluster, ClientError> {
 
 /// Makes a topic of three partitions, unless it is there.
 pub async fn topic(cluster: &Cluster, name: &str) -> Result<(), ClientError> {
-    let topic = NewTopic { name: name.into(), partitions: Some(3), ..NewTopic::default() };
+    let topic = NewTopic::new(name).partitions(3);
     for made in Admin::new(cluster).create_topics(&[topic], false).await? {
         match made.result {
             Err(error) if error.code() == Some(ErrorCode::TopicAlreadyExists) => {}
@@ -45,7 +45,7 @@ pub async fn place(
     topic: &str,
     numbers: std::ops::Range<u32>,
 ) -> Result<(), ClientError> {
-    let producer = Producer::start(cluster, ProducerOptions::default());
+    let producer = Producer::start(cluster, ProducerOptions::default())?;
     let orders = producer.typed(Utf8, Json);
     let mut placed = Vec::new();
     for number in numbers {

@@ -70,6 +70,7 @@ fn known_since(timestamp: i64) -> i16 {
 
 /// One question: `timestamp` is a time in milliseconds since 1970, or what [`OffsetSpec::code`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OffsetQuestion {
     /// The topic's name.
     pub topic: Text,
@@ -82,7 +83,12 @@ pub struct OffsetQuestion {
 impl OffsetQuestion {
     /// Asks for this offset of a partition.
     pub fn new(topic: impl Into<Text>, partition: i32, spec: OffsetSpec) -> Self {
-        Self { topic: topic.into(), partition, timestamp: spec.code() }
+        Self::at(topic.into(), partition, spec.code())
+    }
+
+    /// The same by the number on the wire.
+    pub(crate) fn at(topic: Text, partition: i32, timestamp: i64) -> Self {
+        Self { topic, partition, timestamp }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::error::ClientError;
 
 /// A partition, and the offset before which its records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordsBefore {
     /// The topic's name.
     pub topic: Text,

@@ -19,6 +19,7 @@ use duramen_protocol::text::Text;
 use super::{Admin, Outcome, check, timeout_ms, told_of};
 use crate::cluster::{Topic, Topics};
 use crate::error::ClientError;
+use crate::setters::setters;
 
 /// The first version that names topics by struct instead of a list of names.
 const DELETE_BY_STATE: i16 = 6;
@@ -27,6 +28,7 @@ const CREATE_WITH_DEFAULTS: i16 = 4;
 
 /// A topic to make.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct NewTopic {
     /// Its name.
     pub name: Text,
@@ -39,6 +41,12 @@ pub struct NewTopic {
     /// Configs that differ from the broker's.
     pub configs: Vec<(Text, Text)>,
 }
+
+setters! { NewTopic {
+    partitions: impl Into<Option<i32>>,
+    replication_factor: impl Into<Option<i16>>,
+    configs: Vec<(Text, Text)>,
+} }
 
 /// A topic that was made, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,20 +93,9 @@ impl From<i32> for NewPartitions {
 
 impl NewTopic {
     /// A topic with the broker's default numbers and configs.
+    #[must_use]
     pub fn new(name: impl Into<Text>) -> Self {
         Self { name: name.into(), ..Self::default() }
-    }
-
-    /// How many partitions.
-    #[must_use]
-    pub fn partitions(self, count: i32) -> Self {
-        Self { partitions: Some(count), ..self }
-    }
-
-    /// How many replicas of each partition.
-    #[must_use]
-    pub fn replication_factor(self, replicas: i16) -> Self {
-        Self { replication_factor: Some(replicas), ..self }
     }
 
     /// The replicas of each partition by broker id, the preferred leader first; instead of the numbers.

@@ -18,24 +18,37 @@ use duramen_protocol::messages::metadata::{
 };
 use duramen_protocol::text::Text;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 pub use breaker::Circuit;
 pub use view::{Broker, ClusterView, Partition, Topic};
 
 use crate::backoff::Backoff;
 use crate::connection::{Connection, ConnectionOptions};
-use crate::error::ClientError;
+use crate::error::{ClientError, at_least, wrong};
 use crate::metrics::{Meter, Metrics};
 use crate::random::Random;
+use crate::setters::setters;
 use crate::transport::{Address, Connector};
 use pool::Pool;
 
 /// How a client behaves towards the cluster.
+///
+/// ```
+/// use duramen_client::{ClusterOptions, ConnectionOptions};
+/// use std::time::Duration;
+///
+/// let options = ClusterOptions::default()
+///     .connection(ConnectionOptions::default().client_id("billing"))
+///     .operation_timeout(Duration::from_secs(20));
+/// assert!(options.check().is_ok());
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ClusterOptions {
     /// How each connection behaves.
     pub connection: ConnectionOptions,
-    /// How connections are made.
+    /// How connections are made, and what is said first on each: the place for TLS and SASL.
     pub connector: Connector,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
@@ -43,25 +56,74 @@ pub struct ClusterOptions {
     pub operation_timeout: Duration,
     /// How old metadata may become before it is asked for again (`metadata.max.age.ms`).
     pub metadata_max_age: Duration,
-    /// The waits between attempts.
+    /// The waits between attempts of an operation (`retry.backoff.ms`, `retry.backoff.max.ms`).
     pub backoff: Backoff,
+    /// The waits between attempts to connect to a broker that does not answer (`reconnect.backoff.ms`,
+    /// `reconnect.backoff.max.ms`).
+    pub reconnect: Backoff,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
             connection: ConnectionOptions::default(),
-            connector: Connector::Tcp,
+            connector: Connector::tcp(),
             connect_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(60),
             metadata_max_age: Duration::from_secs(300),
             backoff: Backoff::default(),
+            reconnect: Backoff::default().first(Duration::from_millis(50)),
         }
+    }
+}
+
+setters! { ClusterOptions {
+    connection: ConnectionOptions,
+    connector: Connector,
+    connect_timeout: Duration,
+    operation_timeout: Duration,
+    metadata_max_age: Duration,
+    backoff: Backoff,
+    reconnect: Backoff,
+} }
+
+impl ClusterOptions {
+    /// Whether these go together; [`Cluster::new`] looks, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] with the first that does not.
+    pub fn check(&self) -> Result<(), ClientError> {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        at_least(
+            "connect_timeout (socket.connection.setup.timeout.ms)",
+            self.connect_timeout,
+            MILLISECOND,
+        )?;
+        at_least(
+            "operation_timeout (default.api.timeout.ms)",
+            self.operation_timeout,
+            MILLISECOND,
+        )?;
+        at_least("metadata_max_age (metadata.max.age.ms)", self.metadata_max_age, MILLISECOND)?;
+        for (name, Backoff { first, max }) in [
+            ("backoff (retry.backoff.ms)", self.backoff),
+            ("reconnect (reconnect.backoff.ms)", self.reconnect),
+        ] {
+            at_least(name, max, Duration::ZERO)?;
+            if first > max {
+                return Err(wrong(
+                    name,
+                    format!("begins with {first:?}, above its longest wait of {max:?}"),
+                ));
+            }
+        }
+        self.connection.check()
     }
 }
 
 /// Which topics to ask about.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Topics<'a> {
     /// Brokers only.
     None,
@@ -93,7 +155,8 @@ impl Cluster {
     /// Reads a list of addresses as `host:port,host:port`; nothing is connected yet.
     ///
     /// # Errors
-    /// [`ClientError::Address`] when one is no address, or there is none.
+    /// [`ClientError::Address`] when one is no address, or there is none; [`ClientError::Options`] when the
+    /// options do not go together.
     pub fn new(bootstrap: &str, options: ClusterOptions) -> Result<Self, ClientError> {
         let addresses = bootstrap
             .split(',')
@@ -103,16 +166,29 @@ impl Cluster {
         if addresses.is_empty() {
             return Err(ClientError::Address(bootstrap.to_owned()));
         }
-        Ok(Self::of(addresses, options))
+        Self::of(addresses, options)
     }
 
     /// A cluster that is first asked at one address; nothing is connected yet.
-    #[must_use]
-    pub fn at(address: Address, options: ClusterOptions) -> Self {
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] when the options do not go together.
+    pub fn at(address: Address, options: ClusterOptions) -> Result<Self, ClientError> {
         Self::of(vec![address], options)
     }
 
-    fn of(bootstrap: Vec<Address>, options: ClusterOptions) -> Self {
+    /// A cluster that is reached through this connector, with the usual options; nothing is connected yet.
+    #[must_use]
+    pub fn through(connector: Connector, address: Address) -> Self {
+        Self::build(vec![address], ClusterOptions::default().connector(connector))
+    }
+
+    fn of(bootstrap: Vec<Address>, options: ClusterOptions) -> Result<Self, ClientError> {
+        options.check()?;
+        Ok(Self::build(bootstrap, options))
+    }
+
+    fn build(bootstrap: Vec<Address>, options: ClusterOptions) -> Self {
         let inner = Inner {
             pool: Pool::new(bootstrap, &options),
             options,
@@ -215,7 +291,7 @@ impl Cluster {
         self.meter().read()
     }
 
-    pub(crate) fn meter(&self) -> &Meter {
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
         self.inner.pool.meter()
     }
 
@@ -271,7 +347,8 @@ impl Cluster {
         let deadline = Instant::now() + limit;
         let mut failures = 0;
         loop {
-            let error = match operation().await {
+            let span = tracing::debug_span!("operation", what, failures);
+            let error = match operation().instrument(span).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -336,5 +413,7 @@ fn check_topic(
     Err(ClientError::refused(what, code, None))
 }
 
+#[cfg(test)]
+mod connector_tests;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use crate::connection::{Connection, ConnectionOptions};
 use crate::error::ClientError;
 use crate::metrics::Meter;
 use crate::random::Random;
-use crate::transport::{Address, Connector, connect_tcp};
+use crate::transport::{Address, Connector, Target};
 
 /// See the top of the file.
 #[derive(Debug)]
@@ -33,8 +33,31 @@ struct Slot {
     /// The connection there; locked by whoever makes it.
     connection: tokio::sync::Mutex<Option<Connection>>,
     breaker: Mutex<Breaker>,
-    /// What the last failed attempt met with.
-    last_failure: Mutex<String>,
+    last_failure: Mutex<Failure>,
+}
+
+/// What an attempt met with.
+#[derive(Debug, Clone)]
+enum Failure {
+    /// Nobody could be reached.
+    Unreachable(String),
+    /// The broker does not take this client as it is.
+    Refused(ClientError),
+}
+
+impl Default for Failure {
+    fn default() -> Self {
+        Self::Unreachable(String::new())
+    }
+}
+
+impl Failure {
+    fn of(self, address: &Address) -> ClientError {
+        match self {
+            Self::Unreachable(last) => unreachable(std::slice::from_ref(address), last),
+            Self::Refused(error) => error,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +77,7 @@ impl Pool {
             connector: options.connector.clone(),
             connection: options.connection.clone(),
             connect_timeout: options.connect_timeout,
-            backoff: options.backoff,
+            backoff: options.reconnect,
             random: Mutex::new(Random::from_entropy()),
         };
         Self { bootstrap, dialer, slots: Mutex::default() }
@@ -77,9 +100,12 @@ impl Pool {
         self.wait_for_one(&addresses).await;
         let mut last = String::new();
         for address in &addresses {
-            match self.connect(address).await {
+            let known = view.brokers.values().find(|broker| broker.address == *address);
+            let broker = known.map(|broker| broker.id);
+            match self.connect(&Target { address: address.clone(), broker }).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) => last = format!("{address}: {error}"),
+                Err(Failure::Unreachable(words)) => last = format!("{address}: {words}"),
+                Err(Failure::Refused(error)) => return Err(error),
             }
         }
         Err(unreachable(&addresses, last))
@@ -109,10 +135,8 @@ impl Pool {
         view: &ClusterView,
         id: i32,
     ) -> Result<Connection, ClientError> {
-        let address = address_of(view, id)?;
-        self.connect(address)
-            .await
-            .map_err(|error| unreachable(std::slice::from_ref(address), error))
+        let target = target_of(view, id)?;
+        self.connect(&target).await.map_err(|failure| failure.of(&target.address))
     }
 
     pub(super) async fn dedicated(
@@ -120,11 +144,9 @@ impl Pool {
         view: &ClusterView,
         id: i32,
     ) -> Result<Connection, ClientError> {
-        let address = address_of(view, id)?;
-        let slot = self.slot(address);
-        self.attempt(&slot, address)
-            .await
-            .map_err(|error| unreachable(std::slice::from_ref(address), error))
+        let target = target_of(view, id)?;
+        let slot = self.slot(&target.address);
+        self.attempt(&slot, &target).await.map_err(|failure| failure.of(&target.address))
     }
 
     /// How a broker is dealt with; one that was never called is [`Circuit::Closed`].
@@ -133,7 +155,7 @@ impl Pool {
         address.map_or(Circuit::Closed, |address| self.slot(address).breaker().circuit())
     }
 
-    pub(super) fn meter(&self) -> &Meter {
+    pub(super) fn meter(&self) -> &Arc<Meter> {
         &self.dialer.meter
     }
 
@@ -150,11 +172,11 @@ impl Pool {
     }
 
     /// The shared connection to an address; callers that come together wait for one attempt.
-    async fn connect(&self, address: &Address) -> Result<Connection, String> {
-        if let Some(connection) = self.open(address) {
+    async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
+        if let Some(connection) = self.open(&target.address) {
             return Ok(connection);
         }
-        let slot = self.slot(address);
+        let slot = self.slot(&target.address);
         // Whoever would be refused does not wait for another's attempt either.
         if slot.breaker().refuses(Instant::now()) {
             return Err(slot.last_failure().clone());
@@ -164,19 +186,19 @@ impl Pool {
             return Ok(connection.clone());
         }
         *connection = None;
-        let made = self.attempt(&slot, address).await?;
+        let made = self.attempt(&slot, target).await?;
         *connection = Some(made.clone());
         Ok(made)
     }
 
     /// Makes a connection, if the breaker lets this caller.
-    async fn attempt(&self, slot: &Slot, address: &Address) -> Result<Connection, String> {
+    async fn attempt(&self, slot: &Slot, target: &Target) -> Result<Connection, Failure> {
         if !slot.breaker().begin(Instant::now()) {
             return Err(slot.last_failure().clone());
         }
         let attempt = Attempt { slot, known: false };
-        let span = tracing::debug_span!("connect", %address);
-        let dialled = self.dialer.dial(address).instrument(span).await;
+        let span = tracing::debug_span!("connect", address = %target.address);
+        let dialled = self.dialer.dial(target).instrument(span).await;
         attempt.known();
         match dialled {
             Ok(connection) => {
@@ -199,7 +221,7 @@ impl Slot {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn last_failure(&self) -> MutexGuard<'_, String> {
+    fn last_failure(&self) -> MutexGuard<'_, Failure> {
         self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -225,29 +247,39 @@ impl Drop for Attempt<'_> {
 }
 
 impl Dialer {
-    /// Connects and asks what the broker speaks.
-    async fn dial(&self, address: &Address) -> Result<Connection, String> {
+    /// Connects, asks what the broker speaks, and says who we are where that is wanted.
+    async fn dial(&self, target: &Target) -> Result<Connection, Failure> {
         let made = timeout(self.connect_timeout, async {
-            let connection = self.stream(address).await.map_err(|error| describe(&error))?;
-            connection.negotiate().await.map_err(|error| error.to_string())?;
+            let connection = self.stream(target).await;
+            let connection = connection.map_err(|error| Failure::Unreachable(describe(&error)))?;
+            let negotiated = connection.negotiate().await;
+            negotiated.map_err(|error| Failure::Unreachable(error.to_string()))?;
+            self.authenticate(target, &connection).await?;
             Ok(connection)
         });
         made.await.unwrap_or_else(|_| {
-            Err(format!("no connection within {} ms", self.connect_timeout.as_millis()))
+            let words = format!("no connection within {} ms", self.connect_timeout.as_millis());
+            Err(Failure::Unreachable(words))
         })
     }
 
-    async fn stream(&self, address: &Address) -> io::Result<Connection> {
+    async fn stream(&self, target: &Target) -> io::Result<Connection> {
         let (options, meter) = (self.connection.clone(), Arc::clone(&self.meter));
-        match &self.connector {
-            Connector::Tcp => {
-                Ok(Connection::start_metered(connect_tcp(address).await?, options, meter))
-            }
-            Connector::Custom(connect) => {
-                let stream = connect(&address.host, address.port).await?;
-                Ok(Connection::start_metered(stream, options, meter))
-            }
+        if self.connector.is_tcp() {
+            return Ok(Connection::start_metered(target.tcp().await?, options, meter));
         }
+        let stream = self.connector.connect(target.clone()).await?;
+        Ok(Connection::start_metered(stream, options, meter))
+    }
+
+    async fn authenticate(&self, target: &Target, fresh: &Connection) -> Result<(), Failure> {
+        let Some(how) = self.connector.authenticator() else { return Ok(()) };
+        let span = tracing::debug_span!("authenticate");
+        let done = how.authenticate(target, fresh).instrument(span).await;
+        done.map_err(|error| match error.is_retriable() {
+            true => Failure::Unreachable(error.to_string()),
+            false => Failure::Refused(error),
+        })
     }
 
     fn wait(&self, failures: u32) -> Duration {
@@ -256,11 +288,13 @@ impl Dialer {
     }
 }
 
-fn address_of(view: &ClusterView, id: i32) -> Result<&Address, ClientError> {
-    view.brokers.get(&id).map(|broker| &broker.address).ok_or_else(|| ClientError::Unreachable {
+fn target_of(view: &ClusterView, id: i32) -> Result<Target, ClientError> {
+    let address = view.brokers.get(&id).map(|broker| broker.address.clone());
+    let address = address.ok_or_else(|| ClientError::Unreachable {
         addresses: vec![format!("broker {id}")],
         last: "the cluster lists no live broker with this id".to_owned(),
-    })
+    })?;
+    Ok(Target { address, broker: Some(id) })
 }
 
 fn unreachable(addresses: &[Address], last: String) -> ClientError {

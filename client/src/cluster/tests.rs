@@ -89,10 +89,10 @@ async fn a_broken_connection_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_cluster_is_told_soon() {
-    let connect: crate::transport::Connector = Connector::Custom(Arc::new(|_, _| {
-        Box::pin(async { Err(std::io::ErrorKind::ConnectionRefused.into()) })
-    }));
-    let options = ClusterOptions { connector: connect, ..ClusterOptions::default() };
+    let refusing = Connector::by(|_| async {
+        Err::<tokio::io::DuplexStream, _>(std::io::ErrorKind::ConnectionRefused.into())
+    });
+    let options = ClusterOptions::default().connector(refusing);
     let cluster = Cluster::new("a:1,b:2", options).unwrap();
     let before = Instant::now();
     let error = cluster.refresh(Topics::All).await.unwrap_err();
@@ -110,18 +110,20 @@ async fn a_broker_that_does_not_answer_costs_one_caller_a_wait_and_the_others_no
     let both = played(ClusterOptions::default(), move |_, asked| answer(asked, 1, 0));
     // Broker 2 takes connections and says nothing, as one that was stopped does.
     let answering = both.options().clone();
-    let Connector::Custom(connect) = answering.connector.clone() else { panic!("played") };
-    let connector: Arc<crate::transport::Connect> = Arc::new(move |host, port| {
-        if port == 2 {
-            dialled.fetch_add(1, Ordering::Relaxed);
-            if is_dead.load(Ordering::Relaxed) == 1 {
-                return Box::pin(std::future::pending());
+    let connector = answering.connector.clone();
+    let connector = Connector::by(move |target| {
+        let is_two = target.address.port == 2;
+        dialled.fetch_add(is_two.into(), Ordering::Relaxed);
+        let silent = is_two && is_dead.load(Ordering::Relaxed) == 1;
+        let connector = connector.clone();
+        async move {
+            match silent {
+                true => std::future::pending().await,
+                false => connector.connect(target).await,
             }
         }
-        connect(host, port)
     });
-    let options = ClusterOptions { connector: Connector::Custom(connector), ..answering };
-    let cluster = Cluster::new("played:1", options).unwrap();
+    let cluster = Cluster::new("played:1", answering.connector(connector)).unwrap();
     cluster.refresh(Topics::None).await.unwrap();
     assert_eq!(cluster.circuit(2), Circuit::Closed);
 

@@ -14,6 +14,7 @@ use crate::transport::Address;
 
 /// A live broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Broker {
     /// Its id.
     pub id: i32,
@@ -25,6 +26,7 @@ pub struct Broker {
 
 /// One partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Partition {
     /// Its number, from 0.
     pub id: i32,
@@ -42,6 +44,7 @@ pub struct Partition {
 
 /// One topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Topic {
     /// Its name.
     pub name: Text,
@@ -63,6 +66,7 @@ impl Topic {
 
 /// The cluster as last heard of.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct ClusterView {
     /// The cluster's id.
     pub cluster_id: Option<Text>,

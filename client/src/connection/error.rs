@@ -10,6 +10,7 @@ use duramen_protocol::frame::FrameError;
 
 /// Why a connection ended. Every call that waits on it gets a copy.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectionError {
     /// The peer closed the stream.
     #[error("the broker closed the connection")]
@@ -55,6 +56,7 @@ impl From<io::Error> for ConnectionError {
 
 /// Why one call failed.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// The connection ended; whether the broker did the work is not known.
     #[error(transparent)]

@@ -16,9 +16,13 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use duramen_protocol::error::ErrorCode;
+use bytes::Bytes;
+use duramen_protocol::api::ApiKey;
+use duramen_protocol::error::{DecodeError, ErrorCode};
 use duramen_protocol::frame;
+use duramen_protocol::header::{RequestHeader, ResponseHeader};
 use duramen_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, Message, Request};
+use duramen_protocol::primitives::Decoder;
 use duramen_protocol::text::Text;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +31,9 @@ pub use error::{CallError, ConnectionError};
 pub use pending::Pending;
 pub use versions::BrokerVersions;
 
+use crate::error::{ClientError, at_least, not_zero};
 use crate::metrics::Meter;
+use crate::setters::setters;
 use driver::{Command, Driver};
 
 /// Requests that may wait in the queue of a connection, beside those in flight.
@@ -35,6 +41,7 @@ const QUEUE_REQUESTS: usize = 128;
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ConnectionOptions {
     /// Who this client says it is (`client.id`), for the broker's logs and quotas.
     pub client_id: Text,
@@ -57,6 +64,26 @@ impl Default for ConnectionOptions {
     }
 }
 
+setters! { ConnectionOptions {
+    client_id: impl Into<Text>,
+    request_timeout: Duration,
+    max_response_bytes: usize,
+    max_in_flight: usize,
+} }
+
+impl ConnectionOptions {
+    /// Whether these can hold; whoever connects with them looks, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] with the first that does not.
+    pub fn check(&self) -> Result<(), ClientError> {
+        let millisecond = Duration::from_millis(1);
+        at_least("request_timeout (request.timeout.ms)", self.request_timeout, millisecond)?;
+        not_zero("max_response_bytes", self.max_response_bytes)?;
+        not_zero("max_in_flight", self.max_in_flight)
+    }
+}
+
 /// A handle; clones share the connection, and it closes when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Connection {
@@ -74,21 +101,25 @@ struct Inner {
 
 impl Connection {
     /// Takes over a stream. Must be called within a tokio runtime, on which the connection's task runs.
-    pub fn start<S>(stream: S, options: ConnectionOptions) -> Self
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] when the options do not hold.
+    pub fn start<S>(stream: S, options: ConnectionOptions) -> Result<Self, ClientError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        Self::start_metered(stream, options, Arc::default())
+        options.check()?;
+        Ok(Self::start_metered(stream, options, Arc::default()))
     }
 
-    /// [`Connection::start`], counted.
+    /// [`Connection::start`] with options that were looked at, counted.
     pub(crate) fn start_metered<S>(stream: S, options: ConnectionOptions, meter: Arc<Meter>) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, commands) = mpsc::channel(QUEUE_REQUESTS);
         let ended = Arc::new(OnceLock::new());
-        let max_in_flight = options.max_in_flight.max(1);
+        let max_in_flight = options.max_in_flight;
         let max_frame = options.max_response_bytes;
         let driver = Driver::new(stream, commands, max_in_flight, max_frame, meter);
         tokio::spawn(driver.run(Arc::clone(&ended)));
@@ -204,6 +235,32 @@ impl Connection {
     pub fn begin_unanswered<R: Request>(&self, version: i16, request: &R) -> Result<(), CallError> {
         let command = self.command(version, request, self.inner.options.request_timeout, None)?;
         self.try_enqueue(command)
+    }
+
+    /// Sends the bytes of a request and waits for those of its answer, both without their headers: for APIs
+    /// that this crate has no messages for, as SaslHandshake and SaslAuthenticate.
+    ///
+    /// # Errors
+    /// When the connection ends, or the answer has no header.
+    pub async fn exchange(
+        &self,
+        api: ApiKey,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Bytes, CallError> {
+        let correlation_id = self.inner.next_correlation_id.fetch_add(1, Ordering::Relaxed);
+        let client_id = Some(self.inner.options.client_id.clone());
+        let header = RequestHeader { api, version, correlation_id, client_id };
+        let frame = frame::raw_request(&header, body)?.into_vec();
+        let (reply, answer) = oneshot::channel();
+        let timeout = self.inner.options.request_timeout;
+        let command = Command { frame, correlation_id, api, timeout, reply: Some(reply) };
+        self.inner.commands.send(command).await.map_err(|_| self.reason())?;
+        let mut frame = Decoder::new(answer.await.map_err(|_| self.reason())??);
+        let cut = |kind| DecodeError { api, version, field: "header", kind };
+        ResponseHeader::decode(&mut frame, api, version).map_err(cut)?;
+        let left = frame.remaining();
+        Ok(frame.take(left).map_err(cut)?)
     }
 
     /// Why the connection ended, once it has.

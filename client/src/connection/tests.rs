@@ -12,7 +12,7 @@ use crate::testing::{Peer, served};
 fn start() -> (Connection, Peer) {
     let (stream, peer) = Peer::pair();
     let options = ConnectionOptions { max_response_bytes: 10_000, ..ConnectionOptions::default() };
-    (Connection::start(stream, options), peer)
+    (Connection::start(stream, options).unwrap(), peer)
 }
 
 fn begin(connection: &Connection) -> Pending<MetadataResponse> {

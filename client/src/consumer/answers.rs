@@ -1,6 +1,7 @@
 //! The half of the fetcher that reads answers: records to the consumer, errors to their remedy.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
@@ -144,6 +145,7 @@ impl Fetcher {
             Isolation::ReadCommitted if data.last_stable_offset >= 0 => data.last_stable_offset,
             _ => data.high_watermark,
         };
+        state.reading.told_end(visible, wish.offset);
         // The first partition of a request gets a batch if there is one. None came, though the end lies
         // below what may be read: compaction has left nothing between.
         if let Some(end) = state.end.filter(|end| *end <= visible)
@@ -169,8 +171,10 @@ impl Fetcher {
             log_start_offset: data.log_start_offset,
             content: accepted.content,
             unpacked_bytes: self.options.unpacked_bytes,
-            _held: state.budget.hold(records.len()),
+            held: state.budget.hold(records.len()),
+            reading: Arc::downgrade(&state.reading),
         };
+        self.cluster.meter().fetched_bytes.add(u64::try_from(fetched.bytes()).unwrap_or(u64::MAX));
         self.tell_event(wish.reading, Event::Records(fetched));
     }
 

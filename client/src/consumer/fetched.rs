@@ -1,16 +1,19 @@
 //! What a fetch brought of one partition: whole batches, borrowed on reading.
 
 use std::ops::ControlFlow;
+use std::sync::Weak;
 
 use bytes::Bytes;
 use duramen_protocol::records::{BatchError, BatchView, RecordView};
 use duramen_protocol::text::Text;
 
 use super::budget::Held;
+use crate::metrics::Reading;
 
 /// Batches of one partition, in order; none when only markers and aborted transactions came. Holds its share
 /// of the consumer's prefetch memory until it is dropped.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Fetched {
     /// The topic's name.
     pub topic: Text,
@@ -24,7 +27,8 @@ pub struct Fetched {
     pub log_start_offset: i64,
     pub(super) content: Content,
     pub(super) unpacked_bytes: usize,
-    pub(super) _held: Held,
+    pub(super) held: Held,
+    pub(super) reading: Weak<Reading>,
 }
 
 /// The records of a fetch after the checks: whole batches only.
@@ -54,12 +58,30 @@ impl Content {
         })
     }
 
+    /// How many records there are for the caller: of a batch that is cut, as many as fit between the cuts.
+    fn count(&self) -> u64 {
+        let of = |batch: BatchView<'_>| {
+            let from = batch.base_offset().max(self.from);
+            let room = batch.next_offset().min(self.to).saturating_sub(from);
+            u64::try_from(i64::from(batch.record_count()).min(room)).unwrap_or(0)
+        };
+        self.batches().map(|(_, batch)| of(batch)).sum()
+    }
+
     pub(super) fn contains(&self, offset: i64) -> bool {
         self.from <= offset && offset < self.to
     }
 }
 
 impl Fetched {
+    /// The user has it.
+    pub(super) fn taken(&self) {
+        if let Some(reading) = self.reading.upgrade() {
+            reading.reached(self.content.to);
+        }
+        self.held.meter().records_taken.add(self.content.count());
+    }
+
     /// The batches. A first or last one may reach over the bounds that were asked for; see
     /// [`Fetched::contains`].
     pub fn batches(&self) -> impl Iterator<Item = BatchView<'_>> {

@@ -24,6 +24,7 @@ use super::request::{Wish, by_id, request, version_cap};
 use super::session::Session;
 use super::{Event, Moved, MovedWhy};
 use crate::admin::offsets::{OffsetQuestion, list_offsets};
+use crate::clock::ago;
 use crate::cluster::{Cluster, ClusterView, Topics};
 use crate::connection::{CallError, Connection, Pending};
 use crate::error::ClientError;
@@ -89,10 +90,10 @@ impl Fetcher {
             view: cluster.view(),
             refresh_at: Instant::now() + cluster.options().metadata_max_age,
             partitions: BTreeMap::new(),
+            budget: Arc::new(Budget::new(cluster.meter())),
             cluster,
             options,
             fails_without_topic,
-            budget: Arc::default(),
             commands,
             out,
             lanes: BTreeMap::new(),
@@ -146,7 +147,8 @@ impl Fetcher {
                     Some(_) => Arc::new(self.budget.beside()),
                     None => Arc::clone(&self.budget),
                 };
-                let state = PartitionState::new(order, budget);
+                let metered = self.cluster.meter().reads(&order.at);
+                let state = PartitionState::new(order, budget, metered);
                 let is_done = state.is_done();
                 self.partitions.insert(reading, state);
                 if is_done {
@@ -176,7 +178,7 @@ impl Fetcher {
             let (topic, partition) = (state.topic.clone(), state.partition);
             let reading = *reading;
             self.done.spawn(async move {
-                let question = OffsetQuestion { topic, partition, timestamp };
+                let question = OffsetQuestion::at(topic, partition, timestamp);
                 Done::Offset(reading, ask_offset(&cluster, isolation, question).await)
             });
         }
@@ -460,6 +462,7 @@ impl Fetcher {
             Ok(response) => response,
             Err(error) => return self.call_failed(broker, &error),
         };
+        self.cluster.meter().fetches.add(1);
         if let Some(lane) = self.lanes.get_mut(&broker) {
             lane.failures = 0;
             let throttle = u64::try_from(response.throttle_time_ms).unwrap_or(0);
@@ -503,6 +506,7 @@ impl Fetcher {
         let special = match self.options.reset {
             Reset::Earliest => EARLIEST,
             Reset::Latest => LATEST,
+            Reset::Ago(age) => ago(age),
             Reset::Fail => {
                 let what = format!("offset {offset} of {}-{}", state.topic, state.partition);
                 let error = ClientError::refused(what, ErrorCode::OffsetOutOfRange, None);
@@ -516,6 +520,7 @@ impl Fetcher {
     /// Says that reading goes on elsewhere.
     pub(super) fn tell_moved(&self, reading: Reading, (from, to): (i64, i64), why: MovedWhy) {
         let Some(state) = self.partitions.get(&reading) else { return };
+        state.reading.reached(to);
         let (topic, partition) = (state.topic.clone(), state.partition);
         self.tell_event(reading, Event::Moved(Moved { topic, partition, from, to, why }));
     }

@@ -54,6 +54,7 @@ use unpack::Unpacker;
 
 /// What happens while reading.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Records of one partition.
     Records(Fetched),
@@ -62,6 +63,13 @@ pub enum Event {
 }
 
 impl Event {
+    /// The user has it.
+    fn taken(&self) {
+        if let Self::Records(fetched) = self {
+            fetched.taken();
+        }
+    }
+
     /// The offset at which it begins.
     fn from(&self) -> i64 {
         match self {
@@ -81,6 +89,7 @@ impl Event {
 
 /// A jump of the position.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moved {
     /// The topic's name.
     pub topic: Text,
@@ -96,6 +105,7 @@ pub struct Moved {
 
 /// Why a position jumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MovedWhy {
     /// The records there were deleted, or never written.
     OutOfRange,
@@ -127,9 +137,9 @@ pub(crate) enum Step {
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let cluster = Cluster::new("localhost:9092", ClusterOptions::default())?;
-/// let orders = |start| Assignment { topic: "orders".into(), partition: 0, start, end: None };
+/// let orders = |start| Assignment::new("orders", 0, start);
 /// let from = vec![orders(Start::Earliest)];
-/// let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+/// let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from)?;
 /// let mut scratch = Vec::new();
 /// while let Some(event) = consumer.next().await {
 ///     let Event::Records(fetched) = event? else { continue };
@@ -168,12 +178,19 @@ pub struct Consumer {
 impl Consumer {
     /// Starts reading on the current tokio runtime. It ends at the first error that is not passing, or when
     /// it is dropped.
-    #[must_use]
-    pub fn start(cluster: &Cluster, options: ConsumerOptions, from: Vec<Assignment>) -> Self {
-        Self::begin(cluster, options, true, from)
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] when the options do not hold ([`ConsumerOptions::check`]).
+    pub fn start(
+        cluster: &Cluster,
+        options: ConsumerOptions,
+        from: Vec<Assignment>,
+    ) -> Result<Self, ClientError> {
+        options.check()?;
+        Ok(Self::begin(cluster, options, true, from))
     }
 
-    /// For a group: a topic that goes is told, and ends nothing.
+    /// For a group, which has looked at the options: a topic that goes is told, and ends nothing.
     pub(crate) fn of_member(cluster: &Cluster, options: ConsumerOptions) -> Self {
         Self::begin(cluster, options, false, Vec::new())
     }
@@ -398,6 +415,7 @@ impl Consumer {
                 return Poll::Ready(Some(Err(error)));
             }
             if let Some((_, event)) = self.ready.pop_front() {
+                event.taken();
                 return Poll::Ready(Some(Ok(Step::Event(event))));
             }
             if self.is_done() {
@@ -408,6 +426,7 @@ impl Consumer {
                     let (event, todo) = self.places.take(reading, event);
                     self.order(todo);
                     if let Some(event) = event {
+                        event.taken();
                         return Poll::Ready(Some(Ok(Step::Event(event))));
                     }
                 }
@@ -472,5 +491,7 @@ fn unreadable(topic: &Text, partition: i32, error: &BatchError) -> ClientError {
     )
 }
 
+#[cfg(test)]
+mod metrics_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use duramen_protocol::ids::{EARLIEST, LATEST};
 use duramen_protocol::text::Text;
+
+use crate::clock::ago;
+use crate::error::{ClientError, between, not_zero};
+use crate::setters::setters;
 
 /// Which records of transactions are seen (`isolation.level`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +32,7 @@ impl Isolation {
 
 /// Where to go on when an offset was deleted or never written (`auto.offset.reset`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reset {
     /// Nowhere: the consumer ends with the error.
     #[default]
@@ -35,10 +41,14 @@ pub enum Reset {
     Earliest,
     /// At the end of the log.
     Latest,
+    /// At the first record that is not older than this, counted from when it comes to that; the end when
+    /// there is none (`by_duration`, KIP-1106).
+    Ago(Duration),
 }
 
 /// Where a partition is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// An offset.
     Offset(i64),
@@ -48,10 +58,27 @@ pub enum Start {
     Latest,
     /// The first record at or after this time in milliseconds since 1970; the end when there is none.
     Time(i64),
+    /// The first record that is not older than this, counted from when it comes to that; the end when
+    /// there is none (`by_duration`, KIP-1106).
+    Ago(Duration),
+}
+
+impl Start {
+    /// The timestamp or special number to ask a broker for, or else the offset itself.
+    pub(in crate::consumer) fn asked(self) -> Result<i64, i64> {
+        match self {
+            Self::Earliest => Ok(EARLIEST),
+            Self::Latest => Ok(LATEST),
+            Self::Time(at) => Ok(at.max(0)),
+            Self::Ago(age) => Ok(ago(age)),
+            Self::Offset(offset) => Err(offset),
+        }
+    }
 }
 
 /// One partition to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Assignment {
     /// The topic's name.
     pub topic: Text,
@@ -63,8 +90,29 @@ pub struct Assignment {
     pub end: Option<i64>,
 }
 
+impl Assignment {
+    /// A partition to read from `start` on, for ever.
+    #[must_use]
+    pub fn new(topic: impl Into<Text>, partition: i32, start: Start) -> Self {
+        Self { topic: topic.into(), partition, start, end: None }
+    }
+}
+
+setters! { Assignment { end: impl Into<Option<i64>> } }
+
 /// How a consumer behaves; the defaults are Kafka's unless said otherwise.
+///
+/// ```
+/// use duramen_client::consumer::{ConsumerOptions, Isolation, Reset};
+///
+/// let options = ConsumerOptions::default()
+///     .isolation(Isolation::ReadCommitted)
+///     .reset(Reset::Earliest)
+///     .prefetch_bytes(1024 * 1024);
+/// assert!(options.check().is_ok());
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ConsumerOptions {
     /// Which records of transactions are seen.
     pub isolation: Isolation,
@@ -107,5 +155,60 @@ impl Default for ConsumerOptions {
             rack: None,
             skip_damage: false,
         }
+    }
+}
+
+setters! { ConsumerOptions {
+    isolation: Isolation,
+    max_wait: Duration,
+    min_bytes: usize,
+    fetch_bytes: usize,
+    partition_bytes: usize,
+    prefetch_bytes: usize,
+    unpacked_bytes: usize,
+    check_crc: bool,
+    reset: Reset,
+    skip_damage: bool,
+} }
+
+impl ConsumerOptions {
+    /// Sets [`rack`](#structfield.rack).
+    #[must_use]
+    pub fn rack(mut self, rack: impl Into<Text>) -> Self {
+        self.rack = Some(rack.into());
+        self
+    }
+
+    /// Whether these can hold; whoever reads with them looks, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] with the first that does not.
+    pub fn check(&self) -> Result<(), ClientError> {
+        // The request says them in 32 bits.
+        let wait = usize::try_from(self.max_wait.as_millis()).unwrap_or(usize::MAX);
+        between("max_wait (fetch.max.wait.ms)", wait, 0, INT_MAX)?;
+        between("min_bytes (fetch.min.bytes)", self.min_bytes, 0, INT_MAX)?;
+        between("fetch_bytes (fetch.max.bytes)", self.fetch_bytes, 1, INT_MAX)?;
+        between("partition_bytes (max.partition.fetch.bytes)", self.partition_bytes, 1, INT_MAX)?;
+        not_zero("prefetch_bytes", self.prefetch_bytes)?;
+        not_zero("unpacked_bytes", self.unpacked_bytes)
+    }
+}
+
+const INT_MAX: usize = i32::MAX as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_offsets_or_what_a_broker_is_asked() {
+        assert_eq!(Start::Offset(7).asked(), Err(7));
+        assert_eq!([Start::Earliest, Start::Latest].map(Start::asked), [Ok(EARLIEST), Ok(LATEST)]);
+        assert_eq!([Start::Time(9), Start::Time(-9)].map(Start::asked), [Ok(9), Ok(0)]);
+        let (hour, now) = (Duration::from_secs(3600), ago(Duration::ZERO));
+        let asked = Start::Ago(hour).asked().unwrap();
+        assert!((now - 3_600_000..=ago(hour)).contains(&asked), "{asked}, now {now}");
+        assert_eq!(Start::Ago(Duration::MAX).asked(), Ok(0), "before there were records");
     }
 }

@@ -1,4 +1,4 @@
-//! One partition as the consumer reads it, pure.
+//! One partition as the consumer reads it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::MovedWhy;
 use super::budget::Budget;
 use super::command::{Order, Outlet};
-use super::options::Start;
+use crate::metrics::Reading;
 
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct PartitionState {
     pub(super) outlet: Option<Outlet>,
     /// Counts what was fetched of it.
     pub(super) budget: Arc<Budget>,
+    /// For the metrics.
+    pub(super) reading: Arc<Reading>,
     /// Leader epoch of the last batch read; -1 before the first.
     pub(super) last_epoch: i32,
     /// Where reading stood before it had to go on elsewhere, and why.
@@ -53,13 +55,8 @@ pub(super) struct PartitionState {
 }
 
 impl PartitionState {
-    pub(super) fn new(order: Order, budget: Arc<Budget>) -> Self {
-        let position = match order.start {
-            Start::Offset(offset) => Position::At(offset),
-            Start::Earliest => Position::Ask(duramen_protocol::ids::EARLIEST),
-            Start::Latest => Position::Ask(duramen_protocol::ids::LATEST),
-            Start::Time(at) => Position::Ask(at.max(0)),
-        };
+    pub(super) fn new(order: Order, budget: Arc<Budget>, reading: Arc<Reading>) -> Self {
+        let position = order.start.asked().map_or_else(Position::At, Position::Ask);
         Self {
             topic: order.at.topic,
             topic_id: TopicId::nil(),
@@ -69,6 +66,7 @@ impl PartitionState {
             paused: order.paused,
             outlet: order.outlet,
             budget,
+            reading,
             last_epoch: -1,
             moved_from: None,
             replica: None,
@@ -146,12 +144,14 @@ mod tests {
     fn state() -> PartitionState {
         let order = Order {
             at: TopicPartition::new("t", 0),
-            start: Start::Offset(5),
+            start: crate::consumer::Start::Offset(5),
             end: Some(7),
             paused: false,
             outlet: None,
         };
-        PartitionState::new(order, Arc::default())
+        let meter = Arc::default();
+        let reading = crate::metrics::Meter::reads(&meter, &order.at);
+        PartitionState::new(order, Arc::new(Budget::new(&meter)), reading)
     }
 
     #[test]

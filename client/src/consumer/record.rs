@@ -11,6 +11,7 @@ use super::fetched::Fetched;
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConsumerRecord {
     /// The topic's name.
     pub topic: Text,
@@ -32,6 +33,7 @@ pub struct ConsumerRecord {
 
 /// A header of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordHeader {
     /// The name: UTF-8 by convention, which nobody checks.
     pub key: Bytes,

@@ -77,6 +77,7 @@ impl PartitionStream {
                 wanted if wanted != reading => continue,
                 _ => self.reading = reading,
             }
+            event.taken();
             if let Some(progress) = &mut self.progress {
                 progress.handed(&event);
             }

@@ -32,7 +32,7 @@ fn fill(model: &Model, partition: usize, end: i64, compression: Compression) {
 }
 
 fn assign(partition: i32, start: Start, end: Option<i64>) -> Assignment {
-    Assignment { topic: "t".into(), partition, start, end }
+    Assignment::new("t", partition, start).end(end)
 }
 
 async fn record(consumer: &mut Consumer) -> Option<Result<ConsumerRecord, ClientError>> {
@@ -60,7 +60,7 @@ async fn a_range_of_each_partition_is_read_whole_and_then_it_ends() {
         let from =
             vec![assign(0, Start::Offset(5), Some(995)), assign(1, Start::Earliest, Some(100))];
         let options = ConsumerOptions { partition_bytes: 5000, ..ConsumerOptions::default() };
-        let records = all(Consumer::start(&cluster, options, from)).await;
+        let records = all(Consumer::start(&cluster, options, from).unwrap()).await;
         let (first, second): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| record.partition == 0);
         assert_eq!(offsets(&first), (5..995).collect::<Vec<_>>(), "{compression:?}");
@@ -77,7 +77,7 @@ async fn whole_fetches_are_visited_without_owning_anything() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     fill(&model, 0, 100, Compression::Lz4);
     let from = vec![assign(0, Start::Offset(3), Some(50))];
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
     let (mut seen, mut scratch) = (Vec::new(), Vec::new());
     let event = consumer.next().await.unwrap();
     let Event::Records(fetched) = event.unwrap() else { panic!("nothing moved") };
@@ -109,7 +109,7 @@ async fn faults_on_the_way_lose_and_double_nothing() {
         fill(&model, 0, 200, Compression::None);
         let options = ConsumerOptions { partition_bytes: 1500, ..ConsumerOptions::default() };
         let from = vec![assign(0, Start::Earliest, Some(200))];
-        let records = all(Consumer::start(&cluster, options, from)).await;
+        let records = all(Consumer::start(&cluster, options, from).unwrap()).await;
         assert_eq!(offsets(&records), (0..200).collect::<Vec<_>>(), "{fault:?}");
     }
 }
@@ -119,7 +119,7 @@ async fn a_leader_that_moves_is_followed() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     fill(&model, 0, 10, Compression::None);
     let from = vec![assign(0, Start::Offset(0), Some(20))];
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
     assert_eq!(record(&mut consumer).await.unwrap().unwrap().offset, 0);
     model.lock().leader = 2;
     fill(&model, 0, 20, Compression::None);
@@ -134,7 +134,7 @@ async fn an_offset_that_is_not_there_ends_reading_or_moves_it() {
     let read = |reset| {
         let options = ConsumerOptions { reset, ..ConsumerOptions::default() };
         let from = vec![assign(0, Start::Offset(5), Some(100))];
-        Consumer::start(&cluster, options, from)
+        Consumer::start(&cluster, options, from).unwrap()
     };
     let error = read(Reset::Fail).next().await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::OffsetOutOfRange));
@@ -150,7 +150,7 @@ async fn a_log_that_was_cut_back_is_told() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     fill(&model, 0, 20, Compression::None);
     let from = vec![assign(0, Start::Offset(0), None)];
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
     assert!(matches!(consumer.next().await, Some(Ok(Event::Records(_)))));
     model.lock().logs[0].diverging = Some(EpochEndOffset { epoch: 0, end_offset: 10 });
     let Some(Ok(Event::Moved(moved))) = consumer.next().await else { panic!("moved") };
@@ -169,7 +169,7 @@ async fn no_more_is_fetched_ahead_than_there_is_memory_for() {
         ..ConsumerOptions::default()
     };
     let from = vec![assign(0, Start::Offset(0), Some(10_000))];
-    let mut consumer = Consumer::start(&cluster, options, from);
+    let mut consumer = Consumer::start(&cluster, options, from).unwrap();
     let first = consumer.next().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let fetches =
@@ -189,7 +189,7 @@ async fn an_end_that_compaction_has_emptied_is_reached() {
     fill(&model, 0, 100, Compression::None);
     model.lock().logs[0].batches.truncate(3);
     let from = vec![assign(0, Start::Offset(0), Some(100))];
-    let records = all(Consumer::start(&cluster, ConsumerOptions::default(), from)).await;
+    let records = all(Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap()).await;
     assert_eq!(offsets(&records), (0..30).collect::<Vec<_>>());
 }
 
@@ -200,8 +200,9 @@ async fn damage_and_what_does_not_exist_end_reading_with_a_name() {
     let mut damaged = model.lock().logs[0].batches[0].to_vec();
     damaged[70] ^= 1;
     model.lock().logs[0].batches[0] = damaged.into();
-    let start =
-        |assignment| Consumer::start(&cluster, ConsumerOptions::default(), vec![assignment]);
+    let start = |assignment| {
+        Consumer::start(&cluster, ConsumerOptions::default(), vec![assignment]).unwrap()
+    };
     let mut consumer = start(assign(0, Start::Offset(0), None));
     let error = consumer.next().await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::CorruptMessage));
@@ -221,7 +222,7 @@ async fn a_marker_is_not_shown_but_passed_over() {
     let marker = EndTxnMarker { commit: true, coordinator_epoch: 0 }.to_batch(0, 7, 0).unwrap();
     model.lock().logs[0].append(&marker).unwrap();
     let from = vec![assign(0, Start::Offset(10), Some(11))];
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from);
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
     let Some(Ok(Event::Records(fetched))) = consumer.next().await else { panic!("an event") };
     assert_eq!((fetched.batches().count(), fetched.next_offset()), (0, 11));
     assert!(consumer.next().await.is_none());
@@ -238,7 +239,7 @@ fn reads(partitions: usize, ends: &[i64], options: ConsumerOptions) -> (Model, C
         fill(&model, partition, *end, Compression::None);
     }
     let from = (0..).take(partitions).map(|it| assign(it, Start::Earliest, None)).collect();
-    (model, Consumer::start(&cluster, options, from))
+    (model, Consumer::start(&cluster, options, from).unwrap())
 }
 
 /// Offsets of the next `count` records, by partition.

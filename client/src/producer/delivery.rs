@@ -13,6 +13,7 @@ use crate::error::ClientError;
 
 /// Where a record was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Delivered {
     /// The partition's number.
     pub partition: i32,
@@ -25,6 +26,7 @@ pub struct Delivered {
 
 /// Why a record was not delivered.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DeliveryError {
     /// The topic's name.
     pub topic: Text,

@@ -47,7 +47,7 @@ impl Sender {
     }
 
     fn max_in_flight(&self) -> usize {
-        self.shared.options.max_in_flight.max(1)
+        self.shared.options.max_in_flight
     }
 
     /// True when the leader's lane can take a request; begins to connect it otherwise.

@@ -114,8 +114,11 @@ impl Drop for Counted<'_> {
 
 impl Producer {
     /// Starts a producer on the current tokio runtime.
-    #[must_use]
-    pub fn start(cluster: &Cluster, options: ProducerOptions) -> Self {
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] when the options do not go together ([`ProducerOptions::check`]).
+    pub fn start(cluster: &Cluster, options: ProducerOptions) -> Result<Self, ClientError> {
+        options.check()?;
         let shared = Arc::new(Shared {
             accumulator: Mutex::new(Accumulator::new(&options, Random::from_entropy())),
             memory: Semaphore::new(options.buffer_bytes.min(Semaphore::MAX_PERMITS)),
@@ -128,7 +131,7 @@ impl Producer {
         });
         let sender = Sender::new(Arc::clone(&shared), cluster.clone()).run();
         tokio::spawn(sender.instrument(tracing::info_span!("producer")));
-        Self { handle: Arc::new(Handle { shared, cluster: cluster.clone() }) }
+        Ok(Self { handle: Arc::new(Handle { shared, cluster: cluster.clone() }) })
     }
 
     /// Sends a record and waits until it is delivered.

@@ -8,6 +8,12 @@ use duramen_protocol::records::HeaderView;
 use duramen_protocol::text::Text;
 
 use super::partitioner::Partitioner;
+use super::queue::MAX_IN_FLIGHT;
+use crate::error::{ClientError, at_least, not_zero, wrong};
+use crate::setters::setters;
+
+const MAX_IN_FLIGHT_NAME: &str = "max_in_flight (max.in.flight.requests.per.connection)";
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Who must have a batch before it counts as delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +46,7 @@ impl Acks {
 /// twice. For that the epoch never rises by itself here: a sequence that does not follow fails the
 /// batch, and everything behind it in that partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Identity {
     /// The producer id, from [`new_identity`](super::new_identity).
     pub id: i64,
@@ -49,8 +56,31 @@ pub struct Identity {
     pub next: BTreeMap<(Text, i32), i32>,
 }
 
+impl Identity {
+    /// A producer id and its epoch, with nothing written yet.
+    #[must_use]
+    pub fn new(id: i64, epoch: i16) -> Self {
+        Self { id, epoch, next: BTreeMap::new() }
+    }
+}
+
+setters! { Identity { next: BTreeMap<(Text, i32), i32> } }
+
 /// How a producer behaves; the defaults are Kafka's unless said otherwise.
+///
+/// ```
+/// use duramen_client::producer::{Compression, ProducerOptions};
+/// use std::time::Duration;
+///
+/// let options = ProducerOptions::default()
+///     .compression(Compression::Lz4)
+///     .linger(Duration::from_millis(20))
+///     .batch_bytes(256 * 1024);
+/// assert_eq!(options.max_in_flight, 5);
+/// assert!(options.max_in_flight(6).check().is_err(), "too many to keep their order");
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ProducerOptions {
     /// Who must have a batch (`acks`).
     pub acks: Acks,
@@ -106,7 +136,84 @@ impl Default for ProducerOptions {
     }
 }
 
+setters! { ProducerOptions {
+    acks: Acks,
+    idempotent: bool,
+    identity: impl Into<Option<Identity>>,
+    partitioner: Partitioner,
+    compression: Compression,
+    compression_level: impl Into<Option<i32>>,
+    linger: Duration,
+    batch_bytes: usize,
+    request_bytes: usize,
+    buffer_bytes: usize,
+    max_in_flight: usize,
+    request_timeout: Duration,
+    delivery_timeout: Duration,
+    allow_topic_creation: bool,
+} }
+
 impl ProducerOptions {
+    /// Whether these go together; [`Producer::start`](super::Producer::start) looks, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] with the first that does not.
+    pub fn check(&self) -> Result<(), ClientError> {
+        not_zero("batch_bytes (batch.size)", self.batch_bytes)?;
+        not_zero("request_bytes (max.request.size)", self.request_bytes)?;
+        not_zero("buffer_bytes (buffer.memory)", self.buffer_bytes)?;
+        not_zero(MAX_IN_FLIGHT_NAME, self.max_in_flight)?;
+        at_least("request_timeout (request.timeout.ms)", self.request_timeout, MILLISECOND)?;
+        at_least("delivery_timeout (delivery.timeout.ms)", self.delivery_timeout, MILLISECOND)?;
+        if self.linger >= self.delivery_timeout {
+            let (linger, delivery) = (self.linger, self.delivery_timeout);
+            let words = format!("is {linger:?}; it must be below delivery_timeout, {delivery:?}");
+            return Err(wrong("linger (linger.ms)", words));
+        }
+        self.check_idempotence()?;
+        self.check_codec()
+    }
+
+    fn check_idempotence(&self) -> Result<(), ClientError> {
+        const IDEMPOTENT: &str = "idempotent (enable.idempotence)";
+        match (self.idempotent, self.acks) {
+            (true, Acks::Leader | Acks::None) => {
+                let words = "needs acks of all in-sync replicas (acks=all): leave acks as it is, or set \
+                             idempotent(false), and records may be lost or doubled";
+                Err(wrong(IDEMPOTENT, words))
+            }
+            (true, Acks::All) if self.max_in_flight > MAX_IN_FLIGHT => {
+                let words = format!(
+                    "is {}; with idempotence at most {MAX_IN_FLIGHT} keep their order: lower it, or set \
+                     idempotent(false)",
+                    self.max_in_flight
+                );
+                Err(wrong(MAX_IN_FLIGHT_NAME, words))
+            }
+            (false, _) if self.identity.is_some() => {
+                Err(wrong("identity", "needs idempotence: set idempotent(true)"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_codec(&self) -> Result<(), ClientError> {
+        if cfg!(not(feature = "zstd")) && self.compression == Compression::Zstd {
+            let words = "is zstd, which this build lacks: turn on the feature `zstd`";
+            return Err(wrong("compression (compression.type)", words));
+        }
+        let Some(level) = self.compression_level else { return Ok(()) };
+        let levels = self.compression.levels().map(|(levels, _)| levels);
+        match levels {
+            Some(levels) if !levels.contains(&level) => {
+                let (codec, min, max) = (self.compression, levels.start(), levels.end());
+                let words = format!("is {level}; {codec} has {min} to {max}");
+                Err(wrong("compression_level", words))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether batches carry a producer id and sequence numbers.
     pub(super) fn sequences(&self) -> bool {
         self.idempotent && self.acks == Acks::All

@@ -13,6 +13,7 @@ type Choose = dyn Fn(&ProducerRecord<'_>, usize) -> Option<i32> + Send + Sync;
 
 /// How the partition of a record is chosen that does not name one.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub enum Partitioner {
     /// As Kafka's Java producer does: by murmur2 of the key; records without one go to a partition
     /// until a batch's worth has gone there, then to another.

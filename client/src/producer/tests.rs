@@ -36,7 +36,7 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn every_record_arrives_once_in_order_and_knows_its_offset() {
     let (model, cluster) = Model::start(3, |_, _| Fault::No);
-    let producer = Producer::start(&cluster, small_batches());
+    let producer = Producer::start(&cluster, small_batches()).unwrap();
     let mut all = Vec::new();
     for partition in 0..3 {
         all.push(enqueue(&producer, partition, 0..500).await);
@@ -66,7 +66,7 @@ async fn arrives_despite(fault: Fault, at: &'static [u32]) {
         produced += 1;
         if at.contains(&produced) { fault } else { Fault::No }
     });
-    let producer = Producer::start(&cluster, small_batches());
+    let producer = Producer::start(&cluster, small_batches()).unwrap();
     let deliveries = enqueue(&producer, 0, 0..300).await;
     for (offset, delivery) in (0..).zip(deliveries) {
         assert_eq!(delivery.await.unwrap().offset, offset, "{fault:?} at {at:?}");
@@ -110,7 +110,7 @@ async fn a_silent_broker_is_left_and_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_moves_is_followed() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
-    let producer = Producer::start(&cluster, small_batches());
+    let producer = Producer::start(&cluster, small_batches()).unwrap();
     enqueue(&producer, 0, 0..100).await;
     producer.flush().await;
     model.lock().leader = 2;
@@ -130,7 +130,7 @@ async fn a_refused_batch_fails_its_records_and_the_rest_goes_on() {
             _ => Fault::No,
         }
     });
-    let producer = Producer::start(&cluster, small_batches());
+    let producer = Producer::start(&cluster, small_batches()).unwrap();
     let deliveries = enqueue(&producer, 0, 0..200).await;
     let mut failed = Vec::new();
     for (number, delivery) in (0..).zip(deliveries) {
@@ -162,7 +162,7 @@ async fn what_cannot_be_delivered_in_time_fails_with_the_last_reason() {
         _ => Fault::No,
     });
     let options = ProducerOptions { delivery_timeout: Duration::from_secs(10), ..small_batches() };
-    let producer = Producer::start(&cluster, options);
+    let producer = Producer::start(&cluster, options).unwrap();
     let before = Instant::now();
     let error = producer.send(ProducerRecord::new("t", b"v")).await.unwrap_err();
     assert!(matches!(error, ClientError::Expired { .. }), "{error}");
@@ -175,11 +175,11 @@ async fn a_full_buffer_makes_senders_wait_until_there_is_room() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     let options = ProducerOptions {
         buffer_bytes: 1000,
-        linger: Duration::from_secs(3600),
+        linger: Duration::from_secs(100),
         batch_bytes: 100_000,
         ..ProducerOptions::default()
     };
-    let producer = Producer::start(&cluster, options);
+    let producer = Producer::start(&cluster, options).unwrap();
     // Far more than the buffer: open batches leave when somebody waits for their memory.
     enqueue(&producer, 0, 0..500).await;
     let large = vec![0; 2000];
@@ -193,7 +193,7 @@ async fn a_full_buffer_makes_senders_wait_until_there_is_room() {
 async fn records_linger_for_company_unless_flushed() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     let options = ProducerOptions { linger: Duration::from_secs(5), ..ProducerOptions::default() };
-    let producer = Producer::start(&cluster, options);
+    let producer = Producer::start(&cluster, options).unwrap();
     let before = Instant::now();
     let first = enqueue(&producer, 0, 0..1).await.remove(0);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -210,8 +210,8 @@ async fn records_linger_for_company_unless_flushed() {
 #[tokio::test(start_paused = true)]
 async fn without_acks_nothing_is_waited_for_and_dropping_still_sends() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
-    let options = ProducerOptions { acks: Acks::None, ..small_batches() };
-    let producer = Producer::start(&cluster, options);
+    let options = small_batches().acks(Acks::None).idempotent(false);
+    let producer = Producer::start(&cluster, options).unwrap();
     let deliveries = enqueue(&producer, 0, 0..100).await;
     drop(producer);
     for delivery in deliveries {
@@ -224,7 +224,7 @@ async fn without_acks_nothing_is_waited_for_and_dropping_still_sends() {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_exist_is_named() {
     let (_, cluster) = Model::start(2, |_, _| Fault::No);
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     let record = ProducerRecord { partition: Some(7), ..ProducerRecord::new("t", b"v") };
     let error = producer.send(record).await.unwrap_err();
     assert_eq!(error.to_string(), "topic t has no partition 7; it has 2, numbered from 0");
@@ -237,7 +237,7 @@ async fn every_codec_is_sent_and_read_back() {
     for compression in Compression::ALL {
         let (model, cluster) = Model::start(1, |_, _| Fault::No);
         let options = ProducerOptions { compression, ..ProducerOptions::default() };
-        let producer = Producer::start(&cluster, options);
+        let producer = Producer::start(&cluster, options).unwrap();
         enqueue(&producer, 0, 0..100).await;
         producer.flush().await;
         assert_eq!(model.values(0), numbers(0..100), "{compression:?}");

@@ -10,6 +10,7 @@ use crate::error::ClientError;
 
 /// A part of a partition to look through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stretch {
     /// The partition's number.
     pub partition: i32,
@@ -17,6 +18,14 @@ pub struct Stretch {
     pub from: i64,
     /// The first offset that is not looked at: at most the high watermark.
     pub to: i64,
+}
+
+impl Stretch {
+    /// Offsets `from` up to `to` of a partition, `to` not included.
+    #[must_use]
+    pub fn new(partition: i32, from: i64, to: i64) -> Self {
+        Self { partition, from, to }
+    }
 }
 
 /// Sequence number of the last record by producer id and partition.
@@ -36,19 +45,14 @@ pub async fn last_sequences(
     let assignments = stretches
         .iter()
         .filter(|stretch| stretch.from < stretch.to)
-        .map(|stretch| Assignment {
-            topic: topic.clone(),
-            partition: stretch.partition,
-            start: Start::Offset(stretch.from),
-            end: Some(stretch.to),
+        .map(|stretch| {
+            let start = Start::Offset(stretch.from);
+            Assignment::new(topic.clone(), stretch.partition, start).end(stretch.to)
         })
         .collect();
-    let options = ConsumerOptions {
-        isolation: Isolation::ReadUncommitted,
-        reset: Reset::Fail,
-        ..ConsumerOptions::default()
-    };
-    let mut consumer = Consumer::start(cluster, options, assignments);
+    let options =
+        ConsumerOptions::default().isolation(Isolation::ReadUncommitted).reset(Reset::Fail);
+    let mut consumer = Consumer::start(cluster, options, assignments)?;
     let mut last = LastSequences::new();
     while let Some(event) = consumer.next().await {
         let Event::Records(fetched) = event? else { continue };

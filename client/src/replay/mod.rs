@@ -15,10 +15,10 @@
 //! use duramen_client::replay::{Pace, Replay, ReplayRange};
 //! # async fn example(cluster: duramen_client::Cluster) -> Result<(), duramen_client::ClientError> {
 //! let mut replay = Replay::builder(&cluster)
-//!     .range(ReplayRange { topic: "orders".into(), partition: 0, from: 100, to: 200 })
+//!     .range(ReplayRange::new("orders", 0, 100, 200))
 //!     .pace(Pace::Original(10.0))
 //!     .filter(|record| record.key.is_some())
-//!     .start();
+//!     .start()?;
 //! while let Some(record) = replay.next().await {
 //!     println!("{:?}", record?);
 //! }
@@ -47,7 +47,7 @@ use crate::cluster::Cluster;
 use crate::consumer::{
     Assignment, Consumer, ConsumerOptions, ConsumerRecord, Isolation, Moved, Reset, Start,
 };
-use crate::error::ClientError;
+use crate::error::{ClientError, not_zero, wrong};
 use lane::Lane;
 use pace::Pacer;
 
@@ -59,6 +59,7 @@ const LEAST_PREFETCH: usize = 64 * 1024;
 
 /// Offsets of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReplayRange {
     /// The topic's name.
     pub topic: Text,
@@ -69,6 +70,14 @@ pub struct ReplayRange {
     /// The first offset that is not read any more; at most the end of the partition now, or the replay
     /// waits for records to come.
     pub to: i64,
+}
+
+impl ReplayRange {
+    /// Offsets `from` up to `to` of a partition, `to` not included.
+    #[must_use]
+    pub fn new(topic: impl Into<Text>, partition: i32, from: i64, to: i64) -> Self {
+        Self { topic: topic.into(), partition, from, to }
+    }
 }
 
 /// What a replay is to do; made with [`Replay::builder`].
@@ -126,32 +135,50 @@ impl ReplayBuilder {
         self
     }
 
+    /// Whether this can be done; [`ReplayBuilder::start`] looks, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] with the first thing that can't.
+    pub fn check(&self) -> Result<(), ClientError> {
+        self.pace.check()?;
+        not_zero("prefetch_bytes", self.prefetch_bytes)?;
+        for ReplayRange { topic, partition, from, to } in &self.ranges {
+            if *from < 0 || from > to {
+                let words = format!(
+                    "of {topic}-{partition} goes from {from} to {to}; begin at 0 or later, and end behind that"
+                );
+                return Err(wrong("range", words));
+            }
+        }
+        Ok(())
+    }
+
     /// Starts reading on the current tokio runtime.
-    pub fn start(self) -> Replay {
+    ///
+    /// # Errors
+    /// As [`ReplayBuilder::check`].
+    pub fn start(self) -> Result<Replay, ClientError> {
+        self.check()?;
         let Self { cluster, ranges, pace, filter, isolation, prefetch_bytes } = self;
         let share = (prefetch_bytes / ranges.len().max(1)).max(LEAST_PREFETCH);
         let usual = ConsumerOptions::default();
-        let options = ConsumerOptions {
-            isolation,
-            prefetch_bytes: share,
-            fetch_bytes: usual.fetch_bytes.min(share),
-            partition_bytes: usual.partition_bytes.min(share),
+        let (fetch_bytes, partition_bytes) = (usual.fetch_bytes, usual.partition_bytes);
+        let options = usual
+            .isolation(isolation)
+            .prefetch_bytes(share)
+            .fetch_bytes(fetch_bytes.min(share))
+            .partition_bytes(partition_bytes.min(share))
             // What retention takes while we read is not there any more: go on behind it, and tell.
-            reset: Reset::Earliest,
-            ..usual
-        };
+            .reset(Reset::Earliest);
         let lane = |range: ReplayRange| {
-            let assignment = Assignment {
-                topic: range.topic.clone(),
-                partition: range.partition,
-                start: Start::Offset(range.from),
-                end: Some(range.to),
-            };
+            let start = Start::Offset(range.from);
+            let assignment =
+                Assignment::new(range.topic.clone(), range.partition, start).end(range.to);
             // One consumer each: partitions must not wait for each other's share of the memory.
-            Lane::new(range, Consumer::start(&cluster, options.clone(), vec![assignment]))
+            Ok(Lane::new(range, Consumer::start(&cluster, options.clone(), vec![assignment])?))
         };
-        let lanes: Vec<Lane> = ranges.into_iter().map(lane).collect();
-        Replay {
+        let lanes = ranges.into_iter().map(lane).collect::<Result<Vec<Lane>, ClientError>>()?;
+        Ok(Replay {
             waiting: (0..lanes.len()).collect(),
             lanes,
             ready: BinaryHeap::new(),
@@ -161,7 +188,7 @@ impl ReplayBuilder {
             due: None,
             sleep: Box::pin(sleep_until(Instant::now())),
             moved: VecDeque::new(),
-        }
+        })
     }
 }
 

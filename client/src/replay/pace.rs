@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::{ClientError, wrong};
+
 /// How fast records come.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Pace {
@@ -13,6 +15,20 @@ pub enum Pace {
     Original(f64),
     /// So many records a second, evenly. Who falls behind goes on at this rate.
     Rate(f64),
+}
+
+impl Pace {
+    /// Factors and rates are numbers above zero.
+    pub(super) fn check(self) -> Result<(), ClientError> {
+        match self {
+            Self::Original(number) | Self::Rate(number)
+                if !(number.is_finite() && number > 0.0) =>
+            {
+                Err(wrong("pace", format!("is {self:?}; it must be a number above 0")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How far behind its schedule a rate may catch up, so that coarse timers do not lower it.

@@ -16,7 +16,7 @@ use crate::testing::model::{Fault, Model};
 async fn filled(partitions: &[&[i64]]) -> (Model, Cluster) {
     let (model, cluster) = Model::start(partitions.len(), |_, _| Fault::No);
     let options = ProducerOptions { batch_bytes: 150, ..ProducerOptions::default() };
-    let producer = Producer::start(&cluster, options);
+    let producer = Producer::start(&cluster, options).unwrap();
     for (partition, timestamps) in (0..).zip(partitions) {
         for timestamp in *timestamps {
             let value = format!("{partition}:{timestamp}");
@@ -33,7 +33,7 @@ async fn filled(partitions: &[&[i64]]) -> (Model, Cluster) {
 }
 
 fn range(partition: i32, from: i64, to: i64) -> ReplayRange {
-    ReplayRange { topic: "t".into(), partition, from, to }
+    ReplayRange::new("t", partition, from, to)
 }
 
 fn value(record: &ConsumerRecord) -> String {
@@ -52,7 +52,8 @@ async fn all(mut replay: Replay) -> Vec<(String, u128)> {
 #[tokio::test(start_paused = true)]
 async fn partitions_are_merged_by_time_and_ranges_are_kept() {
     let (model, cluster) = filled(&[&[10, 40, 50, 99], &[5, 20, 20, 45]]).await;
-    let replay = Replay::builder(&cluster).ranges([range(0, 0, 3), range(1, 1, 4)]).start();
+    let replay =
+        Replay::builder(&cluster).ranges([range(0, 0, 3), range(1, 1, 4)]).start().unwrap();
     let seen: Vec<_> = all(replay).await.into_iter().map(|(value, _)| value).collect();
     assert_eq!(seen, ["0:10", "1:20", "1:20", "0:40", "1:45", "0:50"]);
     let asked = model.lock().asked.clone();
@@ -67,8 +68,11 @@ async fn the_original_timing_comes_back_at_any_speed() {
     let times = [1_000, 1_500, 1_500, 61_000];
     for (speed, want) in [(1.0, [0, 500, 500, 60_000]), (10.0, [0, 50, 50, 6_000])] {
         let (_, cluster) = filled(&[&times]).await;
-        let mut replay =
-            Replay::builder(&cluster).range(range(0, 0, 4)).pace(Pace::Original(speed)).start();
+        let mut replay = Replay::builder(&cluster)
+            .range(range(0, 0, 4))
+            .pace(Pace::Original(speed))
+            .start()
+            .unwrap();
         let mut seen = Vec::new();
         let first = replay.next().await.unwrap().unwrap();
         let began = Instant::now();
@@ -89,7 +93,8 @@ async fn a_rate_spreads_records_evenly_and_a_filter_costs_no_time() {
         .range(range(0, 0, 8))
         .pace(Pace::Rate(2.0))
         .filter(|record| record.offset % 2 == 0)
-        .start();
+        .start()
+        .unwrap();
     assert_eq!(replay.next().await.unwrap().unwrap().offset, 0);
     let began = Instant::now();
     for (offset, after) in [(2, 500), (4, 1000), (6, 1500)] {
@@ -104,7 +109,7 @@ async fn a_rate_spreads_records_evenly_and_a_filter_costs_no_time() {
 async fn a_wait_that_is_given_up_loses_nothing() {
     let (_, cluster) = filled(&[&[0, 10_000, 20_000]]).await;
     let mut replay =
-        Replay::builder(&cluster).range(range(0, 0, 3)).pace(Pace::Original(1.0)).start();
+        Replay::builder(&cluster).range(range(0, 0, 3)).pace(Pace::Original(1.0)).start().unwrap();
     replay.next().await.unwrap().unwrap();
     let began = Instant::now();
     for _ in 0..9 {
@@ -122,7 +127,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
 async fn who_takes_slowly_is_not_flooded() {
     let long: Vec<i64> = (0..20_000).collect();
     let (model, cluster) = filled(&[&[]]).await;
-    let producer = Producer::start(&cluster, ProducerOptions::default());
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     for timestamp in &long {
         let payload = [7; 100];
         let record =
@@ -132,8 +137,11 @@ async fn who_takes_slowly_is_not_flooded() {
     producer.flush().await;
     let bytes: usize = model.lock().logs[0].batches.iter().map(bytes::Bytes::len).sum();
     model.lock().asked.clear();
-    let mut replay =
-        Replay::builder(&cluster).range(range(0, 0, 20_000)).prefetch_bytes(128 * 1024).start();
+    let mut replay = Replay::builder(&cluster)
+        .range(range(0, 0, 20_000))
+        .prefetch_bytes(128 * 1024)
+        .start()
+        .unwrap();
     for _ in 0..10 {
         replay.next().await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -154,7 +162,7 @@ async fn who_takes_slowly_is_not_flooded() {
 async fn what_was_deleted_meanwhile_is_told_and_reading_goes_on() {
     let (model, cluster) = filled(&[&[1, 2, 3, 4, 5]]).await;
     model.lock().logs[0].start = 2;
-    let mut replay = Replay::builder(&cluster).range(range(0, 0, 5)).start();
+    let mut replay = Replay::builder(&cluster).range(range(0, 0, 5)).start().unwrap();
     let mut offsets = Vec::new();
     while let Some(record) = replay.next().await {
         offsets.push(record.unwrap().offset);
@@ -172,7 +180,7 @@ async fn nothing_comes_after_an_error() {
         _ => Fault::No,
     });
     cluster.refresh(crate::cluster::Topics::Named(&["t".into()])).await.unwrap();
-    let mut replay = Replay::builder(&cluster).range(range(0, 0, 5)).start();
+    let mut replay = Replay::builder(&cluster).range(range(0, 0, 5)).start().unwrap();
     let error = replay.next().await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::TopicAuthorizationFailed));
     assert!(replay.next().await.is_none());
@@ -187,7 +195,7 @@ async fn send(cluster: &Cluster, identity: &Identity, from: i32, to: i32) -> Vec
         batch_bytes: 120,
         ..ProducerOptions::default()
     };
-    let producer = Producer::start(cluster, options);
+    let producer = Producer::start(cluster, options).unwrap();
     let mut deliveries = Vec::new();
     for number in from..to {
         let value = format!("{number:05}");
@@ -201,7 +209,7 @@ async fn send(cluster: &Cluster, identity: &Identity, from: i32, to: i32) -> Vec
 
 async fn last(cluster: &Cluster, model: &Model, identity: &Identity) -> Option<i32> {
     let to = model.lock().logs[0].end;
-    let stretch = Stretch { partition: 0, from: 0, to };
+    let stretch = Stretch::new(0, 0, to);
     let found =
         last_sequences(cluster, &"t".into(), &[stretch], |id| id == identity.id).await.unwrap();
     found.get(&(identity.id, 0)).copied()

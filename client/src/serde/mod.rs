@@ -35,6 +35,7 @@ use crate::consumer::ConsumerRecord;
 
 /// Which part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// The key.
     Key,
@@ -48,6 +49,7 @@ pub enum Part {
     Part::Key => "key",
     Part::Value => "value",
 })]
+#[non_exhaustive]
 pub struct SerdeError {
     /// The topic's name.
     pub topic: Text,

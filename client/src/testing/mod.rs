@@ -3,8 +3,6 @@
 pub(crate) mod model;
 
 use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +17,7 @@ use duramen_protocol::primitives::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::transport::{ByteStream, Connector};
+use crate::transport::Connector;
 
 /// The broker's end of a stream.
 pub(crate) struct Peer {
@@ -111,8 +109,8 @@ pub(crate) fn played(
     play: impl FnMut(u16, &Asked) -> Answer + Send + 'static,
 ) -> Cluster {
     let play = Arc::new(Mutex::new(play));
-    let connect = move |_host: &str, port: u16| {
-        let play = Arc::clone(&play);
+    let connector = Connector::by(move |target| {
+        let (play, port) = (Arc::clone(&play), target.address.port);
         let (client, mut peer) = Peer::pair();
         tokio::spawn(async move {
             while let Some(asked) = peer.asked().await {
@@ -131,13 +129,9 @@ pub(crate) fn played(
                 }
             }
         });
-        let stream: Box<dyn ByteStream> = Box::new(client);
-        let made: Pin<Box<dyn Future<Output = io::Result<_>> + Send>> =
-            Box::pin(async move { Ok(stream) });
-        made
-    };
-    let options = ClusterOptions { connector: Connector::Custom(Arc::new(connect)), ..options };
-    Cluster::new("played:1", options).unwrap()
+        std::future::ready(Ok(client))
+    });
+    Cluster::new("played:1", options.connector(connector)).unwrap()
 }
 
 /// The result of a future, or nothing when it is dropped after so many polls without one.

@@ -139,7 +139,12 @@ impl State {
         self.sessions.clear();
     }
 
-    fn serve(&mut self, broker: i32, asked: &Asked, refuse: Option<ErrorCode>) -> Answer {
+    pub(crate) fn serve(
+        &mut self,
+        broker: i32,
+        asked: &Asked,
+        refuse: Option<ErrorCode>,
+    ) -> Answer {
         self.asked.push(asked.header.api);
         let refuse = match asked.header.api {
             ApiKey::Fetch if self.follower == Some(broker) => refuse,

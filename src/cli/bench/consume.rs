@@ -65,26 +65,21 @@ pub(super) async fn run(cluster: &ClusterArgs, args: ConsumeArgs) -> Result<(), 
     let assignments: Vec<Assignment> = edges
         .into_iter()
         .filter(|of| of.edges.start < of.edges.end)
-        .map(|of| Assignment {
-            topic: of.topic,
-            partition: of.partition,
-            start: Start::Offset(of.edges.start),
-            end: Some(of.edges.end),
+        .map(|of| {
+            Assignment::new(of.topic, of.partition, Start::Offset(of.edges.start)).end(of.edges.end)
         })
         .collect();
     if assignments.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("topic {name} holds no records")));
     }
-    let options = ConsumerOptions {
-        fetch_bytes: args.fetch_size,
-        partition_bytes: args.partition_fetch_size,
-        prefetch_bytes: args.prefetch,
-        ..ConsumerOptions::default()
-    };
+    let options = ConsumerOptions::default()
+        .fetch_bytes(args.fetch_size)
+        .partition_bytes(args.partition_fetch_size)
+        .prefetch_bytes(args.prefetch);
     let progress = Progress::bytes(None, true);
     let start = Instant::now();
     let read =
-        read_all(Consumer::start(&cluster, options, assignments), args.records, &progress).await;
+        read_all(Consumer::start(&cluster, options, assignments)?, args.records, &progress).await;
     let took = start.elapsed();
     progress.finish();
     let read = read?;
@@ -104,8 +99,8 @@ async fn read_all(
     while read.records < most {
         match consumer.next().await {
             None => break,
-            Some(Ok(Event::Moved(_))) => {}
             Some(Ok(Event::Records(fetched))) => read.take(&fetched, most)?,
+            Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error.into()),
         }
         progress.set(read.bytes, read.records);

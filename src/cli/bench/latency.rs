@@ -66,7 +66,7 @@ pub(super) async fn run(cluster: &ClusterArgs, args: LatencyArgs) -> Result<(), 
     let partitions = args.topic.ready(&cluster).await?;
     let topic = &args.topic.topic;
     let consumer = at_the_end(&cluster, topic, partitions).await?;
-    let producer = args.load.producer(&cluster, patience, args.linger);
+    let producer = args.load.producer(&cluster, patience, args.linger)?;
     let timetable = Timetable::new(args.rate);
     let measured_from = timetable.count_by(args.warmup).saturating_sub(1);
     let new = || Latencies::new().map_err(|error| Failure::new(Exit::Failed, error));
@@ -107,14 +107,9 @@ async fn at_the_end(cluster: &Cluster, topic: &str, count: usize) -> Result<Cons
     let edges = edges_of(cluster, Isolation::ReadUncommitted, all, None).await?;
     let from = edges
         .into_iter()
-        .map(|of| Assignment {
-            topic: of.topic,
-            partition: of.partition,
-            start: Start::Offset(of.edges.end),
-            end: None,
-        })
+        .map(|of| Assignment::new(of.topic, of.partition, Start::Offset(of.edges.end)))
         .collect();
-    Ok(Consumer::start(cluster, ConsumerOptions::default(), from))
+    Ok(Consumer::start(cluster, ConsumerOptions::default(), from)?)
 }
 
 /// Records as they arrive.
@@ -147,7 +142,7 @@ impl Arrivals {
             };
             match event {
                 Ok(Some(Ok(Event::Records(fetched)))) => self.take(&fetched, &mut scratch)?,
-                Ok(Some(Ok(Event::Moved(_)))) => {}
+                Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => return Err(error.into()),
                 Ok(None) | Err(_) => {
                     let (seen, goal) = (self.seen, goal.unwrap_or(0));

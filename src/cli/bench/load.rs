@@ -49,20 +49,20 @@ impl LoadArgs {
         cluster: &Cluster,
         timeout: Duration,
         linger: Duration,
-    ) -> Producer {
-        let options = ProducerOptions {
-            acks: self.acks,
-            compression: self.compression,
-            linger,
-            batch_bytes: self.batch_size.max(1),
-            request_bytes: self.request_size.max(self.batch_size),
-            buffer_bytes: self.buffer.max(4 * self.batch_size).max(2 * self.size),
-            max_in_flight: self.in_flight.max(1),
-            request_timeout: timeout,
-            allow_topic_creation: false,
-            ..ProducerOptions::default()
-        };
-        Producer::start(cluster, options)
+    ) -> Result<Producer, Failure> {
+        let options = ProducerOptions::default()
+            .acks(self.acks)
+            // Either can be measured, and does without.
+            .idempotent(self.acks == Acks::All && self.in_flight <= 5)
+            .compression(self.compression)
+            .linger(linger)
+            .batch_bytes(self.batch_size.max(1))
+            .request_bytes(self.request_size.max(self.batch_size))
+            .buffer_bytes(self.buffer.max(4 * self.batch_size).max(2 * self.size))
+            .max_in_flight(self.in_flight.max(1))
+            .request_timeout(timeout)
+            .allow_topic_creation(false);
+        Ok(Producer::start(cluster, options)?)
     }
 
     /// What was sent and how, as the result tells it.

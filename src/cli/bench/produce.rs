@@ -49,7 +49,7 @@ pub(super) async fn run(cluster: &ClusterArgs, args: ProduceArgs) -> Result<(), 
     let timeout = cluster.timeout;
     let cluster = cluster.cluster()?;
     let partitions = args.topic.ready(&cluster).await?;
-    let producer = args.load.producer(&cluster, timeout, args.linger);
+    let producer = args.load.producer(&cluster, timeout, args.linger)?;
     let size = u64::try_from(args.load.size).unwrap_or(u64::MAX);
     let total = args.ends.records.map(|records| records.saturating_mul(size));
     let progress = Progress::bytes(total, true);

@@ -39,12 +39,9 @@ impl TopicArgs {
     }
 
     async fn make(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let new = NewTopic {
-            name: Text::from(&self.topic),
-            partitions: Some(self.partitions),
-            configs: self.configs.clone(),
-            ..NewTopic::default()
-        };
+        let new = NewTopic::new(Text::from(&self.topic))
+            .partitions(self.partitions)
+            .configs(self.configs.clone());
         for outcome in Admin::new(cluster).create_topics(&[new], false).await? {
             outcome.result?;
         }

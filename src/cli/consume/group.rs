@@ -103,13 +103,11 @@ impl ConsumeGroupArgs {
         };
         let pattern = self.topic_regex.as_deref().map(Pattern::new).transpose();
         let pattern = pattern.map_err(|error| Failure::usage(words_of(&error)))?;
-        let options = GroupOptions {
-            protocol: self.protocol.into(),
-            instance: self.instance.as_ref().map(Text::from),
-            start: Some(start),
-            auto_commit: (self.commit == CommitMode::Auto).then_some(Duration::from_secs(5)),
-            ..GroupOptions::new(group.as_str())
-        };
+        let mut options = GroupOptions::new(group.as_str())
+            .protocol(self.protocol.into())
+            .start(start)
+            .auto_commit((self.commit == CommitMode::Auto).then_some(Duration::from_secs(5)));
+        options.instance = self.instance.as_ref().map(Text::from);
         Ok(Some(GroupRun { options, pattern, commit: self.commit }))
     }
 }
@@ -132,9 +130,9 @@ impl GroupRun {
                 Subscription::Names(topics)
             }
         };
-        let options = GroupOptions { consumer, stop_at_end, ..self.options };
+        let options = self.options.consumer(consumer).stop_at_end(stop_at_end);
         let group = options.group.clone();
-        let consumer = GroupConsumer::join(cluster, options, subscription);
+        let consumer = GroupConsumer::join(cluster, options, subscription)?;
         let mut reader = Reader { group, consumer, show, commit: self.commit, uncommitted: None };
         let tally = Tally::begin();
         let mut stop = Signals::listen()?;
@@ -222,7 +220,7 @@ impl Reader {
                 self.group,
                 named(&gone)
             )),
-            GroupEvent::AtEnd => {}
+            _ => {}
         }
         Ok(())
     }

@@ -104,14 +104,12 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let isolation =
         if args.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let cluster = args.cluster.cluster()?;
-    let options = ConsumerOptions {
-        isolation,
-        prefetch_bytes: args.prefetch,
+    let options = ConsumerOptions::default()
+        .isolation(isolation)
+        .prefetch_bytes(args.prefetch)
         // What retention has taken while we read is not there to be shown: go on behind it.
-        reset: Reset::Earliest,
-        skip_damage: args.skip_damage,
-        ..ConsumerOptions::default()
-    };
+        .reset(Reset::Earliest)
+        .skip_damage(args.skip_damage);
     if let Some(group) = group {
         let show = Show::new(render, filter, 0, args.num, args.stats)?;
         return group.run(&cluster, &args.topics, (options, args.end), show).await;
@@ -124,7 +122,7 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
         Edge::Offset(offset) => offset,
         _ => 0,
     };
-    let consumer = Consumer::start(&cluster, options, assignments);
+    let consumer = Consumer::start(&cluster, options, assignments)?;
     Show::new(render, filter, skip_below, args.num, args.stats)?.run(consumer).await
 }
 
@@ -156,7 +154,7 @@ fn assignment(of: &Edges, range: &OffsetRange, stop_at_end: bool) -> Option<Assi
     }
     // An offset that is not written yet is waited for at the end.
     let start = Start::Offset(resolved.from.min(edges.end));
-    Some(Assignment { topic: topic.clone(), partition: *partition, start, end })
+    Some(Assignment::new(topic.clone(), *partition, start).end(end))
 }
 
 #[cfg(test)]

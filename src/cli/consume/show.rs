@@ -117,6 +117,7 @@ impl Show {
                     }
                     tally.tell(&self);
                 }
+                Some(Ok(_)) => {}
                 Some(Err(error)) => break Err(error.into()),
             }
         };

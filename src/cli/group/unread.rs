@@ -27,14 +27,12 @@ pub(super) async fn first_unread(
     let lagging: Vec<Assignment> = standings.iter().filter_map(assignment).collect();
     let mut found = BTreeMap::new();
     let count = lagging.len();
-    let options = ConsumerOptions {
-        max_wait: Duration::from_millis(100),
-        partition_bytes: PARTITION_BYTES,
-        prefetch_bytes: PARTITION_BYTES * count.max(64),
-        reset: Reset::Earliest,
-        ..ConsumerOptions::default()
-    };
-    let mut consumer = Consumer::start(cluster, options, lagging);
+    let options = ConsumerOptions::default()
+        .max_wait(Duration::from_millis(100))
+        .partition_bytes(PARTITION_BYTES)
+        .prefetch_bytes(PARTITION_BYTES * count.max(64))
+        .reset(Reset::Earliest);
+    let mut consumer = Consumer::start(cluster, options, lagging)?;
     let deadline = Instant::now() + PATIENCE;
     while found.len() < count {
         let Ok(Some(event)) = timeout_at(deadline, consumer.next()).await else { break };
@@ -51,12 +49,14 @@ pub(super) async fn first_unread(
 fn assignment(standing: &Standing) -> Option<Assignment> {
     standing.lag().filter(|lag| *lag > 0)?;
     let ((first, end), committed) = (standing.edges?, standing.committed?);
-    Some(Assignment {
-        topic: standing.at.topic.clone(),
-        partition: standing.at.partition,
-        start: Start::Offset(committed.max(first)),
-        end: Some(end),
-    })
+    Some(
+        Assignment::new(
+            standing.at.topic.clone(),
+            standing.at.partition,
+            Start::Offset(committed.max(first)),
+        )
+        .end(end),
+    )
 }
 
 fn first_timestamp(fetched: &Fetched) -> Option<i64> {

@@ -113,19 +113,18 @@ pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
     let names = [Text::from(&args.topic)];
     let topics = if args.no_create { Topics::Named(&names) } else { Topics::NamedOrMade(&names) };
     cluster.refresh(topics).await?;
-    let options = ProducerOptions {
-        acks: args.acks,
-        compression: args.compression,
-        linger: args.linger,
-        batch_bytes: args.batch_size.max(1),
-        request_bytes: args.batch_size.max(256 * 1024),
-        request_timeout: args.cluster.timeout,
-        delivery_timeout: args.delivery_timeout,
-        allow_topic_creation: !args.no_create,
-        ..ProducerOptions::default()
-    };
+    let options = ProducerOptions::default()
+        .acks(args.acks)
+        .idempotent(args.acks == Acks::All)
+        .compression(args.compression)
+        .linger(args.linger)
+        .batch_bytes(args.batch_size.max(1))
+        .request_bytes(args.batch_size.max(256 * 1024))
+        .request_timeout(args.cluster.timeout)
+        .delivery_timeout(args.delivery_timeout)
+        .allow_topic_creation(!args.no_create);
     let max_line = options.buffer_bytes;
-    let producer = Producer::start(&cluster, options);
+    let producer = Producer::start(&cluster, options)?;
     if sources.is_typed() && !args.quiet {
         output::note("each line you type is a record; ctrl-d ends");
     }

@@ -67,7 +67,7 @@ impl Count {
 /// Counts and tells.
 pub(super) async fn run(work: &mut Work, args: &ReplayArgs, plan: &Plan) -> Result<(), Failure> {
     let mut counts = vec![Count::default(); plan.sources.len()];
-    let mut replay = work.replay(&plan.sources, duramen_client::replay::Pace::Max);
+    let mut replay = work.replay(&plan.sources, duramen_client::replay::Pace::Max)?;
     while let Some(record) = work.next_or_stop(&mut replay).await? {
         let source = plan.sources.binary_search_by_key(&record.partition, |s| s.partition);
         if let Some(count) = source.ok().and_then(|source| counts.get_mut(source)) {

@@ -84,7 +84,7 @@ pub(super) struct ToLines<'a> {
 impl ToLines<'_> {
     /// Replays what is left of the job.
     pub(super) async fn run(mut self) -> Result<End, Failure> {
-        let mut replay = self.work.replay(&self.job.sources, self.work.pace);
+        let mut replay = self.work.replay(&self.job.sources, self.work.pace)?;
         let mut lines = Lines { provenance: self.work.provenance.then(Provenance::default) };
         let ended = self.drive(&mut replay, &mut lines).await;
         // Everything that was handed out is in the output, however it ended.

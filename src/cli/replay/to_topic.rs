@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use duramen_client::ClientError;
 use duramen_client::consumer::{ConsumerRecord, Isolation};
 use duramen_client::producer::{
     Compression, HeaderView, Identity, Producer, ProducerOptions, ProducerRecord,
@@ -112,10 +113,8 @@ impl ToTopic<'_> {
         let stretches: Vec<Stretch> = edges
             .iter()
             .zip(from)
-            .map(|(Edges { partition, edges, .. }, from)| Stretch {
-                partition: *partition,
-                from: (*from).max(edges.start),
-                to: edges.end,
+            .map(|(Edges { partition, edges, .. }, from)| {
+                Stretch::new(*partition, (*from).max(edges.start), edges.end)
             })
             .collect();
         let last = last_sequences(&self.work.cluster, &self.topic, &stretches, |id| {
@@ -137,8 +136,8 @@ impl ToTopic<'_> {
     }
 
     /// A producer for each identity, which goes on where the job stands.
-    fn producers(&self) -> Vec<Producer> {
-        let Target::Topic { producers, .. } = &self.job.target else { return Vec::new() };
+    fn producers(&self) -> Result<Vec<Producer>, ClientError> {
+        let Target::Topic { producers, .. } = &self.job.target else { return Ok(Vec::new()) };
         let start = |(at, (id, epoch)): (usize, &(i64, i16))| {
             let mut next = BTreeMap::new();
             let shared = producers.len() == 1;
@@ -152,13 +151,11 @@ impl ToTopic<'_> {
                     }
                 }
             }
-            let options = ProducerOptions {
-                identity: Some(Identity { id: *id, epoch: *epoch, next }),
-                compression: self.compression,
-                request_timeout: self.request_timeout,
-                allow_topic_creation: false,
-                ..ProducerOptions::default()
-            };
+            let options = ProducerOptions::default()
+                .identity(Identity::new(*id, *epoch).next(next))
+                .compression(self.compression)
+                .request_timeout(self.request_timeout)
+                .allow_topic_creation(false);
             Producer::start(&self.work.cluster, options)
         };
         producers.iter().enumerate().map(start).collect()
@@ -167,7 +164,7 @@ impl ToTopic<'_> {
     /// Replays from where the job stands; `ends` are the target's ends as far as it was looked through.
     async fn rest(&mut self, ends: Vec<i64>) -> Result<Run, Failure> {
         let mut sender = Sender {
-            producers: self.producers(),
+            producers: self.producers()?,
             topic: self.topic.clone(),
             route: Route {
                 keep: self.keep_partitions,
@@ -176,7 +173,7 @@ impl ToTopic<'_> {
             provenance: self.work.provenance.then(Provenance::default),
         };
         let mut tracker = Tracker::new(self.job, ends);
-        let mut replay = self.work.replay(&self.job.sources, self.work.pace);
+        let mut replay = self.work.replay(&self.job.sources, self.work.pace)?;
         let (records, bytes) = self.work.written;
         let mut ran = self.drive(&mut replay, &mut tracker, &mut sender).await;
         if matches!(ran, Ok(Run::Ended(_)) | Ok(Run::Overtaken)) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use duramen_client::ClientError;
 use duramen_client::Text;
 use duramen_client::cluster::Cluster;
 use duramen_client::consumer::ConsumerRecord;
@@ -80,12 +81,9 @@ impl Work {
     }
 
     /// Reads what is left of the sources, in their order.
-    pub(super) fn replay(&self, sources: &[Source], pace: Pace) -> Replay {
-        let ranges = sources.iter().map(|source| ReplayRange {
-            topic: self.source.clone(),
-            partition: source.partition,
-            from: source.position,
-            to: source.to,
+    pub(super) fn replay(&self, sources: &[Source], pace: Pace) -> Result<Replay, ClientError> {
+        let ranges = sources.iter().map(|source| {
+            ReplayRange::new(self.source.clone(), source.partition, source.position, source.to)
         });
         let builder = Replay::builder(&self.cluster).ranges(ranges).pace(pace);
         if self.filter.is_empty() {

@@ -42,12 +42,11 @@ pub(super) async fn create(admin: &Admin, args: CreateArgs) -> Result<(), Failur
     let topics: Vec<NewTopic> = args
         .names
         .iter()
-        .map(|name| NewTopic {
-            name: Text::from(name),
-            partitions: args.partitions,
-            replication_factor: args.replicas,
-            configs: args.configs.clone(),
-            ..NewTopic::default()
+        .map(|name| {
+            NewTopic::new(Text::from(name))
+                .partitions(args.partitions)
+                .replication_factor(args.replicas)
+                .configs(args.configs.clone())
         })
         .collect();
     let mut outcomes = admin.create_topics(&topics, args.dry_run).await?;

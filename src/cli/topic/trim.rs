@@ -57,7 +57,7 @@ pub(super) async fn run(admin: &Admin, args: TrimArgs) -> Result<(), Failure> {
         .into_iter()
         .map(|Edges { topic, partition, edges }| {
             let offset = range.resolve(&edges).from.min(edges.end);
-            (RecordsBefore { topic, partition, offset }, offset - edges.start)
+            (RecordsBefore::new(topic, partition, offset), offset - edges.start)
         })
         .filter(|(_, count)| *count > 0)
         .collect();
@@ -72,7 +72,7 @@ pub(super) async fn run(admin: &Admin, args: TrimArgs) -> Result<(), Failure> {
     if args.dry_run {
         let mut out = output::Output::stdout()?;
         for records in &all {
-            let RecordsBefore { topic, partition, offset } = records;
+            let RecordsBefore { topic, partition, offset, .. } = records;
             let count = count_of(records);
             let line =
                 format!("{topic}-{partition} would start at {offset} ({count} records less)\n");

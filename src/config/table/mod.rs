@@ -6,6 +6,8 @@ mod groups;
 mod kafka_names;
 mod topic;
 
+use duramen_client::properties::nearest_name;
+
 use super::setting::{Level, Setting};
 
 /// A group of settings for the documentation.
@@ -77,38 +79,8 @@ fn counterpart(level: Level, name: &str) -> Option<&'static str> {
 }
 
 fn few_letters_away(level: Level, name: &str) -> Option<&'static str> {
-    // A third of the letters mistyped is no longer that name.
-    let limit = (name.len() / 3).clamp(1, 6);
-    settings(level)
-        .filter(|setting| !setting.internal)
-        .map(|setting| (distance(name, setting.name), setting.name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Letters to insert, delete, replace or swap to get from `a` to `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, other) in b.iter().enumerate() {
-            let get = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX);
-            let replace = get(&last, j) + usize::from(letter != other);
-            let mut best = replace.min(get(&last, j + 1) + 1).min(get(&row, j) + 1);
-            let before = |word: &[char], index: usize| {
-                index.checked_sub(1).and_then(|before| word.get(before)).copied()
-            };
-            if before(&a, i) == Some(*other) && before(&b, j) == Some(*letter) {
-                best = best.min(get(&before_last, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or_default()
+    let known = settings(level).filter(|setting| !setting.internal);
+    nearest_name(name, known.map(|setting| setting.name))
 }
 
 #[cfg(test)]

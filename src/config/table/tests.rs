@@ -157,16 +157,6 @@ fn a_mistyped_name_finds_its_neighbour() {
 }
 
 #[test]
-fn distances() {
-    assert_eq!(distance("", ""), 0);
-    assert_eq!(distance("abc", "abc"), 0);
-    assert_eq!(distance("", "abc"), 3);
-    assert_eq!(distance("abc", "acb"), 1, "a swap");
-    assert_eq!(distance("abc", "axc"), 1);
-    assert_eq!(distance("kitten", "sitting"), 3);
-}
-
-#[test]
 fn kafkas_other_names_are_known() {
     assert!(is_kafka_without_effect("log.dir.failure.timeout.ms"));
     assert!(is_kafka_without_effect("listener.name.external.ssl.keystore.location"));

@@ -96,9 +96,8 @@ impl Node {
     pub async fn connect_to(&self, address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let options =
-            ConnectionOptions { request_timeout: super::PATIENCE, ..ConnectionOptions::default() };
-        Client::new(Connection::start(stream, options))
+        let options = ConnectionOptions::default().request_timeout(super::PATIENCE);
+        Client::new(Connection::start(stream, options).unwrap())
     }
 
     /// A connection to which any bytes can be written.

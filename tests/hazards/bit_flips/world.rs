@@ -76,8 +76,8 @@ fn cluster(broker: &Broker) -> Cluster {
 }
 
 async fn produce(broker: &Broker, offsets: std::ops::Range<i64>) {
-    let options = ProducerOptions { batch_bytes: 20_000, ..ProducerOptions::default() };
-    let producer = Producer::start(&cluster(broker), options);
+    let options = ProducerOptions::default().batch_bytes(20_000);
+    let producer = Producer::start(&cluster(broker), options).unwrap();
     for offset in offsets {
         let (value, key) = (value(offset), offset.to_string());
         let record = ProducerRecord {
@@ -292,14 +292,9 @@ impl World {
     async fn read(&self, broker: &Broker) -> Result<Served, String> {
         let cluster = cluster(broker);
         let end = end_of(&cluster).await?;
-        let options = ConsumerOptions { skip_damage: true, ..ConsumerOptions::default() };
-        let assignment = Assignment {
-            topic: "orders".into(),
-            partition: 0,
-            start: Start::Offset(0),
-            end: Some(end),
-        };
-        let mut consumer = Consumer::start(&cluster, options, vec![assignment]);
+        let options = ConsumerOptions::default().skip_damage(true);
+        let assignment = Assignment::new("orders", 0, Start::Offset(0)).end(end);
+        let mut consumer = Consumer::start(&cluster, options, vec![assignment]).unwrap();
         let mut served = Served::default();
         let mut scratch = Vec::new();
         while let Some(event) = consumer.next().await {
@@ -319,6 +314,7 @@ impl World {
                     });
                     visited.map(|_| ()).map_err(|error| error.to_string())?;
                 }
+                other => panic!("{self}: {other:?}"),
             }
         }
         Ok(served)
@@ -326,12 +322,8 @@ impl World {
 }
 
 async fn end_of(cluster: &Cluster) -> Result<i64, String> {
-    use duramen_client::admin::OffsetQuestion;
-    let question = OffsetQuestion {
-        topic: "orders".into(),
-        partition: 0,
-        timestamp: duramen_protocol::ids::LATEST,
-    };
+    use duramen_client::admin::{OffsetQuestion, OffsetSpec};
+    let question = OffsetQuestion::new("orders", 0, OffsetSpec::Latest);
     let admin = duramen_client::Admin::new(cluster);
     let answers = admin.list_offsets(Isolation::ReadUncommitted, vec![question]).await;
     let answers = answers.map_err(|error| error.to_string())?;

@@ -58,11 +58,12 @@ impl World {
         while !self.stopped() {
             let topics: Vec<Text> =
                 self.topics.iter().take(TOPICS).map(|topic| topic.name.as_str().into()).collect();
-            let mut options = GroupOptions::new(name(group));
-            options.protocol = PROTOCOLS[group];
-            options.auto_commit = None;
-            options.heartbeat = Duration::from_secs(1);
-            let mut member = GroupConsumer::join(&self.cluster, options, &topics);
+            let options = GroupOptions::new(name(group))
+                .protocol(PROTOCOLS[group])
+                .auto_commit(None)
+                .heartbeat(Duration::from_secs(1));
+            let mut member = GroupConsumer::join(&self.cluster, options, &topics)
+                .expect("options that go together");
             let life = Duration::from_millis(2_000 + chance.below(30_000));
             let lived = self.live(&mut member, group, life).await;
             self.note(lived.map_err(|fault| format!("group {}: {fault}", name(group))));

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use duramen_client::admin::{ConfigChange, NewTopic, OffsetQuestion, RecordsBefore, Resource};
+use duramen_client::admin::{
+    ConfigChange, NewTopic, OffsetQuestion, OffsetSpec, RecordsBefore, Resource,
+};
 use duramen_client::consumer::{Assignment, ConsumerRecord, Isolation, Reset, Start};
 use duramen_client::producer::{Acks, Compression, Delivery};
 use duramen_client::{
@@ -15,7 +17,7 @@ use duramen_client::{
     ProducerOptions, ProducerRecord,
 };
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{EARLIEST, LATEST};
+
 use futures_core::Stream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -71,8 +73,7 @@ impl Load {
             .build()
             .expect("a runtime");
         let inside = runtime.enter();
-        let options =
-            ClusterOptions { operation_timeout: Duration::from_secs(60), ..Default::default() };
+        let options = ClusterOptions::default().operation_timeout(Duration::from_secs(60));
         let cluster = Cluster::new(&format!("127.0.0.1:{port}"), options).expect("an address");
         let truth = |(number, (name, _, _, idempotent)): (usize, &(&str, _, _, bool))| {
             let seed = |partition: u64| (number as u64 * 100 + partition) << 40;
@@ -175,14 +176,12 @@ impl World {
     async fn produce(self: Arc<Self>, topic: usize, partition: i32) {
         let (name, _, compression, idempotent) = TOPICS[topic];
         let acks = if idempotent { Acks::All } else { Acks::Leader };
-        let options = ProducerOptions {
-            acks,
-            idempotent,
-            compression,
-            delivery_timeout: Duration::from_secs(300),
-            ..ProducerOptions::default()
-        };
-        let producer = Producer::start(&self.cluster, options);
+        let options = ProducerOptions::default()
+            .acks(acks)
+            .idempotent(idempotent)
+            .compression(compression)
+            .delivery_timeout(Duration::from_secs(300));
+        let producer = Producer::start(&self.cluster, options).unwrap();
         let (sent, deliveries) = mpsc::channel(UNACKED);
         let acknowledging =
             tokio::spawn(Arc::clone(&self).acknowledge(topic, partition, deliveries));
@@ -237,15 +236,10 @@ impl World {
     /// Reads a topic from its start for as long as the load runs.
     async fn follow(self: Arc<Self>, topic: usize) {
         let name = TOPICS[topic].0;
-        let from = |partition| Assignment {
-            topic: name.into(),
-            partition,
-            start: Start::Earliest,
-            end: None,
-        };
-        let options = ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() };
+        let from = |partition| Assignment::new(name, partition, Start::Earliest);
+        let options = ConsumerOptions::default().reset(Reset::Earliest);
         let mut consumer =
-            Consumer::start(&self.cluster, options, (0..PARTITIONS).map(from).collect());
+            Consumer::start(&self.cluster, options, (0..PARTITIONS).map(from).collect()).unwrap();
         let mut next = [0; PARTITIONS as usize];
         while !self.stopped() {
             match next_record(&mut consumer).await {
@@ -271,7 +265,7 @@ impl World {
         let place = || format!("{name}-{partition}");
         if offset > *next {
             // what lies between must have been deleted
-            let start = self.offset(name, partition, EARLIEST).await?;
+            let start = self.offset(name, partition, OffsetSpec::Earliest).await?;
             if start < offset {
                 return Err(format!("{}: {offset} after {next}, it starts at {start}", place()));
             }
@@ -284,10 +278,10 @@ impl World {
         partitions[partition as usize].check(offset, value).map_err(|e| format!("{}: {e}", place()))
     }
 
-    async fn offset(&self, name: &str, partition: i32, timestamp: i64) -> Result<i64, String> {
+    async fn offset(&self, name: &str, partition: i32, spec: OffsetSpec) -> Result<i64, String> {
         let mut last = String::new();
         for _ in 0..30 {
-            let question = OffsetQuestion { topic: name.into(), partition, timestamp };
+            let question = OffsetQuestion::new(name, partition, spec);
             match self.admin.list_offsets(Isolation::ReadUncommitted, vec![question]).await {
                 Ok(answers) => match answers.into_iter().next().map(|answer| answer.offset) {
                     Some(Ok(offset)) => return Ok(offset.unwrap_or(-1)),
@@ -297,15 +291,15 @@ impl World {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Err(format!("{name}-{partition}: no offset at {timestamp}: {last}"))
+        Err(format!("{name}-{partition}: no offset for {spec:?}: {last}"))
     }
 
     /// Reads a partition from its start to its end; how many records there were.
     async fn read_whole(&self, topic: usize, partition: i32) -> Result<i64, String> {
         let TopicTruth { name, partitions } = &self.topics[topic];
         let acked = partitions[partition as usize].acked.load(Ordering::SeqCst);
-        let start = self.offset(name, partition, EARLIEST).await?;
-        let end = self.offset(name, partition, LATEST).await?;
+        let start = self.offset(name, partition, OffsetSpec::Earliest).await?;
+        let end = self.offset(name, partition, OffsetSpec::Latest).await?;
         if end < acked {
             return Err(format!("{name}-{partition} ends at {end}, {acked} were acknowledged"));
         }
@@ -314,7 +308,9 @@ impl World {
             Some((_, last)) if last + 1 != end => {
                 Err(format!("{name}-{partition}: reading ended at {last}, the log at {end}"))
             }
-            None if start < end && self.offset(name, partition, EARLIEST).await? < end => {
+            None if start < end
+                && self.offset(name, partition, OffsetSpec::Earliest).await? < end =>
+            {
                 Err(format!("{name}-{partition}: nothing came from {start} to {end}"))
             }
             _ => Ok(end - start),
@@ -331,9 +327,9 @@ impl World {
         count: i64,
     ) -> Result<Option<(ConsumerRecord, i64)>, String> {
         let name = TOPICS[topic].0;
-        let from = Assignment { topic: name.into(), partition, start, end };
-        let options = ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() };
-        let mut consumer = Consumer::start(&self.cluster, options, vec![from]);
+        let from = Assignment::new(name, partition, start).end(end);
+        let options = ConsumerOptions::default().reset(Reset::Earliest);
+        let mut consumer = Consumer::start(&self.cluster, options, vec![from]).unwrap();
         let mut read: Option<(ConsumerRecord, i64)> = None;
         let mut next = 0;
         for _ in 0..count {
@@ -368,11 +364,13 @@ impl World {
 
     async fn read_from_time(&self, topic: usize, partition: i32, at: i64) -> Result<(), String> {
         let name = TOPICS[topic].0;
-        let found = self.offset(name, partition, at).await?;
+        let found = self.offset(name, partition, OffsetSpec::Time(at)).await?;
         if found < 0 {
             return Ok(()); // nothing was written since
         }
-        let start = Start::Offset((found - 1).max(self.offset(name, partition, EARLIEST).await?));
+        let start = Start::Offset(
+            (found - 1).max(self.offset(name, partition, OffsetSpec::Earliest).await?),
+        );
         let Some((before, _)) = self.read(topic, partition, start, None, 1).await? else {
             return Ok(());
         };
@@ -392,8 +390,8 @@ impl World {
     /// Makes a topic, uses and deletes it, again and again.
     async fn churn(self: Arc<Self>) {
         // else it would bring back topics that were deleted, when it asks about all that it knows
-        let options = ProducerOptions { allow_topic_creation: false, ..Default::default() };
-        let producer = Producer::start(&self.cluster, options);
+        let options = ProducerOptions::default().allow_topic_creation(false);
+        let producer = Producer::start(&self.cluster, options).unwrap();
         for number in 0.. {
             if self.stopped() {
                 return;
@@ -453,7 +451,7 @@ impl World {
             if offset < 0 {
                 continue;
             }
-            let before = RecordsBefore { topic: TRIMMED.into(), partition, offset };
+            let before = RecordsBefore::new(TRIMMED, partition, offset);
             // below the log start already, as retention was faster
             patiently(ErrorCode::OffsetOutOfRange, || async {
                 let outcomes = self.admin.delete_records(std::slice::from_ref(&before)).await?;
@@ -468,12 +466,9 @@ impl World {
 fn topic(name: &str, durability: &str, configs: &[(&str, &str)]) -> NewTopic {
     let durability = [("durability", durability)];
     let configs = configs.iter().chain(&durability);
-    NewTopic {
-        name: name.into(),
-        partitions: Some(PARTITIONS),
-        configs: configs.map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        ..NewTopic::default()
-    }
+    NewTopic::new(name)
+        .partitions(PARTITIONS)
+        .configs(configs.map(|(name, value)| ((*name).into(), (*value).into())).collect())
 }
 
 /// Tries through restarts of the node; `done` is what a second attempt is told when the first was done.

@@ -227,6 +227,7 @@ pub struct ConfigEntry {
 
 /// A change of one config.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigChange {
     /// Kafka's name.
     pub name: Text,
@@ -235,6 +236,11 @@ pub struct ConfigChange {
 }
 
 impl ConfigChange {
+    /// Does this to the config with this name.
+    pub fn new(name: impl Into<Text>, operation: Operation) -> Self {
+        Self { name: name.into(), operation }
+    }
+
     /// Gives a config this value.
     pub fn set(name: impl Into<Text>, value: impl Into<Text>) -> Self {
         Self { name: name.into(), operation: Operation::Set(value.into()) }
@@ -258,6 +264,7 @@ impl ConfigChange {
 
 /// What to do with a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Operation {
     /// Give it this value.
     Set(Text),

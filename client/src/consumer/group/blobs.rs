@@ -137,7 +137,8 @@ mod tests {
             [("a", 1), ("a", 0), ("b", 2)].map(|(topic, at)| TopicPartition::new(topic, at)).into();
         let topics = [Text::from("a"), Text::from("b")];
         let all: Vec<_> = owned.iter().cloned().collect();
-        let instance = Some(&"i".into());
+        let instance = "i".into();
+        let instance = Some(&instance);
         for assignor in [Assignor::Range, Assignor::CooperativeSticky] {
             let last = (Parts::new(), -1);
             let blob = write_subscription(assignor, &topics, (&owned, 7), &last).unwrap();

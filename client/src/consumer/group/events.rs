@@ -133,12 +133,10 @@ impl GroupConsumer {
     fn add(&mut self, added: Vec<(TopicPartition, Position)>) -> Vec<TopicPartition> {
         let named = added.iter().map(|(at, _)| at.clone()).collect();
         for (at, position) in &added {
-            self.reading.read(Assignment {
-                topic: at.topic.clone(),
-                partition: at.partition,
-                start: Start::Offset(position.next),
-                end: position.end,
-            });
+            self.reading.read(
+                Assignment::new(at.topic.clone(), at.partition, Start::Offset(position.next))
+                    .end(position.end),
+            );
         }
         self.positions.insert(added);
         self.at_end = self.options.stop_at_end && self.reading.is_done();

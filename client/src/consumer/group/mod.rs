@@ -67,6 +67,7 @@ use task::{Command, Control, Task};
 
 /// What happens to a member.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum GroupEvent {
     /// Records of one partition.
     Records(Fetched),
@@ -93,8 +94,8 @@ pub enum GroupEvent {
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let cluster = Cluster::new("localhost:9092", ClusterOptions::default())?;
-/// let options = GroupOptions { auto_commit: None, ..GroupOptions::new("payments") };
-/// let mut member = GroupConsumer::join(&cluster, options, ["orders"]);
+/// let options = GroupOptions::new("payments").auto_commit(None);
+/// let mut member = GroupConsumer::join(&cluster, options, ["orders"])?;
 /// let mut scratch = Vec::new();
 /// while let Some(event) = member.next().await {
 ///     match event? {
@@ -147,12 +148,15 @@ type Callback = Box<dyn FnMut(&GroupEvent) + Send>;
 
 impl GroupConsumer {
     /// Joins the group on the current tokio runtime. Topics that do not exist are read when they do.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] when the options do not go together ([`GroupOptions::check`]).
     pub fn join(
         cluster: &Cluster,
         options: GroupOptions,
         subscription: impl Into<Subscription>,
-    ) -> Self {
+    ) -> Result<Self, ClientError> {
+        options.check()?;
         let options = Arc::new(options);
         let (positions, presence) = (Arc::<Positions>::default(), Arc::new(Presence::new()));
         let (to_user, control) = mpsc::unbounded_channel();
@@ -166,7 +170,7 @@ impl GroupConsumer {
         );
         let span = tracing::info_span!("group member", group = %options.group);
         tokio::spawn(task.run().instrument(span));
-        Self {
+        Ok(Self {
             cluster: cluster.clone(),
             reading: Consumer::of_member(cluster, options.consumer.clone()),
             options,
@@ -181,7 +185,7 @@ impl GroupConsumer {
             readers: BTreeMap::new(),
             at_end: false,
             callback: None,
-        }
+        })
     }
 
     /// What comes next; `None` after the end, which is an error or [`GroupConsumer::close`]. Being called

@@ -6,9 +6,12 @@ use duramen_protocol::text::Text;
 
 use super::Assignor;
 use crate::consumer::{ConsumerOptions, Reset, Start};
+use crate::error::{ClientError, at_least, wrong};
+use crate::setters::setters;
 
 /// Who shares the partitions out among a group's members (`group.protocol`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GroupProtocol {
     /// The coordinator, where it can (KIP-848): a group that has classic members goes over to it, and keeps
     /// them, when the broker lets it (`group.consumer.migration.policy`). The members, where it does not,
@@ -22,7 +25,19 @@ pub enum GroupProtocol {
 }
 
 /// What a member is told at its start.
+///
+/// ```
+/// use duramen_client::consumer::group::{GroupOptions, GroupProtocol};
+/// use std::time::Duration;
+///
+/// let options = GroupOptions::new("billing")
+///     .instance("billing-1")
+///     .auto_commit(None)
+///     .max_poll_interval(Duration::from_secs(60));
+/// assert_eq!(options.protocol, GroupProtocol::Auto);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct GroupOptions {
     /// The group (`group.id`).
     pub group: Text,
@@ -60,6 +75,18 @@ pub struct GroupOptions {
     pub consumer: ConsumerOptions,
 }
 
+setters! { GroupOptions {
+    protocol: GroupProtocol,
+    assignors: Vec<Assignor>,
+    session_timeout: Duration,
+    heartbeat: Duration,
+    max_poll_interval: Duration,
+    auto_commit: impl Into<Option<Duration>>,
+    start: impl Into<Option<Start>>,
+    stop_at_end: bool,
+    consumer: ConsumerOptions,
+} }
+
 impl GroupOptions {
     /// Kafka's defaults for a group, except that reading begins at the start of what is there where
     /// nothing is committed, or what was committed is deleted: a group misses nothing.
@@ -77,8 +104,52 @@ impl GroupOptions {
             auto_commit: Some(Duration::from_secs(5)),
             start: Some(Start::Earliest),
             stop_at_end: false,
-            consumer: ConsumerOptions { reset: Reset::Earliest, ..ConsumerOptions::default() },
+            consumer: ConsumerOptions::default().reset(Reset::Earliest),
         }
+    }
+
+    /// Sets [`instance`](#structfield.instance).
+    #[must_use]
+    pub fn instance(mut self, instance: impl Into<Text>) -> Self {
+        self.instance = Some(instance.into());
+        self
+    }
+
+    /// Sets [`server_assignor`](#structfield.server_assignor).
+    #[must_use]
+    pub fn server_assignor(mut self, assignor: impl Into<Text>) -> Self {
+        self.server_assignor = Some(assignor.into());
+        self
+    }
+
+    /// Whether these go together; [`GroupConsumer::join`](super::GroupConsumer::join) looks, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Options`] with the first that does not.
+    pub fn check(&self) -> Result<(), ClientError> {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        if self.group.is_empty() {
+            return Err(wrong("group (group.id)", "is empty: give the group a name"));
+        }
+        at_least("session_timeout (session.timeout.ms)", self.session_timeout, MILLISECOND)?;
+        at_least("heartbeat (heartbeat.interval.ms)", self.heartbeat, MILLISECOND)?;
+        at_least("max_poll_interval (max.poll.interval.ms)", self.max_poll_interval, MILLISECOND)?;
+        if let Some(interval) = self.auto_commit {
+            at_least("auto_commit (auto.commit.interval.ms)", interval, MILLISECOND)?;
+        }
+        // In a group of KIP-848 the coordinator shares out, and says how often to beat.
+        if self.protocol != GroupProtocol::Consumer {
+            if self.assignors.is_empty() {
+                let words = "is empty, and without a way to share out no classic group is joined";
+                return Err(wrong("assignors (partition.assignment.strategy)", words));
+            }
+            if self.heartbeat >= self.session_timeout {
+                let (beat, session) = (self.heartbeat, self.session_timeout);
+                let words = format!("is {beat:?}; it must be below session_timeout, {session:?}");
+                return Err(wrong("heartbeat (heartbeat.interval.ms)", words));
+            }
+        }
+        self.consumer.check()
     }
 
     /// Members read on during a rebalance only when every way to share out allows it.

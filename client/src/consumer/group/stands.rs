@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::ids::{EARLIEST, LATEST, TopicId};
+use duramen_protocol::ids::{LATEST, TopicId};
 use duramen_protocol::text::Text;
 
 use super::positions::Position;
@@ -73,19 +73,9 @@ async fn begin(
         return Err(coordinator.refused(ErrorCode::OffsetOutOfRange, Some(words.into())));
     };
     let isolation = options.consumer.isolation;
-    match timestamp_of(start) {
+    match start.asked() {
         Ok(timestamp) => offsets_at(coordinator.cluster(), isolation, partitions, timestamp).await,
         Err(offset) => Ok(partitions.into_iter().map(|partition| (partition, offset)).collect()),
-    }
-}
-
-/// The timestamp to ask for, or the offset itself.
-fn timestamp_of(start: Start) -> Result<i64, i64> {
-    match start {
-        Start::Earliest => Ok(EARLIEST),
-        Start::Latest => Ok(LATEST),
-        Start::Time(at) => Ok(at.max(0)),
-        Start::Offset(offset) => Err(offset),
     }
 }
 
@@ -96,7 +86,7 @@ pub(super) async fn offset_of(
     at: &TopicPartition,
     to: Start,
 ) -> Result<i64, ClientError> {
-    let timestamp = match timestamp_of(to) {
+    let timestamp = match to.asked() {
         Ok(timestamp) => timestamp,
         Err(offset) => return Ok(offset),
     };
@@ -129,11 +119,9 @@ async fn offsets_at(
     timestamp: i64,
 ) -> Result<Vec<(TopicPartition, i64)>, ClientError> {
     let ask = |timestamp: i64| {
-        let questions = partitions.iter().map(|at| OffsetQuestion {
-            topic: at.topic.clone(),
-            partition: at.partition,
-            timestamp,
-        });
+        let questions = partitions
+            .iter()
+            .map(|at| OffsetQuestion::at(at.topic.clone(), at.partition, timestamp));
         list_offsets(cluster, isolation, questions.collect())
     };
     let mut offsets = Vec::with_capacity(partitions.len());

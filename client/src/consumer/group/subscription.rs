@@ -15,6 +15,7 @@ const PATTERN_BYTES: usize = 1 << 20;
 /// The topics that a member reads. Names and a [`Pattern`] turn into one by themselves, where one is asked
 /// for.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Subscription {
     /// These. One that does not exist is read when it does.
     Names(Vec<Text>),

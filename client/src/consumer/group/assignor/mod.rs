@@ -14,6 +14,7 @@ use super::TopicPartition;
 
 /// A way to share the partitions out (`partition.assignment.strategy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Assignor {
     /// Per topic, members in order get adjoining ranges; topics of equal partition counts are shared out
     /// alike.

@@ -254,7 +254,24 @@ impl Task {
         }
     }
 
+    /// What an answer says to the metrics.
+    fn count(&self, done: &Done) {
+        let meter = self.coordinator.cluster().meter();
+        match done {
+            Done::Event(Event::Beat(_, Ok(()))) => meter.heartbeats.add(1),
+            Done::Event(Event::Heard(_, Ok(heard))) => {
+                meter.heartbeats.add(1);
+                meter.rebalances.add(heard.assignment.is_some().into());
+            }
+            Done::Event(Event::Synced(_, Ok(_))) => meter.rebalances.add(1),
+            Done::Committed(_, Ok(_)) => meter.commits.add(1),
+            Done::Committed(_, Err(_)) => meter.commits_failed.add(1),
+            _ => {}
+        }
+    }
+
     fn take_done(&mut self, done: Done) {
+        self.count(&done);
         match done {
             Done::Event(event) => self.step(event),
             Done::Joined(attempt, topics, joined) => {

@@ -1,14 +1,13 @@
-//! Kafka's properties files: Java's `Properties` format, read as UTF-8.
+//! The text of Kafka's properties files, pure: Java's `Properties` format, read as UTF-8.
 //!
 //! A line is `name=value`, `name: value` or `name value`; `#` and `!` begin comments; a backslash
 //! at the end of a line continues it; `\t \n \r \f \uXXXX` are escapes, and before any other
 //! character a backslash just goes away.
 
-use super::error::ConfigError;
-
 /// One property of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Property {
+#[non_exhaustive]
+pub struct Line {
     /// Line it begins on, from 1.
     pub line: usize,
     /// Name.
@@ -17,11 +16,23 @@ pub struct Property {
     pub value: String,
 }
 
+/// A malformed `\u` in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: malformed \\u escape: four hexadecimal digits must follow")]
+#[non_exhaustive]
+pub struct EscapeError {
+    /// Line on which the property begins, from 1.
+    pub line: usize,
+}
+
+/// Where a `\u` is malformed is known further up.
+struct Malformed;
+
 /// The properties of a file, in order; a name may come twice.
 ///
 /// # Errors
-/// [`ConfigError::Escape`] with its line, for a malformed `\u`.
-pub fn parse(text: &str) -> Result<Vec<Property>, ConfigError> {
+/// For a malformed `\u`.
+pub fn parse(text: &str) -> Result<Vec<Line>, EscapeError> {
     let mut properties = Vec::new();
     let mut lines = natural_lines(text).enumerate();
     while let Some((index, line)) = lines.next() {
@@ -37,8 +48,8 @@ pub fn parse(text: &str) -> Result<Vec<Property>, ConfigError> {
         }
         let line = index + 1;
         let (name, value) = split(&logical);
-        let read = |part| unescape(part).map_err(|error| error.at(format!("line {line}")));
-        properties.push(Property { line, name: read(name)?, value: read(value)? });
+        let read = |part| unescape(part).map_err(|Malformed| EscapeError { line });
+        properties.push(Line { line, name: read(name)?, value: read(value)? });
     }
     Ok(properties)
 }
@@ -74,7 +85,7 @@ fn split(line: &str) -> (&str, &str) {
     (name, trim_start(rest.strip_prefix(['=', ':']).unwrap_or(rest)))
 }
 
-fn unescape(text: &str) -> Result<String, ConfigError> {
+fn unescape(text: &str) -> Result<String, Malformed> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((plain, escaped)) = rest.split_once('\\') {
@@ -102,25 +113,25 @@ fn unescape(text: &str) -> Result<String, ConfigError> {
 
 /// The character of a `\u` escape, whose four digits begin `text`, and what follows. Java writes
 /// characters above U+FFFF as two escapes.
-fn unicode(text: &str) -> Result<(char, &str), ConfigError> {
+fn unicode(text: &str) -> Result<(char, &str), Malformed> {
     let (unit, rest) = code_unit(text)?;
     if let Some(character) = char::from_u32(unit.into()) {
         return Ok((character, rest));
     }
-    let (low, rest) = code_unit(rest.strip_prefix("\\u").ok_or(ConfigError::Escape)?)?;
+    let (low, rest) = code_unit(rest.strip_prefix("\\u").ok_or(Malformed)?)?;
     let mut pair = char::decode_utf16([unit, low]);
     match (pair.next(), pair.next()) {
         (Some(Ok(character)), None) => Ok((character, rest)),
-        _ => Err(ConfigError::Escape),
+        _ => Err(Malformed),
     }
 }
 
-fn code_unit(text: &str) -> Result<(u16, &str), ConfigError> {
-    let (digits, rest) = text.split_at_checked(4).ok_or(ConfigError::Escape)?;
+fn code_unit(text: &str) -> Result<(u16, &str), Malformed> {
+    let (digits, rest) = text.split_at_checked(4).ok_or(Malformed)?;
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(ConfigError::Escape);
+        return Err(Malformed);
     }
-    let unit = u16::from_str_radix(digits, 16).map_err(|_| ConfigError::Escape)?;
+    let unit = u16::from_str_radix(digits, 16).map_err(|_| Malformed)?;
     Ok((unit, rest))
 }
 

@@ -1,6 +1,9 @@
 //! What a user of the client meets when something fails: what happened, what kind of failure it is,
 //! and what to do about it.
 
+mod codes;
+mod options;
+
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
@@ -8,24 +11,38 @@ use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::text::Text;
 
 pub use crate::connection::{CallError, ConnectionError};
+pub(crate) use options::{at_least, between, not_zero, wrong};
 
 /// What may be done about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Remedy {
-    /// The same request may succeed later; the client has tried for as long as it was allowed.
+    /// The same may succeed later; the client has tried for as long as it was allowed.
     Retry,
-    /// Another took this client's place; make a new one.
+    /// Another took this client's place, or its partitions; make a new one, or join again.
     Fenced,
-    /// The request can't succeed as it is.
+    /// It can't succeed as it is, however often it is tried.
     Change,
 }
 
 /// An error of the client.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// An address that is no `host:port`.
     #[error("\"{0}\" is no broker address; write host:port, as 127.0.0.1:9092")]
     Address(String),
+    /// Options that can't hold, alone or together; nothing was started.
+    #[error("{option} {problem}")]
+    Options {
+        /// The option, and Kafka's name of it where there is one: `linger (linger.ms)`.
+        option: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// Properties that are not understood or can't be honoured; nothing was started.
+    #[error(transparent)]
+    Properties(#[from] crate::properties::PropertiesError),
     /// No broker answered.
     #[error("no broker answered at {}: {last}", addresses.join(", "))]
     Unreachable {
@@ -111,11 +128,13 @@ impl ClientError {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Refused { code, .. } => remedy_of(*code),
+            Self::Refused { code, .. } => codes::remedy(*code),
             Self::Unreachable { .. } | Self::Expired { .. } => Remedy::Retry,
             Self::Call(CallError::Connection(_) | CallError::Busy) => Remedy::Retry,
             Self::Call(_)
             | Self::Address(_)
+            | Self::Options { .. }
+            | Self::Properties(_)
             | Self::RecordTooLarge { .. }
             | Self::Record(_)
             | Self::Serde(_)
@@ -126,59 +145,41 @@ impl ClientError {
         }
     }
 
-    /// True when trying again may help.
+    /// True when the very same request may succeed when it is sent again. [`Remedy::Retry`] is wider: what
+    /// [`ClientError::advice`] says may have to come first.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
-        self.remedy() == Remedy::Retry
+        match self {
+            Self::Refused { code, .. } => code.is_retriable(),
+            error => error.remedy() == Remedy::Retry,
+        }
     }
 
     /// One line on the way out, where there is one.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::Unreachable { .. } => Some("is a broker running there? see --brokers"),
-            Self::Refused { code, .. } => advice_of(*code),
-            _ => None,
-        }
+        Some(match self {
+            Self::Refused { code, .. } => return codes::advice(*code),
+            Self::Unreachable { .. } => "is a broker running there?",
+            Self::Expired { .. } => {
+                "the brokers are slow or unreachable: look at them, or allow more time"
+            }
+            Self::Call(CallError::Unsupported { .. }) => {
+                "the broker is older than this client for that request"
+            }
+            Self::Call(CallError::Busy) => "wait for answers before sending more",
+            Self::RecordTooLarge { .. } => "send smaller records, or raise buffer_bytes",
+            Self::NotAssigned(_) => "read only what is assigned, or assign it first",
+            Self::Incomplete(_) => "is this a broker of Kafka's protocol? look at its log",
+            Self::Closed => "make a new one",
+            // These say it themselves.
+            Self::Address(_)
+            | Self::Options { .. }
+            | Self::Properties(_)
+            | Self::Record(_)
+            | Self::Serde(_)
+            | Self::NoPartition { .. }
+            | Self::Call(_) => return None,
+        })
     }
-}
-
-fn remedy_of(code: ErrorCode) -> Remedy {
-    match code {
-        ErrorCode::ProducerFenced
-        | ErrorCode::InvalidProducerEpoch
-        | ErrorCode::FencedInstanceId => Remedy::Fenced,
-        code if code.is_retriable() => Remedy::Retry,
-        _ => Remedy::Change,
-    }
-}
-
-fn advice_of(code: ErrorCode) -> Option<&'static str> {
-    Some(match code {
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {
-            "list the topics there are, or create it"
-        }
-        ErrorCode::TopicAlreadyExists => "choose another name, or use the topic that is there",
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {
-            "send smaller records, or raise max.message.bytes of the topic"
-        }
-        ErrorCode::NotEnoughReplicas | ErrorCode::NotEnoughReplicasAfterAppend => {
-            "too few replicas are in sync: start the missing brokers, or lower min.insync.replicas"
-        }
-        ErrorCode::InvalidReplicationFactor => {
-            "use a replication factor up to the number of brokers"
-        }
-        ErrorCode::KafkaStorageError => "a disk of the broker failed or is full: see its log",
-        ErrorCode::OffsetOutOfRange => {
-            "that offset was deleted or never written: see the topic's offsets"
-        }
-        ErrorCode::UnsupportedVersion => "the broker is older than this client for that request",
-        ErrorCode::NonEmptyGroup | ErrorCode::GroupSubscribedToTopic => "stop its members first",
-        ErrorCode::FencedInstanceId => "another client uses this instance id: choose another",
-        ErrorCode::InconsistentGroupProtocol => {
-            "its members share partitions out in other ways: use one that they know, or another group"
-        }
-        ErrorCode::GroupMaxSizeReached => "stop a member, or raise group.max.size",
-        _ => return None,
-    })
 }
