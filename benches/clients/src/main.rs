@@ -77,8 +77,7 @@ fn processor_seconds() -> f64 {
 }
 
 fn run(words: &[String]) -> Result<(), Failure> {
-    let usage =
-        "clients duramen|librdkafka|allocations produce|consume BROKERS TOPIC [RECORDS SIZE CODEC BATCH]";
+    let usage = "clients duramen|librdkafka|allocations produce|consume BROKERS TOPIC [RECORDS SIZE CODEC BATCH]";
     let [client, work, brokers, topic, rest @ ..] = words else { return Err(usage.into()) };
     let work = match (work.as_str(), rest) {
         ("consume", []) => Work::Consume,

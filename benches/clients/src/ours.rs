@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::ops::ControlFlow;
 
-use duramen_client::admin::OffsetQuestion;
+use duramen_client::admin::{OffsetQuestion, OffsetSpec};
 use duramen_client::consumer::{Assignment, Event, Isolation, Start};
 use duramen_client::producer::Compression;
 use duramen_client::{
@@ -13,9 +13,6 @@ use duramen_client::{
 use tokio::runtime::Builder;
 
 use super::{Done, Failure, Load, Values, Work};
-
-/// Timestamp that asks where a partition ends.
-const LATEST: i64 = -1;
 
 /// On `threads` worker threads; 0 is this thread alone.
 pub fn run(brokers: &str, topic: &str, work: &Work, threads: usize) -> Result<Done, Failure> {
@@ -60,7 +57,7 @@ async fn produce(cluster: Cluster, topic: &str, load: &Load) -> Result<Done, Fai
 async fn consume(cluster: Cluster, topic: &str) -> Result<Done, Failure> {
     let count = cluster.topic(topic).await?.partitions.len();
     let questions: Vec<OffsetQuestion> = (0..i32::try_from(count)?)
-        .map(|partition| OffsetQuestion::new(topic, partition, LATEST))
+        .map(|partition| OffsetQuestion::new(topic, partition, OffsetSpec::Latest))
         .collect();
     let answers = Admin::new(&cluster).list_offsets(Isolation::ReadUncommitted, questions).await?;
     let mut assignments = Vec::new();
