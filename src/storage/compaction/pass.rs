@@ -47,6 +47,8 @@ struct Task {
     state: Arc<LogState>,
     /// Closed ones that may be cleaned, oldest first.
     segments: Vec<Segment>,
+    /// Those behind, where transactions may have ended.
+    later: Vec<Segment>,
     plan: CleanPlan,
     policy: CompactionPolicy,
     last_batches: LastBatches,
@@ -100,14 +102,16 @@ impl Log {
 
     fn start_cleaning(&mut self, now_ms: i64) -> Option<Task> {
         let plan = self.clean_plan(now_ms).filter(|plan| plan.dirty_bytes > 0)?;
-        let segments = self.segments.iter().filter(|segment| segment.base < plan.end);
+        let (segments, later) =
+            self.segments.iter().cloned().partition(|segment| segment.base < plan.end);
         let last = |entry: &super::super::producer_state::ProducerEntry| {
             (entry.epoch, entry.last_batch().map(|batch| batch.last_offset))
         };
         Some(Task {
             home: Arc::clone(&self.home),
             state: Arc::clone(&self.state),
-            segments: segments.cloned().collect(),
+            segments,
+            later,
             plan,
             policy: self.config.compaction,
             last_batches: self.producers.iter().map(|(id, entry)| (id, last(entry))).collect(),
@@ -208,17 +212,23 @@ impl Pass<'_> {
         segments.iter().skip(first.saturating_sub(1))
     }
 
-    /// Which transactions of the dirty part were aborted.
+    /// Which transactions of the dirty part were aborted: also those that ended behind it.
     fn survey(&self) -> Result<Aborted, CleanError> {
         let mut aborted = Aborted::default();
-        for segment in self.dirty() {
+        for segment in self.dirty().chain(&self.task.later) {
+            let is_later = segment.base >= self.task.plan.end;
+            if is_later && aborted.all_ended() {
+                break;
+            }
             let failed = |error| self.unreadable(segment, error);
             let file = self.task.home.files.file(&segment.file).map_err(failed)?;
             let window = self.limits.io_bytes as usize;
             let mut walk = Walk::new(&*file, 0, segment.len, window).over(&segment.holes);
             while let Step::Batch(found) = walk.step().map_err(failed)? {
                 if !found.header.is_control() {
-                    aborted.data(&found.header);
+                    if !is_later {
+                        aborted.data(&found.header);
+                    }
                     continue;
                 }
                 let mut bytes = vec![0; found.header.size()];

@@ -1,0 +1,84 @@
+//! The story: what is deleted or taken back stays so, and nothing that counts goes with it, where a pass
+//! can't see or write all that it would like to.
+
+use std::cell::Cell;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use duramen_protocol::records::batch::BatchView;
+use duramen_protocol::records::control::EndTxnMarker;
+use duramen_protocol::records::{BatchBuilder, BatchOptions, Producer};
+
+use super::compaction::{
+    Shared, Story, clean_all, config, go_on, limits, open_log, seen, settle, written,
+};
+use super::support::*;
+use crate::env::sim::SimEnv;
+use crate::storage::compaction::{CleanError, SharedLog, clean};
+use crate::storage::producer_txn::MarkerFacts;
+use crate::storage::{Log, LogDir};
+
+/// So late that a time of deletion takes much more room than the time of a record.
+const NOW: i64 = 1_000_000_000_000;
+
+/// One batch; `None` deletes. Returns its first offset.
+fn write(log: &mut Log, writes: &[(u8, Option<u16>)]) -> i64 {
+    write_as(log, writes, &BatchOptions::default())
+}
+
+fn write_as(log: &mut Log, writes: &[(u8, Option<u16>)], options: &BatchOptions) -> i64 {
+    let mut builder = BatchBuilder::new(1 << 20);
+    for (key, value) in writes {
+        let value = value.map(|value| value.to_be_bytes().repeat(50));
+        assert!(builder.append(1000, Some(&[*key]), value.as_deref(), &[]).unwrap());
+    }
+    append(log, &builder.build(options).unwrap(), info(1000)).unwrap().first_offset
+}
+
+/// Some segments of a key that nobody looks at, all of it committed and on the disk.
+fn fill(dir: &LogDir, log: &mut Log) {
+    for value in 0..24 {
+        write(log, &[(0, Some(value))]);
+    }
+    let mut story = Story::default();
+    settle(dir, log, &mut story);
+    settle(dir, log, &mut story);
+}
+
+fn clean_at(dir: &LogDir, log: Log, now_ms: i64) -> Log {
+    let shared = Shared(Mutex::new(log));
+    clean_all(&shared, now_ms).unwrap();
+    dir.run_once();
+    shared.0.into_inner().unwrap()
+}
+
+#[test]
+fn an_abort_behind_what_is_cleaned_counts_all_the_same() {
+    let (dir, mut log) = open_log(&SimEnv::new(1, 1_000_000)).unwrap();
+    write(&mut log, &[(1, Some(5))]);
+    let producer = Some(Producer { id: 50, epoch: 0, base_sequence: 0 });
+    let options = BatchOptions { producer, transactional: true, ..BatchOptions::default() };
+    let taken_back = write_as(&mut log, &[(1, Some(6))], &options);
+    fill(&dir, &mut log);
+    let marker =
+        EndTxnMarker { commit: false, coordinator_epoch: 1 }.to_batch(1000, 50, 0).unwrap();
+    let offset = append(&mut log, &marker, info(1000)).unwrap().first_offset;
+    let facts = MarkerFacts {
+        producer_id: 50,
+        producer_epoch: 0,
+        coordinator_epoch: 1,
+        offset,
+        timestamp: 1000,
+        abort: true,
+        transaction_version: 1,
+    };
+    let ended = log.producers.apply_marker(&facts, 1000).unwrap();
+    log.producers.complete(&ended);
+    settle(&dir, &mut log, &mut Story::default());
+    assert!(log.segments.back().unwrap().base <= offset && log.last_stable_offset() > offset);
+    let log = clean_at(&dir, log, NOW);
+    let seen = seen(&log);
+    assert_eq!(seen.latest.get(&1), Some(&5), "{:?}", seen.records);
+    assert!(!seen.records.contains_key(&taken_back));
+}
