@@ -166,6 +166,7 @@ impl Pass<'_> {
         let (map, end) = self.map_keys(&aborted)?;
         // On the disk, too, recovery begins behind all that is written anew.
         task.home.checkpoints.write(&task.home)?;
+        let mut cleaned = task.segments.iter().take_while(|segment| segment.base < end);
         let rules = Rules {
             map: &map,
             aborted: &aborted,
@@ -173,6 +174,7 @@ impl Pass<'_> {
             end,
             now_ms: self.now_ms,
             delete_retention_ms: task.policy.delete_retention_ms,
+            keeps_tombstones: cleaned.any(|segment| !segment.holes.is_empty()),
             unfolded_max: UNFOLDED_MAX,
         };
         let mut outcome = CleanOutcome {

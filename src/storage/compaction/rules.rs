@@ -25,6 +25,8 @@ pub(super) struct Rules<'a> {
     /// ms since 1970.
     pub(super) now_ms: i64,
     pub(super) delete_retention_ms: i64,
+    /// A segment that can't be written anew may show what tombstones delete: they stay.
+    pub(super) keeps_tombstones: bool,
     /// What opened records may unfold to, in bytes.
     pub(super) unfolded_max: usize,
 }
@@ -65,7 +67,8 @@ impl Rules<'_> {
             return self.nothing(batch, must_stay);
         }
         let horizon = header.delete_horizon();
-        let tombstones_stay = horizon.is_none_or(|horizon| self.now_ms < horizon);
+        let tombstones_stay =
+            self.keeps_tombstones || horizon.is_none_or(|horizon| self.now_ms < horizon);
         let keep = |record: &RecordView<'_>| {
             let is_last = |key| self.map.get(key).is_none_or(|last| record.offset >= last);
             record.key.is_some_and(is_last) && (record.value.is_some() || tombstones_stay)
@@ -186,6 +189,7 @@ mod tests {
             end: 100,
             now_ms,
             delete_retention_ms: 1000,
+            keeps_tombstones: false,
             unfolded_max: 1 << 20,
         };
         let (mut underway, mut left) = (Underway::default(), Vec::new());

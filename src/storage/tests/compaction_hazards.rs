@@ -82,3 +82,28 @@ fn an_abort_behind_what_is_cleaned_counts_all_the_same() {
     assert_eq!(seen.latest.get(&1), Some(&5), "{:?}", seen.records);
     assert!(!seen.records.contains_key(&taken_back));
 }
+
+#[test]
+fn deletions_stay_as_long_as_a_damaged_segment_may_show_what_they_deleted() {
+    for damaged in [true, false] {
+        let (dir, mut log) = open_log(&SimEnv::new(1, 1_000_000)).unwrap();
+        write(&mut log, &[(1, Some(5))]);
+        let from = log.segments[0].len;
+        write(&mut log, &[(2, Some(5))]);
+        let to = log.segments[0].len;
+        fill(&dir, &mut log);
+        let deletion = write(&mut log, &[(1, None)]);
+        assert!(log.segments.len() > 2);
+        fill(&dir, &mut log);
+        if damaged {
+            log.segments[0].holes = vec![(from, to)];
+        }
+        for now_ms in [NOW, NOW + 1_000, NOW + 2_000] {
+            log = clean_at(&dir, log, now_ms);
+            fill(&dir, &mut log);
+        }
+        let left = read_all(&log, deletion);
+        let first = BatchView::iter(&left).next().unwrap().unwrap();
+        assert_eq!(first.base_offset() == deletion, damaged, "{}", first.base_offset());
+    }
+}
