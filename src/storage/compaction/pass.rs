@@ -20,13 +20,16 @@ use super::batches::Batches;
 use super::key_map::{ENTRY_BYTES, KeyMap};
 use super::output::{self, Output};
 use super::plan::{self, CleanOffsets, CleanPlan, ClosedSegment};
-use super::rules::{LastBatches, Rules, Verdict};
+use super::rules::{LastBatches, Place, Rules, Verdict};
 use super::swap::mark;
 use super::transactions::{Aborted, Underway};
 use super::{CleanError, CleanLimits, CompactionPolicy, Pause, SharedLog};
 
 /// The smallest map, in keys: memory for it comes only as it is used.
 const KEYS_LEAST: u64 = 1024;
+
+/// Positions in a segment are of 31 bits.
+const SEGMENT_BYTES_MAX: u64 = i32::MAX.unsigned_abs() as u64;
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -322,7 +325,7 @@ impl Pass<'_> {
         let to = (task.index_interval, first.created_ms);
         let mut output = Output::create(disk, (dir, first.base), io_bytes, to).map_err(failed)?;
         let mut left: u64 = group.iter().map(|segment| segment.len).sum();
-        let limit = left.max(task.segment_bytes).min(i32::MAX.unsigned_abs().into());
+        let limit = left.max(task.segment_bytes).min(SEGMENT_BYTES_MAX);
         let mut changed = group.len() > 1;
         let mut scratch = Vec::new();
         for (index, segment) in group.iter().enumerate() {
@@ -336,22 +339,22 @@ impl Pass<'_> {
                 let Some(batch) = batch else { break };
                 self.read(&batch)?;
                 left -= batch.size() as u64;
+                let taken = output.len() + left;
                 let must_stay = batch.next_offset() == rules.end || (index == last && is_last);
+                let place = Place { must_stay, room: limit.saturating_sub(taken) };
                 let verdict = rules
-                    .judge(&batch, must_stay, underway, &mut scratch)
+                    .judge(&batch, place, underway, &mut scratch)
                     .map_err(|error| uncleanable(segment, &error))?;
                 let bytes = match &verdict {
                     Verdict::Nothing => {
                         changed = true;
                         continue;
                     }
-                    Verdict::Instead(bytes)
-                        if output.len() + bytes.len() as u64 + left <= limit =>
-                    {
+                    Verdict::Instead(bytes) if taken + bytes.len() as u64 <= SEGMENT_BYTES_MAX => {
                         changed = true;
                         bytes
                     }
-                    // A later pass may find room for a time of deletion.
+                    // Packed anew it has become larger.
                     Verdict::Instead(_) | Verdict::Whole => batch.bytes(),
                 };
                 let (batch, _) = BatchView::split(bytes).map_err(|e| uncleanable(segment, &e))?;

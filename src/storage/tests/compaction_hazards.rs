@@ -84,6 +84,25 @@ fn an_abort_behind_what_is_cleaned_counts_all_the_same() {
 }
 
 #[test]
+fn what_is_outdated_goes_also_where_a_time_of_deletion_finds_no_room() {
+    let (dir, mut log) = open_log(&SimEnv::new(1, 1_000_000)).unwrap();
+    let deletions = |keys: std::ops::Range<u8>| keys.map(|key| (key, None));
+    let first: Vec<_> = [(200, Some(7))].into_iter().chain(deletions(1..90)).collect();
+    write(&mut log, &first);
+    write(&mut log, &deletions(90..140).collect::<Vec<_>>());
+    assert_eq!(log.segments.len(), 1);
+    assert!(log.segments[0].len > 1200, "{} bytes", log.segments[0].len);
+    fill(&dir, &mut log);
+    write(&mut log, &[(200, None)]);
+    fill(&dir, &mut log);
+    log = clean_at(&dir, log, NOW);
+    fill(&dir, &mut log);
+    log = clean_at(&dir, log, NOW + 1_000);
+    let latest = seen(&log).latest;
+    assert_eq!(latest.keys().copied().collect::<Vec<_>>(), [0], "what was deleted is back");
+}
+
+#[test]
 fn deletions_stay_as_long_as_a_damaged_segment_may_show_what_they_deleted() {
     for damaged in [true, false] {
         let (dir, mut log) = open_log(&SimEnv::new(1, 1_000_000)).unwrap();
