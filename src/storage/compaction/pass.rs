@@ -205,7 +205,7 @@ impl Pass<'_> {
             outcome.bytes_before += before;
             outcome.bytes_after += after;
         }
-        log.with_log(|log| log.set_cleaned(end)).unwrap_or(Ok(()))?;
+        log.with_log(|log| log.set_cleaned(end, task.generation)).unwrap_or(Ok(()))?;
         task.home.checkpoints.write(&task.home)?;
         Ok(outcome)
     }

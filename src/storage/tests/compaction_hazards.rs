@@ -126,3 +126,38 @@ fn deletions_stay_as_long_as_a_damaged_segment_may_show_what_they_deleted() {
         assert_eq!(first.base_offset() == deletion, damaged, "{}", first.base_offset());
     }
 }
+
+#[test]
+fn what_comes_in_the_place_of_what_was_cut_is_not_clean() {
+    const CUT: i64 = 10;
+    let distinct = |log: &mut Log, dir: &LogDir| {
+        (0..40).for_each(|key| _ = write(log, &[(key, Some(1))]));
+        settle(dir, log, &mut Story::default());
+        settle(dir, log, &mut Story::default());
+    };
+    let mut passes = 0;
+    for at in 1..80 {
+        let (dir, mut log, _) = written(&SimEnv::new(1, 1_000_000), 0, config());
+        distinct(&mut log, &dir);
+        let shared = Shared(Mutex::new(log));
+        let calls = Cell::new(0);
+        let pause = |_: Duration| {
+            calls.set(calls.get() + 1);
+            if calls.get() == at {
+                shared.with_log(|log| {
+                    log.truncate_to(CUT).unwrap();
+                    distinct(log, &dir);
+                });
+            }
+            go_on(Duration::ZERO)
+        };
+        let outcome = clean(&shared, &limits(), &pause, NOW);
+        if calls.get() < at {
+            break;
+        }
+        passes += 1;
+        let cleaned = shared.with_log(|log| log.state.cleaned.load(Ordering::Acquire)).unwrap();
+        assert!(cleaned <= CUT, "cut at call {at}: {cleaned} after {outcome:?}");
+    }
+    assert!(passes > 10, "{passes}");
+}
