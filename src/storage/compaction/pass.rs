@@ -279,7 +279,12 @@ impl Pass<'_> {
                     match end {
                         Some(end) => return Ok((map, end)),
                         // Each pass gets further, by one batch at least.
-                        None => map = KeyMap::new(secret, count, 0),
+                        None => {
+                            // A header may claim any number: not more than there is room for.
+                            let records = batch.records(&mut scratch, UNFOLDED_MAX);
+                            records.map_err(|error| uncleanable(segment, &error))?;
+                            map = KeyMap::new(secret, count, 0);
+                        }
                     }
                 }
                 note_keys(&mut map, &batch, plan.first_dirty, &mut scratch)

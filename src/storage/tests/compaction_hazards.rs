@@ -161,3 +161,16 @@ fn what_comes_in_the_place_of_what_was_cut_is_not_clean() {
     }
     assert!(passes > 10, "{passes}");
 }
+
+#[test]
+fn a_batch_that_claims_more_records_than_it_has_takes_no_memory_for_them() {
+    let (dir, mut log) = open_log(&SimEnv::new(1, 1_000_000)).unwrap();
+    append(&mut log, &batch(10_000_000, 1000, b"nothing that is a record"), info(1000)).unwrap();
+    fill(&dir, &mut log);
+    let shared = Shared(Mutex::new(log));
+    let took = allocation_counter::measure(|| {
+        let error = clean_all(&shared, NOW).unwrap_err();
+        assert!(matches!(error, CleanError::Uncleanable { segment: 0, .. }), "{error}");
+    });
+    assert!(took.bytes_max < 1 << 20, "{} bytes", took.bytes_max);
+}
