@@ -412,7 +412,7 @@ impl Groups {
                 Group::Classic(group) if group.state() == State::Empty => {
                     group.empty_since_ms().map_or(Aging::EachFromCommit, Aging::Since)
                 }
-                Group::Consumer(group) if group.is_empty() => Aging::EachFromCommit,
+                Group::Consumer(group) if group.is_empty() => Aging::Since(group.empty_since_ms()),
                 _ => Aging::No,
             };
             let none_left = self.offsets.expire(&mut turn, id, aging);

@@ -15,7 +15,7 @@ use crate::coordinator::command::{TopicExists, Turn};
 pub(crate) enum Aging {
     /// Someone reads: none do.
     No,
-    /// Nobody has read since then, in ms since 1970.
+    /// Nobody has read since then, in ms since 1970; what was committed later ages from its commit.
     Since(i64),
     /// Each from its commit.
     EachFromCommit,
@@ -25,7 +25,7 @@ impl Committed {
     fn is_expired(&self, aging: Aging, now_ms: i64, retention_ms: i64) -> bool {
         let since = match aging {
             Aging::No => return false,
-            Aging::Since(ms) => ms,
+            Aging::Since(ms) => ms.max(self.commit_ms),
             Aging::EachFromCommit => self.commit_ms,
         };
         match self.expire_ms {

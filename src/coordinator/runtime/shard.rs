@@ -212,6 +212,11 @@ impl Serving {
         stop: &CancellationToken,
     ) -> Ended {
         loop {
+            // Not left to the sleep below: where there is always a message it never ends.
+            if self.groups.wake_at() <= self.env.clock.now() {
+                self.groups.see(Arc::clone(&image.borrow()));
+                self.on_time();
+            }
             let wake_in = self.groups.wake_at().saturating_sub(self.env.clock.now());
             tokio::select! {
                 biased;
@@ -236,10 +241,7 @@ impl Serving {
                     }
                     Err(_) => return Ended::Stopped,
                 },
-                () = tokio::time::sleep(wake_in.min(LONGEST_SLEEP)) => {
-                    self.groups.see(Arc::clone(&image.borrow()));
-                    self.on_time();
-                }
+                () = tokio::time::sleep(wake_in.min(LONGEST_SLEEP)) => {}
             }
         }
     }

@@ -1,14 +1,19 @@
 //! A shard on a simulated disk: answers wait for the disk, commits share batches, and what the log
 //! did not take has not happened.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::TopicPartition;
-use duramen_protocol::messages::OffsetCommitResponse;
 use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
+use duramen_protocol::messages::{
+    HeartbeatRequest, HeartbeatResponse, JoinGroupResponse, OffsetCommitResponse,
+};
 use duramen_protocol::records::BatchView;
 use duramen_protocol::text::Text;
 use tokio::sync::{Semaphore, watch};
@@ -19,7 +24,7 @@ use super::asked::Asked;
 use super::shard::{Shard, ShardParts, ShardTask};
 use crate::config::TopicConfig;
 use crate::coordinator::command::{Command, ReplyTo};
-use crate::coordinator::tests::world::{GROUP, commit, limits};
+use crate::coordinator::tests::world::{GROUP, commit, joining, limits};
 use crate::env::Patience;
 use crate::env::sim::SimEnv;
 use crate::metadata::{MetadataImage, Provenance, Replay, record};
@@ -171,6 +176,26 @@ async fn what_is_told_waits_for_what_it_is_based_on() {
         ErrorCode::None
     );
     assert_eq!(world.committed(0).await, 5);
+}
+
+#[tokio::test]
+async fn the_clock_is_looked_at_however_much_is_asked() {
+    let mut world = World::new().await;
+    let mut joins: Asked<JoinGroupResponse> = world.ask(joining("", None, 3));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut joins).await;
+    assert!(early.is_err(), "others may come");
+    world.sim.clock.advance(Duration::from_secs(4));
+    // There is always a message: the shard never comes to the end of a sleep.
+    for _ in 0..1_000 {
+        let request = HeartbeatRequest { group_id: GROUP.into(), ..HeartbeatRequest::default() };
+        let _beat = world.ask::<HeartbeatResponse>(Command::Heartbeat(request));
+        tokio::task::yield_now().await;
+    }
+    let joined = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut joins).poll(cx))).await;
+    assert!(
+        matches!(joined, Poll::Ready(Ok(JoinGroupResponse { error_code: 0, .. }))),
+        "{joined:?}"
+    );
 }
 
 #[tokio::test]

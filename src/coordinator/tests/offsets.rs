@@ -10,6 +10,7 @@ use duramen_protocol::messages::offset_delete::{
 use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use duramen_protocol::messages::{OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
 
+use super::consumer::{join, send, stay};
 use super::world::{GROUP, TOPIC, World, commit, joining, limits};
 use crate::coordinator::command::{Command, Limits};
 
@@ -108,6 +109,29 @@ fn offsets_expire_once_nobody_has_read_for_as_long_as_they_are_kept() {
     assert_eq!(kept(&world, 0), None);
     assert_eq!(world.groups.len(), 0, "and the group is gone");
     world.crash();
+    assert_eq!(world.groups.len(), 0);
+}
+
+#[test]
+fn offsets_of_a_kip_848_group_are_kept_as_long_after_its_last_member() {
+    let mut world = super::consumer::world();
+    assert_eq!(send(&mut world, join("one")).member_epoch, 1);
+    assert_eq!(world.commit("one", 1, 0, 10), ErrorCode::None);
+    for _ in 0..(9 * 24 * 3_600 / 40) {
+        world.pass_ms(40_000);
+        assert_eq!(send(&mut world, stay("one", 1, &[0, 1, 2, 3])).error_code, 0);
+    }
+    assert_eq!(send(&mut world, stay("one", -1, &[])).error_code, 0);
+    world.pass_ms(3 * DAY_MS);
+    assert_eq!(kept(&world, 0), Some(10), "someone has read until then");
+    world.crash();
+    // Whoever goes back to another offset meanwhile has as long from then on.
+    assert_eq!(world.commit("", -1, 1, 11), ErrorCode::None);
+    world.pass_ms(4 * DAY_MS - 3_600_000);
+    assert_eq!(kept(&world, 0), Some(10));
+    world.pass_ms(2 * 3_600_000);
+    assert_eq!((kept(&world, 0), kept(&world, 1)), (None, Some(11)));
+    world.pass_ms(4 * DAY_MS);
     assert_eq!(world.groups.len(), 0);
 }
 

@@ -135,7 +135,11 @@ impl World {
     }
 }
 
-pub(super) fn joining(member: &str, instance: Option<&str>, version: i16) -> Command {
+pub(in crate::coordinator) fn joining(
+    member: &str,
+    instance: Option<&str>,
+    version: i16,
+) -> Command {
     join_with(member, instance, version, &[("range", "a")])
 }
 

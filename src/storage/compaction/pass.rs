@@ -20,13 +20,16 @@ use super::batches::Batches;
 use super::key_map::{ENTRY_BYTES, KeyMap};
 use super::output::{self, Output};
 use super::plan::{self, CleanOffsets, CleanPlan, ClosedSegment};
-use super::rules::{LastBatches, Rules, Verdict};
+use super::rules::{LastBatches, Place, Rules, Verdict};
 use super::swap::mark;
 use super::transactions::{Aborted, Underway};
 use super::{CleanError, CleanLimits, CompactionPolicy, Pause, SharedLog};
 
 /// The smallest map, in keys: memory for it comes only as it is used.
 const KEYS_LEAST: u64 = 1024;
+
+/// Positions in a segment are of 31 bits.
+const SEGMENT_BYTES_MAX: u64 = i32::MAX.unsigned_abs() as u64;
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ struct Task {
     state: Arc<LogState>,
     /// Closed ones that may be cleaned, oldest first.
     segments: Vec<Segment>,
+    /// Those behind, where transactions may have ended.
+    later: Vec<Segment>,
     plan: CleanPlan,
     policy: CompactionPolicy,
     last_batches: LastBatches,
@@ -100,14 +105,16 @@ impl Log {
 
     fn start_cleaning(&mut self, now_ms: i64) -> Option<Task> {
         let plan = self.clean_plan(now_ms).filter(|plan| plan.dirty_bytes > 0)?;
-        let segments = self.segments.iter().filter(|segment| segment.base < plan.end);
+        let (segments, later) =
+            self.segments.iter().cloned().partition(|segment| segment.base < plan.end);
         let last = |entry: &super::super::producer_state::ProducerEntry| {
             (entry.epoch, entry.last_batch().map(|batch| batch.last_offset))
         };
         Some(Task {
             home: Arc::clone(&self.home),
             state: Arc::clone(&self.state),
-            segments: segments.cloned().collect(),
+            segments,
+            later,
             plan,
             policy: self.config.compaction,
             last_batches: self.producers.iter().map(|(id, entry)| (id, last(entry))).collect(),
@@ -162,6 +169,7 @@ impl Pass<'_> {
         let (map, end) = self.map_keys(&aborted)?;
         // On the disk, too, recovery begins behind all that is written anew.
         task.home.checkpoints.write(&task.home)?;
+        let mut cleaned = task.segments.iter().take_while(|segment| segment.base < end);
         let rules = Rules {
             map: &map,
             aborted: &aborted,
@@ -169,6 +177,7 @@ impl Pass<'_> {
             end,
             now_ms: self.now_ms,
             delete_retention_ms: task.policy.delete_retention_ms,
+            keeps_tombstones: cleaned.any(|segment| !segment.holes.is_empty()),
             unfolded_max: UNFOLDED_MAX,
         };
         let mut outcome = CleanOutcome {
@@ -196,7 +205,7 @@ impl Pass<'_> {
             outcome.bytes_before += before;
             outcome.bytes_after += after;
         }
-        log.with_log(|log| log.set_cleaned(end)).unwrap_or(Ok(()))?;
+        log.with_log(|log| log.set_cleaned(end, task.generation)).unwrap_or(Ok(()))?;
         task.home.checkpoints.write(&task.home)?;
         Ok(outcome)
     }
@@ -208,17 +217,23 @@ impl Pass<'_> {
         segments.iter().skip(first.saturating_sub(1))
     }
 
-    /// Which transactions of the dirty part were aborted.
+    /// Which transactions of the dirty part were aborted: also those that ended behind it.
     fn survey(&self) -> Result<Aborted, CleanError> {
         let mut aborted = Aborted::default();
-        for segment in self.dirty() {
+        for segment in self.dirty().chain(&self.task.later) {
+            let is_later = segment.base >= self.task.plan.end;
+            if is_later && aborted.all_ended() {
+                break;
+            }
             let failed = |error| self.unreadable(segment, error);
             let file = self.task.home.files.file(&segment.file).map_err(failed)?;
             let window = self.limits.io_bytes as usize;
             let mut walk = Walk::new(&*file, 0, segment.len, window).over(&segment.holes);
             while let Step::Batch(found) = walk.step().map_err(failed)? {
                 if !found.header.is_control() {
-                    aborted.data(&found.header);
+                    if !is_later {
+                        aborted.data(&found.header);
+                    }
                     continue;
                 }
                 let mut bytes = vec![0; found.header.size()];
@@ -264,7 +279,12 @@ impl Pass<'_> {
                     match end {
                         Some(end) => return Ok((map, end)),
                         // Each pass gets further, by one batch at least.
-                        None => map = KeyMap::new(secret, count, 0),
+                        None => {
+                            // A header may claim any number: not more than there is room for.
+                            let records = batch.records(&mut scratch, UNFOLDED_MAX);
+                            records.map_err(|error| uncleanable(segment, &error))?;
+                            map = KeyMap::new(secret, count, 0);
+                        }
                     }
                 }
                 note_keys(&mut map, &batch, plan.first_dirty, &mut scratch)
@@ -310,7 +330,7 @@ impl Pass<'_> {
         let to = (task.index_interval, first.created_ms);
         let mut output = Output::create(disk, (dir, first.base), io_bytes, to).map_err(failed)?;
         let mut left: u64 = group.iter().map(|segment| segment.len).sum();
-        let limit = left.max(task.segment_bytes).min(i32::MAX.unsigned_abs().into());
+        let limit = left.max(task.segment_bytes).min(SEGMENT_BYTES_MAX);
         let mut changed = group.len() > 1;
         let mut scratch = Vec::new();
         for (index, segment) in group.iter().enumerate() {
@@ -324,22 +344,22 @@ impl Pass<'_> {
                 let Some(batch) = batch else { break };
                 self.read(&batch)?;
                 left -= batch.size() as u64;
+                let taken = output.len() + left;
                 let must_stay = batch.next_offset() == rules.end || (index == last && is_last);
+                let place = Place { must_stay, room: limit.saturating_sub(taken) };
                 let verdict = rules
-                    .judge(&batch, must_stay, underway, &mut scratch)
+                    .judge(&batch, place, underway, &mut scratch)
                     .map_err(|error| uncleanable(segment, &error))?;
                 let bytes = match &verdict {
                     Verdict::Nothing => {
                         changed = true;
                         continue;
                     }
-                    Verdict::Instead(bytes)
-                        if output.len() + bytes.len() as u64 + left <= limit =>
-                    {
+                    Verdict::Instead(bytes) if taken + bytes.len() as u64 <= SEGMENT_BYTES_MAX => {
                         changed = true;
                         bytes
                     }
-                    // A later pass may find room for a time of deletion.
+                    // Packed anew it has become larger.
                     Verdict::Instead(_) | Verdict::Whole => batch.bytes(),
                 };
                 let (batch, _) = BatchView::split(bytes).map_err(|e| uncleanable(segment, &e))?;

@@ -25,8 +25,25 @@ pub(super) struct Rules<'a> {
     /// ms since 1970.
     pub(super) now_ms: i64,
     pub(super) delete_retention_ms: i64,
+    /// A segment that can't be written anew may show what tombstones delete: they stay.
+    pub(super) keeps_tombstones: bool,
     /// What opened records may unfold to, in bytes.
     pub(super) unfolded_max: usize,
+}
+
+/// What the place of a batch asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The last offset of the batch must not get lost.
+    pub(super) must_stay: bool,
+    /// Bytes that the batch may take.
+    pub(super) room: u64,
+}
+
+impl Place {
+    fn has_room_for(self, bytes: &Bytes) -> bool {
+        bytes.len() as u64 <= self.room
+    }
 }
 
 /// What stays of a batch.
@@ -41,11 +58,11 @@ pub(super) enum Verdict {
 }
 
 impl Rules<'_> {
-    /// What stays of `batch`. `must_stay` says that its last offset must not get lost.
+    /// What stays of `batch`.
     pub(super) fn judge(
         &self,
         batch: &BatchView<'_>,
-        must_stay: bool,
+        place: Place,
         underway: &mut Underway,
         scratch: &mut Vec<u8>,
     ) -> Result<Verdict, BatchError> {
@@ -55,17 +72,18 @@ impl Rules<'_> {
             if header.base_offset >= self.end || !alone {
                 return Ok(Verdict::Whole);
             }
-            return self.judge_marker(batch, must_stay, scratch);
+            return self.judge_marker(batch, place, scratch);
         }
         underway.data(&header);
         if header.base_offset >= self.end {
             return Ok(Verdict::Whole);
         }
         if self.aborted.holds(&header) {
-            return self.nothing(batch, must_stay);
+            return self.nothing(batch, place.must_stay);
         }
         let horizon = header.delete_horizon();
-        let tombstones_stay = horizon.is_none_or(|horizon| self.now_ms < horizon);
+        let tombstones_stay =
+            self.keeps_tombstones || horizon.is_none_or(|horizon| self.now_ms < horizon);
         let keep = |record: &RecordView<'_>| {
             let is_last = |key| self.map.get(key).is_none_or(|last| record.offset >= last);
             record.key.is_some_and(is_last) && (record.value.is_some() || tombstones_stay)
@@ -76,26 +94,37 @@ impl Rules<'_> {
             return Ok(Verdict::Whole);
         }
         if kept.is_empty() {
-            return self.nothing(batch, must_stay);
+            return self.nothing(batch, place.must_stay);
         }
         let horizon = needs_horizon.then(|| self.horizon());
-        Ok(Verdict::Instead(kept.build(batch, horizon)?))
+        let bytes = kept.build(batch, horizon)?;
+        if !needs_horizon || place.has_room_for(&bytes) {
+            return Ok(Verdict::Instead(bytes));
+        }
+        // A later pass may find room for a time of deletion. What is outdated goes now: no other will
+        // know that it is.
+        match kept.dropped() {
+            0 => Ok(Verdict::Whole),
+            _ => Ok(Verdict::Instead(kept.build(batch, None)?)),
+        }
     }
 
     /// A marker whose transaction left nothing behind goes as tombstones do.
     fn judge_marker(
         &self,
         batch: &BatchView<'_>,
-        must_stay: bool,
+        place: Place,
         scratch: &mut Vec<u8>,
     ) -> Result<Verdict, BatchError> {
         match batch.delete_horizon() {
-            Some(horizon) if horizon <= self.now_ms => self.nothing(batch, must_stay),
+            Some(horizon) if horizon <= self.now_ms => self.nothing(batch, place.must_stay),
             Some(_) => Ok(Verdict::Whole),
-            None if batch.record_count() == 0 => self.nothing(batch, must_stay),
+            None if batch.record_count() == 0 => self.nothing(batch, place.must_stay),
             None => {
                 let kept = batch.retain(scratch, self.unfolded_max, |_| true)?;
-                Ok(Verdict::Instead(kept.build(batch, Some(self.horizon()))?))
+                let bytes = kept.build(batch, Some(self.horizon()))?;
+                let fits = place.has_room_for(&bytes);
+                Ok(if fits { Verdict::Instead(bytes) } else { Verdict::Whole })
             }
         }
     }
@@ -186,11 +215,13 @@ mod tests {
             end: 100,
             now_ms,
             delete_retention_ms: 1000,
+            keeps_tombstones: false,
             unfolded_max: 1 << 20,
         };
+        let place = Place { must_stay: false, room: 1000 };
         let (mut underway, mut left) = (Underway::default(), Vec::new());
         for bytes in log {
-            match rules.judge(&view(bytes), false, &mut underway, &mut scratch).unwrap() {
+            match rules.judge(&view(bytes), place, &mut underway, &mut scratch).unwrap() {
                 Verdict::Whole => left.push(bytes.clone()),
                 Verdict::Instead(bytes) => left.push(bytes.to_vec()),
                 Verdict::Nothing => {}

@@ -100,9 +100,13 @@ impl Log {
         (same && range.end < self.segments.len()).then_some(range)
     }
 
-    /// Everything below `offset` is clean now; lasts from the next checkpoint on.
-    pub(super) fn set_cleaned(&mut self, offset: i64) -> Result<(), StorageError> {
+    /// Everything below `offset` is clean now, in a log that was cut `generation` times: what came
+    /// after another cut was not looked at. Lasts from the next checkpoint on.
+    pub(super) fn set_cleaned(&mut self, offset: i64, generation: u64) -> Result<(), CleanError> {
         self.check()?;
+        if self.state.generation() != generation {
+            return Err(CleanError::Changed);
+        }
         self.state.cleaned.store(offset.min(self.log_end_offset()), Ordering::Release);
         Ok(())
     }

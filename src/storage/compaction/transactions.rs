@@ -1,7 +1,8 @@
 //! Transactions in the part of a log that is cleaned: whose records were taken back, and when a
 //! marker has nothing left to tell.
 //!
-//! PURE. All of them have ended: what is cleaned lies below the last stable offset.
+//! PURE. All of them have ended, for what is cleaned lies below the last stable offset; but the marker may
+//! lie behind what is cleaned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,11 @@ impl Aborted {
             let ended = self.ended.entry(header.producer_id).or_default();
             ended.push((first, header.base_offset));
         }
+    }
+
+    /// Whether the marker of each was noted.
+    pub(super) fn all_ended(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Whether the records of a data batch were taken back.

@@ -1,6 +1,7 @@
 //! A log as its users see it.
 
 mod compaction;
+mod compaction_hazards;
 mod compaction_limits;
 mod compaction_model;
 mod faults;

@@ -78,6 +78,11 @@ impl ConsumerGroup {
         for regex in self.regexes.keys().filter(|regex| !used.contains(regex)) {
             turn.record(records::regex(&self.id, regex, None));
         }
+        if left.is_empty() {
+            // From now on the group's offsets age: nothing else in its records says when that began.
+            let emptied = Some((self.target_epoch, turn.now.wall_ms));
+            turn.record(records::target_epoch(&self.id, emptied));
+        }
         let hash = subscription::hash(left.into_iter(), &self.regexes, image);
         turn.record(records::group(&self.id, self.epoch + 1, hash));
     }

@@ -167,6 +167,8 @@ pub(crate) struct ConsumerGroup {
     metadata_hash: i64,
     /// The group's epoch that the targets were made for.
     target_epoch: i32,
+    /// When they were made, or the last member went, in ms since 1970; 0 when unknown.
+    target_ms: i64,
     members: BTreeMap<Text, Member>,
     /// Member ids of static members, by instance id.
     statics: BTreeMap<Text, Text>,
@@ -191,6 +193,7 @@ impl ConsumerGroup {
             epoch: 0,
             metadata_hash: 0,
             target_epoch: 0,
+            target_ms: 0,
             members: BTreeMap::new(),
             statics: BTreeMap::new(),
             targets: BTreeMap::new(),
@@ -234,6 +237,11 @@ impl ConsumerGroup {
         self.members.is_empty()
     }
 
+    /// Since when a group without members has been so, in ms since 1970; 0 when unknown.
+    pub(crate) fn empty_since_ms(&self) -> i64 {
+        self.target_ms
+    }
+
     /// When it wants to be woken.
     pub(crate) fn wake_at(&self) -> Option<Duration> {
         self.timers.wake_at
@@ -251,7 +259,8 @@ impl ConsumerGroup {
                 self.replay_member(key.member_id, value);
             }
             GroupRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => {
-                self.target_epoch = value.map_or(0, |value| value.assignment_epoch);
+                (self.target_epoch, self.target_ms) =
+                    value.map_or((0, 0), |it| (it.assignment_epoch, it.assignment_timestamp));
             }
             GroupRecord::ConsumerGroupTargetAssignmentMember(key, Some(value)) => {
                 self.targets.insert(key.member_id, records::read_target(&value));
