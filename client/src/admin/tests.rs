@@ -11,6 +11,9 @@ use duramen_protocol::messages::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
     DeleteRecordsTopicResult,
 };
+use duramen_protocol::messages::describe_groups::{
+    DescribeGroupsResponse, DescribedGroup as ClassicGroup,
+};
 use duramen_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
@@ -172,6 +175,48 @@ async fn each_coordinator_is_asked_about_its_groups_together() {
     // `a`, `c` and `d` together, and `b` when it has moved
     assert_eq!(count(&calls, 1, ApiKey::ConsumerGroupDescribe), 2);
     assert_eq!(count(&calls, 2, ApiKey::ConsumerGroupDescribe), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_changes_its_protocol_between_two_questions_is_found() {
+    let mut became = false;
+    let (admin, calls) = admin(move |_, asked| match asked.header.api {
+        ApiKey::Metadata => metadata(asked, [1, 2]),
+        ApiKey::FindCoordinator => {
+            let key = Text::from("g");
+            let coordinator = Coordinator { key, node_id: 1, ..Coordinator::default() };
+            asked.answer(&FindCoordinatorResponse {
+                coordinators: vec![coordinator],
+                ..FindCoordinatorResponse::default()
+            })
+        }
+        ApiKey::DescribeGroups => {
+            became = true;
+            let (group_id, group_state) = ("g".into(), "Dead".into());
+            let gone = ClassicGroup { group_id, group_state, ..ClassicGroup::default() };
+            asked.answer(&DescribeGroupsResponse {
+                groups: vec![gone],
+                ..DescribeGroupsResponse::default()
+            })
+        }
+        _ => {
+            let code = if became { ErrorCode::None } else { ErrorCode::GroupIdNotFound };
+            let group = DescribedGroup {
+                error_code: code.code(),
+                group_id: "g".into(),
+                group_state: "Stable".into(),
+                ..DescribedGroup::default()
+            };
+            asked.answer(&ConsumerGroupDescribeResponse {
+                groups: vec![group],
+                ..ConsumerGroupDescribeResponse::default()
+            })
+        }
+    });
+    let told = admin.describe_groups(&["g".into()]).await.unwrap();
+    let state = told[0].result.as_ref().map(|group| &*group.state);
+    assert!(matches!(state, Ok("Stable")), "{state:?}");
+    assert_eq!(count(&calls, 1, ApiKey::ConsumerGroupDescribe), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,19 +56,30 @@ async fn ask(
 ) -> Result<Vec<Result<(GroupDescription, i32), ClientError>>, ClientError> {
     let (groups, nodes): (Vec<Text>, Vec<i32>) = asked.into_iter().unzip();
     let mut told = Told::new();
-    if connection.version_of::<ConsumerGroupDescribeRequest>(i16::MAX).is_ok() {
+    let knows_both = connection.version_of::<ConsumerGroupDescribeRequest>(i16::MAX).is_ok();
+    if knows_both {
         told = as_consumer(&connection, groups.clone()).await?;
     }
-    let others = groups.iter().filter(|group| told.get(*group).is_none_or(is_another_kind));
-    let others: Vec<Text> = others.cloned().collect();
+    let others = not_told(&groups, &told);
     if !others.is_empty() {
         told.extend(as_classic(&connection, others).await?);
+    }
+    // One may have changed its protocol between the two questions.
+    let others = not_told(&groups, &told);
+    if knows_both && !others.is_empty() {
+        told.extend(as_consumer(&connection, others).await?);
     }
     let described = in_order(groups, &told, "DescribeGroups").into_iter().zip(nodes);
     Ok(described.map(|(group, node)| Ok((group?, node))).collect())
 }
 
-/// The broker has no such consumer group, or does not know of any.
+/// The groups of which nothing was told so far.
+fn not_told(groups: &[Text], told: &Told) -> Vec<Text> {
+    let others = groups.iter().filter(|group| told.get(*group).is_none_or(is_another_kind));
+    others.cloned().collect()
+}
+
+/// The broker has no such group of the kind that was asked for, or does not know of any.
 fn is_another_kind(told: &Result<GroupDescription, ClientError>) -> bool {
     let code = told.as_ref().err().and_then(ClientError::code);
     matches!(code, Some(ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion))
