@@ -41,12 +41,35 @@ pub(super) struct Handed {
 impl GroupConsumer {
     /// The user comes for more: what he had is dealt with.
     pub(super) fn come(&mut self) -> Waiting {
+        self.arrive();
+        Waiting::new(&self.presence)
+    }
+
+    fn arrive(&mut self) {
         self.settle();
-        let (waiting, was_away) = Waiting::enter(&self.presence);
-        if was_away {
+        if self.presence.come() {
             self.tell(Command::Back);
         }
-        waiting
+    }
+
+    /// The next record of a stream: who waits for it may give that up without a word.
+    pub(super) fn poll_streamed(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ConsumerRecord, ClientError>>> {
+        let waiting = self.come();
+        // Mostly there is one already, and nobody has to be called.
+        let mut record = self.poll_record(&mut Context::from_waker(Waker::noop()));
+        drop(waiting);
+        if record.is_pending() {
+            self.arrive();
+            let caller = self.presence.caller(cx.waker());
+            record = self.poll_record(&mut Context::from_waker(&caller));
+            if record.is_ready() {
+                self.presence.leave();
+            }
+        }
+        record
     }
 
     /// What was handed out is dealt with.
