@@ -407,6 +407,20 @@ async fn a_topic_made_again_is_read_from_its_start() {
     assert!(consumer.next().await.is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_stream_is_dropped_is_fetched_no_more() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    fill(&model, 0, 5000, Compression::None);
+    let options = ConsumerOptions { partition_bytes: 1500, ..ConsumerOptions::default() };
+    let from = vec![assign(0, Start::Earliest, Some(5000))];
+    let mut consumer = Consumer::start(&cluster, options, from).unwrap();
+    drop(consumer.split(&t(0)).unwrap());
+    assert!(consumer.next().await.is_none(), "nothing is read any more");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let fetches = model.lock().fetches.len();
+    assert!(fetches <= 4, "{fetches} fetches for nobody");
+}
+
 /// Whatever call is dropped at whatever point, nothing is lost and nothing comes twice.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_loses_nothing() {
