@@ -93,11 +93,14 @@ impl GroupConsumer {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }
+            if let Some(fetched) = self.unpacker.rest() {
+                return Poll::Ready(Some(Ok(self.take_event(Event::Records(fetched)))));
+            }
             if std::mem::take(&mut self.at_end) {
                 return Poll::Ready(Some(Ok(GroupEvent::AtEnd)));
             }
             if self.reading.is_done() {
-                return Poll::Pending;
+                return if self.reading.has_failed() { Poll::Ready(None) } else { Poll::Pending };
             }
             let Poll::Ready(step) = self.reading.poll_step(cx) else { return Poll::Pending };
             match step {
@@ -277,6 +280,10 @@ impl GroupConsumer {
 
     fn pop_unpacked(&mut self) -> Option<Result<ConsumerRecord, ClientError>> {
         let next = self.unpacker.pop()?;
+        if next.is_err() {
+            // What lies behind it must not be handed out, and committed.
+            self.reading.fail();
+        }
         Some(next.map(|(record, next)| {
             self.hand(&record, next);
             record
