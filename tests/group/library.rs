@@ -1,14 +1,19 @@
 //! The client's member of a group: rebalances lose nothing and repeat nothing that was committed.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use duramen_client::consumer::group::{Assignor, GroupEvent, GroupOptions, GroupProtocol, Pattern};
+use duramen_client::consumer::group::{
+    Assignor, GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Pattern,
+};
 use duramen_client::consumer::{Start, TopicPartition};
 use duramen_protocol::error::ErrorCode;
+use futures_core::Stream;
 use tokio::time::timeout;
 
-use crate::lab::{BOTH, Lab, PATIENCE, Reader, numbers, of, step_either, until_own};
+use crate::lab::{BOTH, Lab, PATIENCE, Reader, number, numbers, of, step_either, until_own};
 use crate::support::chance::Chance;
 
 fn sorted(all: &[&[u32]]) -> Vec<u32> {
@@ -176,6 +181,39 @@ async fn is_quiet_too_long(protocol: GroupProtocol) {
     assert!(matches!(event, GroupEvent::Revoked(_) | GroupEvent::Lost(_)), "{event:?}");
     until_own(&mut slow_member, &mut other, (1, 1)).await;
     assert_eq!(other.seen.len(), 20);
+}
+
+/// A wait for the next record that was given up, as in `select!`, holds no place for ever: who is called by a
+/// record and does not come gives it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_not_asked_any_more_gives_its_place_up() {
+    for protocol in BOTH {
+        let lab = Lab::start();
+        lab.topic("t", 1).await;
+        let options = of(protocol).max_poll_interval(Duration::from_secs(2)).auto_commit(None);
+        let mut member = GroupConsumer::join(&lab.cluster, options, "t").unwrap();
+        let tick = Duration::from_millis(50);
+        while member.positions().is_empty() {
+            let next = poll_fn(|cx| Pin::new(&mut member).poll_next(cx));
+            assert!(timeout(tick, next).await.is_err(), "there are no records");
+        }
+        lab.write("t", 1, 0..10).await;
+        let left = timeout(PATIENCE, async {
+            loop {
+                let described = lab.admin.describe_groups(&["g".into()]).await.unwrap();
+                if described.into_iter().all(|it| !it.result.unwrap().is_live()) {
+                    break;
+                }
+                tokio::time::sleep(tick).await;
+            }
+        });
+        assert!(left.await.is_ok(), "{protocol:?}: it holds its place");
+        for want in 0..10 {
+            let next = timeout(PATIENCE, poll_fn(|cx| Pin::new(&mut member).poll_next(cx)));
+            assert_eq!(number(&next.await.expect("in time").unwrap().unwrap()), want);
+        }
+        member.close().await.unwrap();
+    }
 }
 
 /// A broker, and a client that looks for topics each second.

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use duramen_client::ClientError;
 use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupProtocol, Subscription};
-use duramen_client::consumer::{ConsumerRecord, PartitionStream, Start, TopicPartition};
+use duramen_client::consumer::{
+    ConsumerOptions, ConsumerRecord, PartitionStream, Start, TopicPartition,
+};
+use duramen_client::protocol::error::ErrorCode;
 use futures_core::Stream;
 use tokio::time::timeout;
 
-use crate::lab::{BOTH, Lab, PATIENCE, number, of, until_own};
+use crate::lab::{BOTH, Lab, PATIENCE, number, numbers, of, until_own};
 
 fn t(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
@@ -107,6 +110,50 @@ async fn records_come_one_by_one_and_what_came_before_is_committed() {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..300).collect::<Vec<_>>());
+        member.close().await.unwrap();
+    }
+}
+
+/// In which way records are taken may change from call to call: none is left out, and none is committed that
+/// was not handed out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_fetch_behind_single_records_leaves_none_out() {
+    for protocol in BOTH {
+        let lab = Lab::start();
+        lab.topic("t", 1).await;
+        lab.write("t", 1, 0..300).await;
+        let options = of(protocol).auto_commit(None);
+        let mut member = GroupConsumer::join(&lab.cluster, options, "t").unwrap();
+        let mut seen = take(&mut member, 7).await;
+        lab.write("t", 1, 300..310).await;
+        let event = timeout(PATIENCE, member.next()).await.expect("an event in time");
+        let Some(Ok(GroupEvent::Records(fetched))) = event else { panic!("records: {event:?}") };
+        seen.extend(numbers(&fetched));
+        member.commit().await.unwrap();
+        assert_eq!(seen, (0..).take(seen.len()).collect::<Vec<_>>(), "{protocol:?}");
+        let committed = usize::try_from(lab.committed("g").await[&t(0)]).unwrap();
+        assert_eq!(committed, seen.len(), "{protocol:?}");
+        member.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_reading_is_the_end() {
+    for protocol in BOTH {
+        let lab = Lab::start();
+        lab.topic("t", 1).await;
+        let options = of(protocol).start(Start::Offset(1000)).consumer(ConsumerOptions::default());
+        let mut member = GroupConsumer::join(&lab.cluster, options, "t").unwrap();
+        let mut next = async || timeout(PATIENCE, member.next()).await.expect("it is told");
+        let error = loop {
+            match next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("the error comes first"),
+            }
+        };
+        assert_eq!(error.code(), Some(ErrorCode::OffsetOutOfRange));
+        assert!(next().await.is_none(), "nothing comes after it");
         member.close().await.unwrap();
     }
 }

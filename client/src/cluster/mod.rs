@@ -237,8 +237,9 @@ impl Cluster {
             Topics::NamedOrMade(_) => 7,
             _ => 2,
         };
-        let hopeless =
-            |error: &ClientError, failures| is_unknown_topic(error) && failures >= patience;
+        let hopeless = |error: &ClientError, failures| {
+            is_unreachable(error, failures) || is_unknown_topic(error) && failures >= patience
+        };
         self.retrying_unless("metadata", hopeless, || async move {
             let answer = self.fetch_metadata(topics).await?;
             for topic in &answer.topics {
@@ -323,11 +324,20 @@ impl Cluster {
     }
 
     /// Tries an operation until it succeeds, fails for good, or the operation's time is over; `what`
-    /// names it in the last case.
+    /// names it in the last case. That no broker can be reached is told after a few attempts.
     ///
     /// # Errors
     /// The operation's own error, or [`ClientError::Expired`].
     pub async fn retrying<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        what: &str,
+        operation: impl FnMut() -> F,
+    ) -> Result<T, ClientError> {
+        self.retrying_unless(what, is_unreachable, operation).await
+    }
+
+    /// [`Cluster::retrying`] that also waits for brokers to come back.
+    pub(crate) async fn persisting<T, F: Future<Output = Result<T, ClientError>>>(
         &self,
         what: &str,
         operation: impl FnMut() -> F,
@@ -354,9 +364,7 @@ impl Cluster {
             };
             failures += 1;
             let wait = self.backoff(failures);
-            // An unreachable cluster is known after a few attempts: a person is waiting.
-            let unreachable = matches!(error, ClientError::Unreachable { .. }) && failures >= 3;
-            if !error.is_retriable() || unreachable || hopeless(&error, failures) {
+            if !error.is_retriable() || hopeless(&error, failures) {
                 return Err(error);
             }
             if Instant::now() + wait >= deadline {
@@ -389,6 +397,11 @@ fn metadata_request(topics: Topics<'_>) -> MetadataRequest {
         allow_auto_topic_creation: matches!(topics, Topics::NamedOrMade(_)),
         ..MetadataRequest::default()
     }
+}
+
+/// An unreachable cluster is known after a few attempts: a person is waiting.
+fn is_unreachable(error: &ClientError, failures: u32) -> bool {
+    matches!(error, ClientError::Unreachable { .. }) && failures >= 3
 }
 
 fn is_unknown_topic(error: &ClientError) -> bool {

@@ -157,7 +157,7 @@ impl Fetcher {
         state.advance(next, accepted.last_epoch);
     }
 
-    fn hand_out(&self, wish: &Wish, data: &PartitionData, records: &Bytes, accepted: Accepted) {
+    fn hand_out(&mut self, wish: &Wish, data: &PartitionData, records: &Bytes, accepted: Accepted) {
         // What is hidden is told too, so that a group can commit behind it.
         if accepted.content.to <= wish.offset {
             return;

@@ -58,6 +58,17 @@ impl Content {
         })
     }
 
+    /// Leaves out what is below an offset, and the batches that end there.
+    pub(super) fn skip_to(&mut self, offset: i64) {
+        let batches = BatchView::iter(&self.bytes).map_while(Result::ok);
+        let before = batches.take_while(|batch| batch.next_offset() <= offset);
+        let skipped = before.map(|batch| batch.size()).sum();
+        self.bytes = self.bytes.slice(skipped..);
+        self.hidden.retain(|at| *at >= skipped);
+        self.hidden.iter_mut().for_each(|at| *at -= skipped);
+        self.from = offset;
+    }
+
     /// How many records there are for the caller: of a batch that is cut, as many as fit between the cuts.
     fn count(&self) -> u64 {
         let of = |batch: BatchView<'_>| {

@@ -518,7 +518,7 @@ impl Fetcher {
     }
 
     /// Says that reading goes on elsewhere.
-    pub(super) fn tell_moved(&self, reading: Reading, (from, to): (i64, i64), why: MovedWhy) {
+    pub(super) fn tell_moved(&mut self, reading: Reading, (from, to): (i64, i64), why: MovedWhy) {
         let Some(state) = self.partitions.get(&reading) else { return };
         state.reading.reached(to);
         let (topic, partition) = (state.topic.clone(), state.partition);
@@ -526,12 +526,13 @@ impl Fetcher {
     }
 
     /// Hands something of a partition to who reads it.
-    pub(super) fn tell_event(&self, reading: Reading, event: Event) {
+    pub(super) fn tell_event(&mut self, reading: Reading, event: Event) {
         let outlet = self.partitions.get(&reading).and_then(|state| state.outlet.as_ref());
-        match outlet {
-            // One who reads it no more is no reason to stop.
-            Some(outlet) => drop(outlet.send((reading, event))),
-            None => self.tell(Told::Event(reading, event)),
+        let Some(outlet) = outlet else { return self.tell(Told::Event(reading, event)) };
+        // Whoever read it apart does so no more: nothing more is fetched for nobody.
+        if outlet.send((reading, event)).is_err() {
+            self.partitions.remove(&reading);
+            self.tell(Told::Done(reading));
         }
     }
 

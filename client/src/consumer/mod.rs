@@ -270,6 +270,17 @@ impl Consumer {
         }
     }
 
+    /// Nothing comes any more.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
+        self.ready.clear();
+    }
+
+    /// Whether that was so.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// An error that the user is told when he comes again.
     pub(crate) fn put_back(&mut self, error: ClientError) {
         self.error = Some(error);
@@ -394,6 +405,9 @@ impl Consumer {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Event, ClientError>>> {
+        if let Some(fetched) = self.unpacker.rest() {
+            return Poll::Ready(Some(Ok(Event::Records(fetched))));
+        }
         loop {
             return Poll::Ready(match ready!(self.poll_step(cx)) {
                 Some(Ok(Step::Event(event))) => Some(Ok(event)),
@@ -438,11 +452,11 @@ impl Consumer {
                     }
                 }
                 Some(Told::Failed(error)) => {
-                    self.failed = true;
+                    self.fail();
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => {
-                    self.failed = true;
+                    self.fail();
                     return Poll::Ready(None);
                 }
             }
@@ -457,6 +471,9 @@ impl Consumer {
     ) -> Poll<Option<Result<ConsumerRecord, ClientError>>> {
         loop {
             if let Some(next) = self.unpacker.pop() {
+                if next.is_err() {
+                    self.fail();
+                }
                 return Poll::Ready(Some(next.map(|(record, _)| record)));
             }
             match ready!(self.poll_next_event(cx)) {

@@ -68,6 +68,9 @@ impl PartitionStream {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         self.settle();
+        if let Some(fetched) = self.unpacker.rest() {
+            return Poll::Ready(Some(self.hand(Event::Records(fetched))));
+        }
         loop {
             let Some((reading, event)) = ready!(self.events.poll_recv(cx)) else {
                 return Poll::Ready(self.end());
@@ -78,11 +81,15 @@ impl PartitionStream {
                 _ => self.reading = reading,
             }
             event.taken();
-            if let Some(progress) = &mut self.progress {
-                progress.handed(&event);
-            }
-            return Poll::Ready(Some(event));
+            return Poll::Ready(Some(self.hand(event)));
         }
+    }
+
+    fn hand(&mut self, event: Event) -> Event {
+        if let Some(progress) = &mut self.progress {
+            progress.handed(&event);
+        }
+        event
     }
 
     fn poll_record(
@@ -98,7 +105,13 @@ impl PartitionStream {
                     }
                     return Poll::Ready(Some(Ok(record)));
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    // What lies behind it must not count as dealt with.
+                    self.end();
+                    self.events.close();
+                    self.wanted = Arc::default();
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => {}
             }
             match ready!(self.poll_event(cx)) {

@@ -407,6 +407,79 @@ async fn a_topic_made_again_is_read_from_its_start() {
     assert!(consumer.next().await.is_none());
 }
 
+/// The offsets of a whole fetch, none of whose batches was handed out before.
+fn whole(event: Event, behind: i64) -> Vec<i64> {
+    let Event::Records(fetched) = event else { panic!("nothing moved: {event:?}") };
+    assert!(fetched.batches().all(|batch| batch.next_offset() > behind), "behind {behind}");
+    let mut offsets = Vec::new();
+    let visited = fetched.visit::<()>(&mut Vec::new(), |_, record| {
+        offsets.push(record.offset);
+        ControlFlow::Continue(())
+    });
+    assert!(visited.is_ok());
+    offsets
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_fetch_taken_apart_comes_before_the_next() {
+    let options = ConsumerOptions { partition_bytes: 1500, ..ConsumerOptions::default() };
+    for compression in [Compression::None, Compression::Lz4] {
+        let (model, cluster) = Model::start(1, |_, _| Fault::No);
+        fill(&model, 0, 2000, compression);
+        let from = vec![assign(0, Start::Earliest, None)];
+        let mut consumer = Consumer::start(&cluster, options.clone(), from).unwrap();
+        let mut seen = Vec::new();
+        for count in [3, 7, 10, 13] {
+            seen.extend(take(&mut consumer, count).await.iter().map(|(_, offset)| *offset));
+            let event = consumer.next().await.unwrap().unwrap();
+            seen.extend(whole(event, *seen.last().unwrap()));
+        }
+        let mut apart = consumer.split(&t(0)).unwrap();
+        for count in [1, 4] {
+            for _ in 0..count {
+                let next = poll_fn(|cx| Pin::new(&mut apart).poll_next(cx)).await;
+                seen.push(next.unwrap().unwrap().offset);
+            }
+            seen.extend(whole(apart.next().await.unwrap(), *seen.last().unwrap()));
+        }
+        assert_eq!(seen, (0..).take(seen.len()).collect::<Vec<_>>(), "{compression}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cant_be_unpacked_is_not_passed_over() {
+    for is_apart in [false, true] {
+        let (model, cluster) = Model::start(1, |_, _| Fault::No);
+        fill(&model, 0, 20, Compression::Lz4);
+        let options = ConsumerOptions { unpacked_bytes: 10, ..ConsumerOptions::default() };
+        let from = vec![assign(0, Start::Earliest, None)];
+        let mut consumer = Consumer::start(&cluster, options, from).unwrap();
+        let mut apart = is_apart.then(|| consumer.split(&t(0)).unwrap());
+        let mut next = async || match &mut apart {
+            Some(apart) => poll_fn(|cx| Pin::new(&mut *apart).poll_next(cx)).await,
+            None => record(&mut consumer).await,
+        };
+        let error = next().await.unwrap().unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::CorruptMessage));
+        fill(&model, 0, 30, Compression::None);
+        assert!(next().await.is_none(), "nothing comes after it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_stream_is_dropped_is_fetched_no_more() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    fill(&model, 0, 5000, Compression::None);
+    let options = ConsumerOptions { partition_bytes: 1500, ..ConsumerOptions::default() };
+    let from = vec![assign(0, Start::Earliest, Some(5000))];
+    let mut consumer = Consumer::start(&cluster, options, from).unwrap();
+    drop(consumer.split(&t(0)).unwrap());
+    assert!(consumer.next().await.is_none(), "nothing is read any more");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let fetches = model.lock().fetches.len();
+    assert!(fetches <= 4, "{fetches} fetches for nobody");
+}
+
 /// Whatever call is dropped at whatever point, nothing is lost and nothing comes twice.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_loses_nothing() {

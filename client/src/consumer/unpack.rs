@@ -50,6 +50,22 @@ impl Unpacker {
         Some(Ok((record, next)))
     }
 
+    /// What is left, as a fetch again: for one who goes on with whole ones.
+    pub(super) fn rest(&mut self) -> Option<Fetched> {
+        let (mut fetched, positions) = self.current.take()?;
+        let next = match self.records.front() {
+            Some(record) => record.offset,
+            None => {
+                let first = *positions.front()?;
+                let (_, batch) = fetched.content.batches().find(|(at, _)| *at == first)?;
+                batch.base_offset().max(fetched.content.from)
+            }
+        };
+        self.records.clear();
+        fetched.content.skip_to(next);
+        Some(fetched)
+    }
+
     /// Forgets what is left of a partition; the offset of the first record that was not taken.
     pub(super) fn forget(&mut self, at: &TopicPartition) -> Option<i64> {
         let (fetched, _) = self.current.as_ref()?;

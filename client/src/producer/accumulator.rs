@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use duramen_protocol::ids::TopicId;
 use duramen_protocol::records::BatchError;
 use duramen_protocol::records::builder::BatchBuilder;
 use duramen_protocol::text::Text;
@@ -72,6 +73,9 @@ pub(super) struct Accumulator {
 #[derive(Debug)]
 struct TopicBuffers {
     name: Text,
+    id: TopicId,
+    /// Partitions that there are: fewer than buffers once it was made again with less.
+    count: usize,
     /// Partitions that have a leader, ascending.
     available: Vec<i32>,
     buffers: Vec<BufferId>,
@@ -114,11 +118,13 @@ impl Accumulator {
         }
     }
 
-    /// Takes in what is known of a topic; partitions are only ever added.
+    /// Takes in what is known of a topic; to the same one, partitions are only ever added.
     pub(super) fn learn(&mut self, topic: &Topic) {
         let at = *self.topic_index.entry(topic.name.clone()).or_insert_with(|| {
             self.topics.push(TopicBuffers {
                 name: topic.name.clone(),
+                id: topic.id,
+                count: 0,
                 available: Vec::new(),
                 buffers: Vec::new(),
                 sticky: Sticky::default(),
@@ -126,6 +132,9 @@ impl Accumulator {
             self.topics.len() - 1
         });
         let Some(known) = self.topics.get_mut(at) else { return };
+        let count = topic.partitions.len();
+        known.count = if known.id == topic.id { known.count.max(count) } else { count };
+        known.id = topic.id;
         known.available =
             topic.partitions.iter().filter(|p| p.leader.is_some()).map(|p| p.id).collect();
         for partition in topic.partitions.iter().skip(known.buffers.len()) {
@@ -212,7 +221,7 @@ impl Accumulator {
         bytes: usize,
     ) -> Result<BufferId, Refusal> {
         let known = self.topics.get_mut(topic).ok_or(Refusal::UnknownTopic)?;
-        let count = known.buffers.len();
+        let count = known.count;
         let wanted = match record.partition {
             None if count > 0 => self.partitioner.choose(record, count),
             named => named,
@@ -228,6 +237,7 @@ impl Accumulator {
         };
         usize::try_from(partition)
             .ok()
+            .filter(|at| *at < count)
             .and_then(|at| known.buffers.get(at).copied())
             .ok_or(Refusal::UnknownPartition { partition, count })
     }

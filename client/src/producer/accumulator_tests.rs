@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::Partition;
+use crate::producer::delivery::Outcome;
 use crate::producer::partitioner::partition_of_key;
 
 fn topic(name: &str, leaders: &[Option<i32>]) -> Topic {
@@ -220,5 +221,25 @@ proptest! {
         let (taken, _) = accumulator.take_ready(now, true, |_| usize::MAX);
         taken.iter().for_each(|(id, batch)| check_batch(&mut inside, *id, batch));
         prop_assert!(accumulator.is_empty() && inside.iter().all(VecDeque::is_empty));
+    }
+}
+
+#[test]
+fn a_topic_made_again_with_fewer_partitions_gets_records_in_those_only() {
+    let mut accumulator = accumulator(&[Some(1); 8]);
+    // A broker that lags behind takes nothing back.
+    accumulator.learn(&topic("t", &[Some(1); 2]));
+    assert!(put(&mut accumulator, 7, 10).is_ok());
+    let id = duramen_protocol::ids::TopicId::from_u128(2);
+    accumulator.learn(&Topic { id, ..topic("t", &[Some(1); 2]) });
+    let refusal = put(&mut accumulator, 7, 10).unwrap_err();
+    assert_eq!(refusal, Refusal::UnknownPartition { partition: 7, count: 2 });
+    for key in 0..50_u8 {
+        let key = [key];
+        let record = ProducerRecord::new("t", b"v").with_key(&key);
+        let appended = accumulator.append(&record, 0, 10).unwrap();
+        appended.delivery.batch.end(0, Outcome::Written { base_offset: 0, append_time: None });
+        let partition = appended.delivery.result().unwrap().unwrap().partition;
+        assert_eq!(partition, partition_of_key(&key, 2));
     }
 }

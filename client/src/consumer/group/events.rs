@@ -41,12 +41,35 @@ pub(super) struct Handed {
 impl GroupConsumer {
     /// The user comes for more: what he had is dealt with.
     pub(super) fn come(&mut self) -> Waiting {
+        self.arrive();
+        Waiting::new(&self.presence)
+    }
+
+    fn arrive(&mut self) {
         self.settle();
-        let (waiting, was_away) = Waiting::enter(&self.presence);
-        if was_away {
+        if self.presence.come() {
             self.tell(Command::Back);
         }
-        waiting
+    }
+
+    /// The next record of a stream: who waits for it may give that up without a word.
+    pub(super) fn poll_streamed(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ConsumerRecord, ClientError>>> {
+        let waiting = self.come();
+        // Mostly there is one already, and nobody has to be called.
+        let mut record = self.poll_record(&mut Context::from_waker(Waker::noop()));
+        drop(waiting);
+        if record.is_pending() {
+            self.arrive();
+            let caller = self.presence.caller(cx.waker());
+            record = self.poll_record(&mut Context::from_waker(&caller));
+            if record.is_ready() {
+                self.presence.leave();
+            }
+        }
+        record
     }
 
     /// What was handed out is dealt with.
@@ -70,11 +93,14 @@ impl GroupConsumer {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }
+            if let Some(fetched) = self.unpacker.rest() {
+                return Poll::Ready(Some(Ok(self.take_event(Event::Records(fetched)))));
+            }
             if std::mem::take(&mut self.at_end) {
                 return Poll::Ready(Some(Ok(GroupEvent::AtEnd)));
             }
             if self.reading.is_done() {
-                return Poll::Pending;
+                return if self.reading.has_failed() { Poll::Ready(None) } else { Poll::Pending };
             }
             let Poll::Ready(step) = self.reading.poll_step(cx) else { return Poll::Pending };
             match step {
@@ -254,6 +280,10 @@ impl GroupConsumer {
 
     fn pop_unpacked(&mut self) -> Option<Result<ConsumerRecord, ClientError>> {
         let next = self.unpacker.pop()?;
+        if next.is_err() {
+            // What lies behind it must not be handed out, and committed.
+            self.reading.fail();
+        }
         Some(next.map(|(record, next)| {
             self.hand(&record, next);
             record

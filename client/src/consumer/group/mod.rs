@@ -39,7 +39,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
@@ -62,7 +62,7 @@ use crate::cluster::Cluster;
 use crate::error::ClientError;
 use events::{Going, Handed};
 use positions::{Position, Positions};
-use presence::{Presence, Waiting};
+use presence::Presence;
 use task::{Command, Control, Task};
 
 /// What happens to a member.
@@ -129,8 +129,6 @@ pub struct GroupConsumer {
     commands: mpsc::UnboundedSender<Command>,
     positions: Arc<Positions>,
     presence: Arc<Presence>,
-    /// As long as a stream is waited for.
-    waiting: Option<Waiting>,
     reading: Consumer,
     unpacker: Unpacker,
     /// What was handed out last, and is dealt with when the user comes again.
@@ -178,7 +176,6 @@ impl GroupConsumer {
             commands,
             positions,
             presence,
-            waiting: None,
             unpacker: Unpacker::default(),
             handed: Vec::new(),
             going: None,
@@ -394,12 +391,7 @@ impl Stream for GroupConsumer {
 
     /// The next record, up to the end of all that is assigned ([`GroupOptions::stop_at_end`]).
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.waiting.is_none() {
-            self.waiting = Some(self.come());
-        }
-        let record = ready!(self.poll_record(cx));
-        self.waiting = None;
-        Poll::Ready(record)
+        self.poll_streamed(cx)
     }
 }
 

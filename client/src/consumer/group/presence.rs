@@ -2,6 +2,7 @@
 //! others get on (`max.poll.interval.ms`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
 
 use tokio::time::Instant;
 
@@ -13,6 +14,8 @@ pub(super) struct Presence(Mutex<State>);
 struct State {
     /// Since when the user is elsewhere; `None` while he waits for records.
     since: Option<Instant>,
+    /// How often he came.
+    visit: u64,
     /// The place was given up.
     away: bool,
 }
@@ -22,17 +25,56 @@ struct State {
 pub(super) struct Waiting(Arc<Presence>);
 
 impl Waiting {
-    /// The user comes; whether the place was given up meanwhile.
-    pub(super) fn enter(presence: &Arc<Presence>) -> (Self, bool) {
-        let mut state = presence.lock();
-        state.since = None;
-        (Self(Arc::clone(presence)), std::mem::take(&mut state.away))
+    /// The user has [come](Presence::come).
+    pub(super) fn new(presence: &Arc<Presence>) -> Self {
+        Self(Arc::clone(presence))
+    }
+}
+
+/// Calls a user who may have gone without a word: from then on he is elsewhere, until he comes again.
+struct Caller {
+    presence: Arc<Presence>,
+    visit: u64,
+    user: Waker,
+}
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut state = self.presence.lock();
+        if state.visit == self.visit {
+            state.since.get_or_insert_with(Instant::now);
+        }
+        drop(state);
+        self.user.wake_by_ref();
     }
 }
 
 impl Presence {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State { since: Some(Instant::now()), away: false }))
+        Self(Mutex::new(State { since: Some(Instant::now()), visit: 0, away: false }))
+    }
+
+    /// The user comes; whether the place was given up meanwhile.
+    pub(super) fn come(&self) -> bool {
+        let mut state = self.lock();
+        state.since = None;
+        state.visit += 1;
+        std::mem::take(&mut state.away)
+    }
+
+    /// The user is elsewhere from now on.
+    pub(super) fn leave(&self) {
+        self.lock().since = Some(Instant::now());
+    }
+
+    /// What wakes a user who waits, of whom it is not heard when he gives that up.
+    pub(super) fn caller(self: &Arc<Self>, user: &Waker) -> Waker {
+        let (presence, visit, user) = (Arc::clone(self), self.lock().visit, user.clone());
+        Waker::from(Arc::new(Caller { presence, visit, user }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -55,6 +97,6 @@ impl Presence {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.lock().since = Some(Instant::now());
+        self.0.leave();
     }
 }

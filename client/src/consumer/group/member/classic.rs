@@ -267,6 +267,7 @@ impl ClassicMember {
                 self.backoff()
             }
             Some(ErrorCode::InconsistentGroupProtocol) if self.habits.either => {
+                self.lose(None, todo);
                 self.phase = Phase::Ended;
                 return todo.push(Action::ChangeSides(error));
             }
@@ -355,9 +356,11 @@ impl ClassicMember {
             todo.push(Action::LeaveGroup(self.member_id.clone()));
         }
         self.lose(Some(ErrorCode::UnknownMemberId), todo);
-        self.owned.clear();
         self.attempt += 1;
-        self.phase = Phase::Away;
+        // What is being given back is let go of when the user comes: it joins again then.
+        if !matches!(self.phase, Phase::Releasing(_)) {
+            self.phase = Phase::Away;
+        }
     }
 
     fn leave(&mut self, todo: &mut Vec<Action>) {

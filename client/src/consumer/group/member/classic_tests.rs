@@ -273,3 +273,30 @@ fn a_change_of_topics_while_joining_is_not_forgotten() {
         assert_eq!(lab.short(), ["assign 0"], "once");
     }
 }
+
+/// What is being given back is the user's to let go of: it joins again when he has, and not before.
+#[test]
+fn a_user_who_does_not_come_while_it_gives_back_is_waited_for() {
+    let mut lab = Lab::stable(habits(false), &[0]);
+    lab.tell(Event::Changed);
+    assert_eq!(lab.short(), ["revoke 0"]);
+    lab.tell(Event::Quiet);
+    assert_eq!(lab.short(), ["leave m"], "the user was told already that it goes");
+    assert_eq!((lab.member.identity(), lab.member.wake()), (None, None));
+    lab.tell(Event::Back);
+    assert!(lab.short().is_empty(), "a share that came now would meet what goes: {:?}", lab.todo);
+    lab.tell(Event::Quiet);
+    assert!(lab.short().is_empty(), "it has left already: {:?}", lab.todo);
+    lab.tell(Event::Released);
+    assert_eq!(lab.short(), ["join @-1 []"]);
+}
+
+#[test]
+fn what_it_reads_is_lost_when_the_group_is_another_kind() {
+    let mut lab = Lab::stable(Habits { either: true, ..habits(true) }, &[0]);
+    lab.tell(Event::Changed);
+    lab.join_fails(ErrorCode::InconsistentGroupProtocol);
+    assert!(
+        matches!(&lab.todo[..], [Action::Lose(gone), Action::ChangeSides(_)] if *gone == parts(&[0]))
+    );
+}

@@ -366,8 +366,10 @@ impl ConsumerMember {
         }
         todo.extend(self.goodbye());
         self.lose(todo);
-        self.owned.clear();
-        self.phase = Phase::Away;
+        // What is being given back is let go of when the user comes: it joins again then.
+        if !matches!(self.phase, Phase::Releasing(_)) {
+            self.phase = Phase::Away;
+        }
     }
 
     fn leave(&mut self, todo: &mut Vec<Action>) {

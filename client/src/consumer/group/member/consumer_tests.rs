@@ -353,3 +353,20 @@ fn an_answer_to_something_else_changes_nothing() {
     lab.tell(Event::Back);
     assert!(lab.member.is_stable() && lab.short().is_empty());
 }
+
+/// What is being given back is the user's to let go of: it joins again when he has, and not before.
+#[test]
+fn a_user_who_does_not_come_while_it_gives_back_is_waited_for() {
+    let mut lab = Lab::stable(habits(), &[0, 1]);
+    lab.sleep();
+    lab.hear(2, Some(&[1]));
+    assert_eq!(lab.short(), ["revoke 0"]);
+    lab.tell(Event::Quiet);
+    assert_eq!(lab.short(), ["depart m@-1 None", "lose 1"]);
+    assert_eq!((lab.member.identity(), lab.member.wake()), (None, None));
+    lab.tell(Event::Back);
+    assert!(lab.short().is_empty(), "a share that came now would meet what goes: {:?}", lab.todo);
+    lab.now += Duration::from_secs(60);
+    lab.tell(Event::Released);
+    assert_eq!(lab.short(), [r#"beat m@0 full Some("")"#]);
+}

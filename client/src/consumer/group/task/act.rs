@@ -111,7 +111,7 @@ impl Task {
     pub(super) fn assign(&mut self, added: BTreeSet<TopicPartition>) {
         self.sides_changed = 0;
         if added.is_empty() {
-            if self.given.is_empty() {
+            if self.given.is_empty() && self.awaited.is_empty() {
                 self.tell(Control::Assigned(Vec::new()));
             }
             return;
@@ -203,4 +203,39 @@ fn passes(error: &ClientError) -> bool {
     let of_members = [ErrorCode::StaleMemberEpoch, ErrorCode::UnknownMemberId];
     let is_young = matches!(error, ClientError::NoPartition { .. });
     error.is_retriable() || is_young || error.code().is_some_and(|code| of_members.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use duramen_protocol::ids::TopicId;
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::cluster::ClusterOptions;
+    use crate::consumer::group::GroupOptions;
+    use crate::testing::{Answer, played};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_assignment_that_adds_nothing_hides_none_that_is_looked_up() {
+        let cluster = played(ClusterOptions::default(), |_, _| Answer::Silence);
+        let (to_user, mut control) = mpsc::unbounded_channel();
+        let (_commands, from_user) = mpsc::unbounded_channel();
+        let options = GroupOptions::new("g").stop_at_end(true).into();
+        let channels = (to_user, from_user);
+        let shared = (Default::default(), Arc::new(super::super::Presence::new()));
+        let mut task = Task::new(cluster, options, "t".into(), channels, shared);
+        let at = TopicPartition::new("t", 0);
+        task.assign([at.clone()].into());
+        // The group rebalanced, and the share is the same.
+        task.assign(BTreeSet::new());
+        assert!(control.try_recv().is_err(), "it is not known yet that there is nothing to read");
+        let position =
+            Position { next: 0, leader_epoch: -1, given: 1, end: None, topic_id: TopicId::nil() };
+        task.take_stands(1, [at.clone()].into(), Ok(vec![(at, position)]));
+        let told = timeout(Duration::from_secs(1), control.recv()).await.unwrap();
+        assert!(matches!(told, Some(Control::Assigned(added)) if added.len() == 1));
+    }
 }

@@ -73,7 +73,9 @@ impl Task {
         let (identity, instance) = (self.identity.subscribe(), self.options.instance.clone());
         self.spawn(async move {
             let (offsets, ids) = sent(&commit.offsets);
-            let result = deliver(&coordinator, identity, instance, &offsets, &ids).await;
+            // Nobody waits for the others: those are sent again with what is read until then, or read again.
+            let persists = matches!(commit.why, Why::Asked(_));
+            let result = deliver(&coordinator, identity, instance, &offsets, &ids, persists).await;
             Done::Committed(commit, result)
         });
     }
@@ -125,13 +127,15 @@ impl Task {
 /// Partitions of topics that are not there any more, which take no commit.
 pub(super) type Gone = BTreeMap<TopicPartition, ClientError>;
 
-/// Commits as the member that this is now; again when a heartbeat in flight has brought a newer epoch.
+/// Commits as the member that this is now; again when a heartbeat in flight has brought a newer epoch. One that
+/// `persists` waits for a coordinator that can't be reached, within the operation's time.
 async fn deliver(
     coordinator: &Coordinator,
     mut identity: watch::Receiver<Identity>,
     instance: Option<Text>,
     offsets: &[(TopicPartition, CommittedOffset)],
     ids: &TopicIds,
+    persists: bool,
 ) -> Result<Gone, ClientError> {
     loop {
         let Some((member_id, generation)) = identity.borrow_and_update().clone() else {
@@ -149,7 +153,11 @@ async fn deliver(
             }
             Ok(gone)
         };
-        let result = coordinator.cluster().retrying(&what, attempt).await;
+        let cluster = coordinator.cluster();
+        let result = match persists {
+            true => cluster.persisting(&what, attempt).await,
+            false => cluster.retrying(&what, attempt).await,
+        };
         let code = result.as_ref().err().and_then(ClientError::code);
         if code != Some(ErrorCode::StaleMemberEpoch)
             || !matches!(timeout(EPOCH_PATIENCE, identity.changed()).await, Ok(Ok(())))
@@ -161,4 +169,74 @@ async fn deliver(
 
 fn is_gone(error: &ClientError) -> bool {
     matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
+}
+
+#[cfg(test)]
+mod tests {
+    use duramen_protocol::messages::find_coordinator::{
+        Coordinator as Found, FindCoordinatorRequest, FindCoordinatorResponse,
+    };
+    use duramen_protocol::messages::metadata::{MetadataResponse, MetadataResponseBroker};
+    use duramen_protocol::messages::offset_commit::{
+        OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition,
+        OffsetCommitResponseTopic,
+    };
+
+    use super::*;
+    use crate::cluster::{Cluster, ClusterOptions};
+    use crate::testing::{Asked, played};
+    use crate::transport::Connector;
+
+    fn answer(asked: &Asked) -> crate::testing::Answer {
+        use duramen_protocol::api::ApiKey;
+        match asked.header.api {
+            ApiKey::FindCoordinator => {
+                let keys = asked.read::<FindCoordinatorRequest>().coordinator_keys;
+                let found = |key| Found { key, node_id: 1, ..Found::default() };
+                let coordinators = keys.into_iter().map(found).collect();
+                asked.answer(&FindCoordinatorResponse { coordinators, ..Default::default() })
+            }
+            ApiKey::OffsetCommit => {
+                let topics = asked.read::<OffsetCommitRequest>().topics.into_iter();
+                let topics = topics.map(|topic| OffsetCommitResponseTopic {
+                    name: topic.name,
+                    partitions: vec![OffsetCommitResponsePartition::default()],
+                    ..Default::default()
+                });
+                let topics = topics.collect();
+                asked.answer(&OffsetCommitResponse { topics, ..Default::default() })
+            }
+            _ => {
+                let host = "played".into();
+                let broker =
+                    MetadataResponseBroker { node_id: 1, host, port: 1, ..Default::default() };
+                asked.answer(&MetadataResponse { brokers: vec![broker], ..Default::default() })
+            }
+        }
+    }
+
+    /// A cluster whose broker takes no connections for a while.
+    fn away_for(time: Duration) -> Cluster {
+        let options = played(ClusterOptions::default(), |_, asked| answer(asked)).options().clone();
+        let (connector, back) = (options.connector.clone(), Instant::now() + time);
+        let connector = Connector::by(move |target| {
+            let connector = connector.clone();
+            async move {
+                match Instant::now() < back {
+                    true => Err(std::io::ErrorKind::ConnectionRefused.into()),
+                    false => connector.connect(target).await,
+                }
+            }
+        });
+        Cluster::new("played:1", options.connector(connector)).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_outlasts_a_coordinator_that_starts_again() {
+        let coordinator = Coordinator::new(&away_for(Duration::from_secs(5)), &"g".into());
+        let (_sender, identity) = watch::channel(Some(("m".into(), 1)));
+        let offsets = [(TopicPartition::new("t", 0), CommittedOffset::at(7))];
+        let gone = deliver(&coordinator, identity, None, &offsets, &TopicIds::new(), true).await;
+        assert!(gone.unwrap().is_empty());
+    }
 }
