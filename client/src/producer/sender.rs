@@ -246,11 +246,17 @@ impl Sender {
         }
         self.refreshing = true;
         let (cluster, names) = (self.cluster.clone(), self.shared.accumulator().topics());
-        let make = self.shared.options.allow_topic_creation;
-        self.done.spawn(async move {
-            let topics = if make { Topics::NamedOrMade(&names) } else { Topics::Named(&names) };
-            Done::Metadata(cluster.fetch_metadata(topics).await.map(|_| ()))
-        });
+        let wanted = match self.shared.options.allow_topic_creation {
+            true => self.waiting_for(),
+            false => BTreeSet::new(),
+        };
+        self.done.spawn(async move { Done::Metadata(look(&cluster, &names, wanted).await) });
+    }
+
+    /// The topics that have something to send.
+    fn waiting_for(&self) -> BTreeSet<Text> {
+        let routes = self.active.iter().filter_map(|buffer| self.routes.get(buffer));
+        routes.map(|route| route.topic.clone()).collect()
     }
 
     fn take_done(&mut self, done: Done) {
@@ -370,4 +376,21 @@ pub(super) async fn ask_identity(cluster: &Cluster) -> Result<(i64, i16), Client
         ErrorCode::None => Ok((answer.producer_id, answer.producer_epoch)),
         code => Err(ClientError::refused("producer id", code, None)),
     }
+}
+
+/// Asks about topics. Those that are missing may be made when there are records for them: one that was
+/// deleted does not come back because it was written once.
+async fn look(
+    cluster: &Cluster,
+    names: &[Text],
+    mut wanted: BTreeSet<Text>,
+) -> Result<(), ClientError> {
+    cluster.fetch_metadata(Topics::Named(names)).await?;
+    let view = cluster.view();
+    wanted.retain(|name| view.topic(name).is_none());
+    if !wanted.is_empty() {
+        let missing: Vec<Text> = wanted.into_iter().collect();
+        cluster.fetch_metadata(Topics::NamedOrMade(&missing)).await?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use duramen_protocol::api::ApiKey;
 use duramen_protocol::error::ErrorCode;
 
 use super::*;
-use crate::testing::model::{Fault, Model};
+use crate::testing::model::{Fault, MADE, Model};
 
 fn small_batches() -> ProducerOptions {
     ProducerOptions { batch_bytes: 200, request_bytes: 600, ..ProducerOptions::default() }
@@ -242,4 +242,22 @@ async fn every_codec_is_sent_and_read_back() {
         producer.flush().await;
         assert_eq!(model.values(0), numbers(0..100), "{compression:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_deleted_is_made_again_for_records_only() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    let producer = Producer::start(&cluster, small_batches()).unwrap();
+    enqueue(&producer, 0, 0..1).await;
+    producer.flush().await;
+    model.lock().topic_id = None;
+    let asked =
+        |model: &Model| model.lock().asked.iter().filter(|api| **api == ApiKey::Metadata).count();
+    let before = asked(&model);
+    tokio::time::sleep(cluster.options().metadata_max_age * 2).await;
+    assert!(asked(&model) > before, "it looked");
+    assert_eq!(model.lock().topic_id, None);
+    let delivery = enqueue(&producer, 0, 1..2).await.remove(0);
+    delivery.await.unwrap();
+    assert_eq!(model.lock().topic_id, Some(MADE));
 }

@@ -18,8 +18,8 @@ use duramen_protocol::messages::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use duramen_protocol::messages::metadata::{
-    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-    MetadataResponseTopic,
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
 };
 use duramen_protocol::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
@@ -58,6 +58,9 @@ pub(crate) struct Log {
     /// Told instead of records when a fetch names an epoch above it.
     pub(crate) diverging: Option<EpochEndOffset>,
 }
+
+/// The id of a topic `t` that the broker made by itself.
+pub(crate) const MADE: u128 = 6;
 
 /// The broker's state.
 pub(crate) struct State {
@@ -186,7 +189,11 @@ impl State {
         }
     }
 
-    fn metadata(&self, request: &MetadataRequest) -> MetadataResponse {
+    fn metadata(&mut self, request: &MetadataRequest) -> MetadataResponse {
+        let is_t = |topic: &MetadataRequestTopic| topic.name.as_deref() == Some("t");
+        if request.allow_auto_topic_creation && request.topics.iter().flatten().any(is_t) {
+            self.topic_id.get_or_insert(MADE);
+        }
         let broker = |id: i32| MetadataResponseBroker {
             node_id: id,
             host: "played".into(),
