@@ -51,6 +51,19 @@ fn a_thousand_members_join_at_once() {
 }
 
 #[test]
+fn an_assignor_that_is_named_twice_counts_once() {
+    let mut world = World::new();
+    let twice = [("range", "a"), ("range", "a"), ("best", "a")];
+    let one = world.send(join_with("", None, 2, &twice));
+    let other = world.send(join_with("", None, 2, &[("best", "a"), ("best", "a")]));
+    world.pass_ms(30_001);
+    for to in [one, other] {
+        let joined: JoinGroupResponse = world.poll(to).expect("a generation").unwrap();
+        assert_eq!(joined.protocol_name.as_deref(), Some("best"));
+    }
+}
+
+#[test]
 fn what_can_never_be_kept_is_refused_at_once() {
     let mut world = World::with(Limits { member_bytes_max: 100, groups_max: 1, ..limits() });
     let long = "x".repeat(101);

@@ -1,5 +1,6 @@
 //! PURE. A member of a classic group.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,6 +64,11 @@ impl Member {
         self.session_timeout = millis(join.request.session_timeout_ms);
         self.rebalance_timeout = millis(join.rebalance_timeout_ms());
         self.protocols = join.protocols().collect();
+    }
+
+    /// The assignors that it speaks; one that it names twice counts once.
+    pub(super) fn spoken(&self) -> BTreeSet<&Text> {
+        self.protocols.iter().map(|(name, _)| name).collect()
     }
 
     /// What it has to say to an assignor; nothing when it does not speak it.

@@ -215,7 +215,7 @@ impl ClassicGroup {
         if let Some(instance) = &member.instance_id {
             self.statics.insert(instance.clone(), member.id.clone());
         }
-        for (name, _) in &member.protocols {
+        for name in member.spoken() {
             *self.spoken.entry(name.clone()).or_default() += 1;
         }
         self.joining += usize::from(member.join.is_some());
@@ -226,7 +226,7 @@ impl ClassicGroup {
     /// Takes a member out. What it waits for is the caller's to answer.
     fn remove(&mut self, id: &str) -> Option<Member> {
         let member = self.members.remove(id)?;
-        for (name, _) in &member.protocols {
+        for name in member.spoken() {
             if let Some(count) = self.spoken.get_mut(name) {
                 *count -= 1;
                 if *count == 0 {
