@@ -6,12 +6,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use duramen_client::admin::{OffsetQuestion, OffsetSpec};
+use duramen_client::admin::{NewTopic, OffsetQuestion, OffsetSpec, Resource};
 use duramen_client::cluster::Topics;
+use duramen_client::consumer::group::{GroupConsumer, GroupOptions, GroupProtocol};
 use duramen_client::consumer::{Assignment, Consumer, ConsumerOptions, Event, Isolation, Start};
 use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
-use duramen_client::{Admin, ClusterOptions};
+use duramen_client::replay::{Replay, ReplayRange};
+use duramen_client::{Admin, ClusterOptions, ErrorCode, TopicPartition};
 
 use crate::lab::{Lab, cluster, create, read_all};
 
@@ -83,7 +86,6 @@ pub async fn a_send_that_is_dropped_is_sent_whole_or_not_at_all(lab: Arc<Lab>) {
 }
 
 pub async fn every_other_future_can_be_dropped(lab: Arc<Lab>) {
-    const RECORDS: i64 = 200;
     create(&lab.cluster(), "others", 1, &[]).await;
     let cluster = lab.cluster();
     let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
@@ -138,4 +140,89 @@ pub async fn every_other_future_can_be_dropped(lab: Arc<Lab>) {
         }
     }
     assert_eq!(values, (0..RECORDS).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+const RECORDS: i64 = 200;
+
+/// Fills the only partition of a topic with numbers.
+async fn filled(lab: &Lab, topic: &str) {
+    create(&lab.cluster(), topic, 1, &[]).await;
+    let producer = Producer::start(&lab.cluster(), ProducerOptions::default()).unwrap();
+    for number in 0..RECORDS {
+        let value = number.to_string();
+        drop(producer.enqueue(ProducerRecord::new(topic, value.as_bytes())).await.unwrap());
+    }
+    producer.flush().await;
+}
+
+pub async fn admin_calls_can_be_dropped(lab: Arc<Lab>) {
+    filled(&lab, "asked").await;
+    let (topics, places) = (["asked".into()], [TopicPartition::new("asked", 0)]);
+    let groups = ["nobody".into()];
+    // each on a cluster of its own, which has to connect first
+    macro_rules! dropped {
+        ($admin:ident => $call:expr) => {{
+            let cluster = cluster(&lab.node, ClusterOptions::default());
+            let $admin = Admin::new(&cluster);
+            dropped_at_each_wait(|| $call).await.unwrap()
+        }};
+    }
+    assert!(dropped!(admin => admin.describe_topics(&topics))[0].result.is_ok());
+    assert!(dropped!(admin => admin.describe_partitions(&topics))[0].result.is_ok());
+    assert!(dropped!(admin => admin.describe_producers(&places))[0].result.is_ok());
+    let resources = [Resource::Topic("asked".into())];
+    assert!(dropped!(admin => admin.describe_configs(&resources, false))[0].result.is_ok());
+    assert!(dropped!(admin => admin.find_coordinators(&groups))[0].result.is_ok());
+    dropped!(admin => admin.describe_features());
+    dropped!(admin => admin.list_groups(&[], &[])).complete().unwrap();
+    dropped!(admin => admin.describe_groups(&groups));
+    dropped!(admin => admin.committed_offsets(&groups));
+    // What changes something may have done so when it was dropped; the next call finds that.
+    let made = [NewTopic::new("made").partitions(1)];
+    let told = dropped!(admin => admin.create_topics(&made, false)).remove(0).result;
+    assert!(told.is_ok() || told.unwrap_err().code() == Some(ErrorCode::TopicAlreadyExists));
+    let gone = ["made".into()];
+    let told = dropped!(admin => admin.delete_topics(&gone)).remove(0).result;
+    assert!(told.is_ok() || told.unwrap_err().code() == Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+pub async fn replays_and_members_can_be_dropped_while_they_wait(lab: Arc<Lab>) {
+    filled(&lab, "again-and-again").await;
+    let all: Vec<i64> = (0..RECORDS).collect();
+    let range = ReplayRange::new("again-and-again", 0, 0, RECORDS);
+    let mut replay = Replay::builder(&lab.cluster()).range(range).start().unwrap();
+    let (mut offsets, mut left) = (Vec::new(), 0);
+    loop {
+        left = (left + 1) % 3;
+        match polled(left, replay.next()).await {
+            None => tokio::task::yield_now().await,
+            Some(None) => break,
+            Some(Some(record)) => offsets.push(record.unwrap().offset),
+        }
+    }
+    assert_eq!(offsets, all);
+    for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
+        let group = format!("dropping-{protocol:?}");
+        let options = GroupOptions::new(group.as_str()).protocol(protocol).auto_commit(None);
+        let mut member = GroupConsumer::join(&lab.cluster(), options, "again-and-again").unwrap();
+        let mut offsets = Vec::new();
+        while offsets.len() < all.len() {
+            left = (left + 1) % 3;
+            match polled(left, member.poll(7, Duration::from_secs(1))).await {
+                None => tokio::task::yield_now().await,
+                Some(records) => offsets.extend(records.unwrap().iter().map(|it| it.offset)),
+            }
+        }
+        assert_eq!(offsets, all);
+        for left in 1.. {
+            if let Some(committed) = polled(left, member.commit()).await {
+                committed.unwrap();
+                break;
+            }
+        }
+        let there = Admin::new(&lab.cluster()).committed_offsets(&[group.into()]).await.unwrap();
+        let there = there[0].result.as_ref().unwrap();
+        assert_eq!(there[&TopicPartition::new("again-and-again", 0)].offset, RECORDS);
+        member.close().await.unwrap();
+    }
 }

@@ -64,6 +64,8 @@ const CASES: &[Case] = cases![
     admin::offsets_of_groups_are_changed,
     cancel::a_send_that_is_dropped_is_sent_whole_or_not_at_all,
     cancel::every_other_future_can_be_dropped,
+    cancel::admin_calls_can_be_dropped,
+    cancel::replays_and_members_can_be_dropped_while_they_wait,
     epochs::leader_epochs_that_rise_are_followed,
     faults::connections_that_are_cut_lose_and_double_nothing,
     faults::connections_that_stand_still_are_replaced,
