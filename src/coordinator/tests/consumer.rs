@@ -242,3 +242,14 @@ fn a_session_that_its_group_made_shorter_ends_sooner_from_the_next_heartbeat() {
     world.pass(Duration::from_millis(2_001));
     assert_eq!(&*world.described_consumers().group_state, "Empty");
 }
+
+#[test]
+fn what_a_member_did_not_say_is_not_told_of_it() {
+    let mut world = world();
+    assert_eq!(send(&mut world, join("one")).error_code, 0);
+    for _ in 0..2 {
+        let told = world.described_consumers().members.remove(0);
+        assert_eq!((told.instance_id, told.rack_id), (None, None));
+        world.crash();
+    }
+}

@@ -77,11 +77,14 @@ pub(super) struct Member {
 impl Member {
     /// A member that has said nothing and has nothing.
     pub(super) fn new(id: Text) -> Self {
-        Self {
-            id,
-            about: ConsumerGroupMemberMetadataValue::default(),
-            position: Position::default(),
-        }
+        // As Kafka writes it: the schema's own default is the empty text, which says something else.
+        let about = ConsumerGroupMemberMetadataValue {
+            instance_id: None,
+            rack_id: None,
+            server_assignor: None,
+            ..ConsumerGroupMemberMetadataValue::default()
+        };
+        Self { id, about, position: Position::default() }
     }
 
     /// How long it may take to give up partitions.

@@ -301,12 +301,16 @@ impl ConsumerGroup {
         {
             self.statics.remove(&instance);
         }
-        let Some(about) = value else {
+        let Some(mut about) = value else {
             self.replay_position(&id, member::Position::default());
             self.members.remove(&id);
             self.timers.forget(&id);
             return;
         };
+        // Earlier builds wrote empty texts where nothing was said.
+        for said in [&mut about.instance_id, &mut about.rack_id, &mut about.server_assignor] {
+            said.take_if(|text| text.is_empty());
+        }
         if let Some(instance) = &about.instance_id {
             self.statics.insert(instance.clone(), id.clone());
         }
