@@ -12,28 +12,29 @@
 
 mod support;
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::child::Running;
 use support::eventually;
 use support::node::Node;
 
-fn bench(node: &Node, words: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_duramen"))
-        .arg("bench")
-        .args(words)
-        .args(["--brokers", &node.bootstrap(), "--format", "json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("duramen runs")
+fn bench(node: &Node, words: &[&str]) -> Running {
+    Running::start(
+        Command::new(env!("CARGO_BIN_EXE_duramen"))
+            .arg("bench")
+            .args(words)
+            .args(["--brokers", &node.bootstrap(), "--format", "json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )
 }
 
-fn told(child: Child) -> Value {
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+fn told(child: Running) -> Value {
+    let Output { status, stdout, stderr } = child.output();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     serde_json::from_slice(&stdout).unwrap()
 }
@@ -53,7 +54,7 @@ fn what_was_produced_is_consumed() {
     }
     let some = told(bench(&node, &["consume", "none", "-n", "7"]));
     assert_eq!(some["records"], 7);
-    let missing = bench(&node, &["consume", "nowhere"]).wait_with_output().unwrap();
+    let missing = bench(&node, &["consume", "nowhere"]).output();
     assert_eq!(missing.status.code(), Some(4));
 }
 
@@ -113,6 +114,6 @@ fn groups_join_heartbeat_and_commit() {
     // a member's commits are the offsets 0 to 4 of its own partition
     let rows = groups[0]["partitions"].as_array().unwrap();
     assert!(rows.len() == 3 && rows.iter().all(|row| row["committed"] == 4), "{groups}");
-    let nobody = bench(&node, &["groups", "work", "--members", "0"]).wait_with_output().unwrap();
+    let nobody = bench(&node, &["groups", "work", "--members", "0"]).output();
     assert_eq!(nobody.status.code(), Some(2));
 }

@@ -103,6 +103,9 @@ const LONG_FILES: &[(&str, usize)] = &[];
 /// The one file that may say `unsafe`.
 const UNSAFE: &str = "src/env/map.rs";
 
+/// The one file in which a test starts a process that is not waited for at once.
+const CHILDREN: &str = "tests/support/child.rs";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -271,6 +274,19 @@ fn unsafe_stands_in_one_file() {
         }
     }
     report(&format!("`unsafe` stands only in {UNSAFE}"), &findings);
+}
+
+#[test]
+fn no_process_outlives_its_test() {
+    let mut findings = Vec::new();
+    for source in read_all(root(), &["tests", "client/tests"]) {
+        for (at, _) in source.code.match_indices(".spawn()") {
+            if source.path != CHILDREN {
+                findings.push(format!("{}:{}", source.path, source.line_of(at)));
+            }
+        }
+    }
+    report(&format!("a process is started by `Running::start` of {CHILDREN}"), &findings);
 }
 
 /// `CreateTopics` → `create_topics`.

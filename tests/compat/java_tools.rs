@@ -2,31 +2,32 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::child::Running;
 use crate::tools::{Output, folder};
 
 /// The running JVM.
 pub struct JavaTools {
-    child: Child,
+    _child: Running,
     commands: ChildStdin,
     answers: Receiver<Output>,
 }
 
 impl JavaTools {
     pub fn start(jars: &Path) -> Self {
-        let mut child = Command::new("java")
-            .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp"])
-            .arg(format!("{}/*", jars.display()))
-            .arg(folder().join("java/Tools.java"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("java starts");
+        let mut child = Running::start(
+            Command::new("java")
+                .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp"])
+                .arg(format!("{}/*", jars.display()))
+                .arg(folder().join("java/Tools.java"))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::inherit()),
+        );
         let commands = child.stdin.take().expect("piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (send, answers) = channel();
@@ -37,7 +38,7 @@ impl JavaTools {
                 }
             }
         });
-        Self { child, commands, answers }
+        Self { _child: child, commands, answers }
     }
 
     pub fn run(
@@ -54,13 +55,6 @@ impl JavaTools {
             Ok(output) => output,
             Err(error) => panic!("{class} {arguments:?}: no answer of the JVM: {error}"),
         }
-    }
-}
-
-impl Drop for JavaTools {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

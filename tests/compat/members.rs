@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use crate::runner::{Need, tail};
+use crate::support::child::Running;
 use crate::support::eventually;
 use crate::tools::Tools;
 
@@ -176,7 +177,7 @@ fn verifiable(tools: &Tools, place: &Place, protocol: &str) -> Command {
 /// A member that runs, until it is killed or dropped.
 pub struct Member {
     client: Client,
-    child: Child,
+    child: Running,
     history: Arc<Mutex<History>>,
     errors: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
@@ -187,7 +188,7 @@ impl Member {
         let mut command = client.command(tools, place);
         // a member ends with its standard input
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = Running::start(&mut command);
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let history = Arc::new(Mutex::new(History { name, ..History::default() }));
         let errors = Arc::new(Mutex::new(String::new()));
@@ -210,8 +211,7 @@ impl Member {
 
     /// Asks it to leave the group, and waits until it has.
     pub fn leave(&mut self) {
-        let id = self.child.id().to_string();
-        Command::new("kill").arg(id).status().expect("kill can be run");
+        self.child.ask_to_stop();
         eventually("a member leaves", Duration::from_secs(60), || self.child.try_wait().unwrap());
         self.kill();
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use duramen_client::Admin;
@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, timeout};
 
 use crate::runner::{Case, Context, Need};
+use crate::support::child::Running;
 
 const PARTITIONS: i32 = 6;
 /// Numbers of a round.
@@ -177,7 +178,7 @@ fn console_consumer(context: &Context, topic: &str, ours: How, theirs: &str) {
 
 /// The other client, and where it prints.
 struct Other {
-    child: Child,
+    child: Running,
     folder: TempDir,
 }
 
@@ -186,7 +187,7 @@ impl Other {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
         command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
-        Self { child: command.spawn().unwrap(), folder }
+        Self { child: Running::start(&mut command), folder }
     }
 
     fn text(&self, name: &str) -> String {
@@ -195,16 +196,9 @@ impl Other {
 
     /// Asks it to end, so that it writes what it still holds; the numbers that it printed.
     fn stop(mut self) -> Vec<u32> {
-        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.child.ask_to_stop();
         self.child.wait().unwrap();
         self.text("out").lines().filter_map(|line| line.trim().parse().ok()).collect()
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::runner::{Case, Context, Need};
+use crate::support::child::Running;
 use crate::support::eventually;
 use crate::tools;
 
@@ -39,24 +40,15 @@ pub fn unavailable() -> Option<String> {
         .then(|| format!("`unshare -n sh -c '{UP}'` fails: it needs root, util-linux and iproute2"))
 }
 
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The broker as the README starts it, on its default ports.
-fn serve(make: &[&str], data: &Path, log: &Path) -> Server {
+fn serve(make: &[&str], data: &Path, log: &Path) -> Running {
     let mut command = Command::new("unshare");
     command.args(make).args(["sh", "-c", &format!("{UP} && exec \"$@\""), "sh"]);
     command.arg(env!("CARGO_BIN_EXE_duramen")).args(["serve", "--data"]).arg(data);
     let log = File::create(log).unwrap();
     let errors = log.try_clone().unwrap();
     command.stdin(Stdio::null()).stdout(log).stderr(errors);
-    Server(command.spawn().unwrap())
+    Running::start(&mut command)
 }
 
 fn snippet(context: &Context) {
@@ -68,7 +60,7 @@ fn snippet(context: &Context) {
     let server = serve(make, &home.path().join("data"), &home.path().join("log"));
     let inside = |command: &Command| {
         let mut inside = Command::new("nsenter");
-        inside.args(enter).args(["-t", &server.0.id().to_string(), "--"]);
+        inside.args(enter).args(["-t", &server.id().to_string(), "--"]);
         inside.arg(command.get_program()).args(command.get_args()).env_remove("DURAMEN_BROKERS");
         tools::run(inside, b"")
     };

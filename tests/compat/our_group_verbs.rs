@@ -1,6 +1,6 @@
 //! `duramen group` on a group of the Java client, in each of the two protocols that the broker serves.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use duramen_client::cluster::{Cluster, ClusterOptions};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::runner::{Case, Context, Need};
+use crate::support::child::Running;
 use crate::support::command::{done, fails, run};
 use crate::support::eventually;
 
@@ -17,15 +18,6 @@ pub const CASES: &[Case] =
 
 /// A JVM takes some seconds to begin and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Consumer(Child);
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn java(context: &Context) {
     on_protocol(context, "classic");
@@ -69,8 +61,7 @@ fn on_protocol(context: &Context, protocol: &str) {
     fails(&context.bootstrap(), &reset, "", (6, "console-consumer at"));
     fails(&context.bootstrap(), &["group", "delete", name], "", (6, "NON_EMPTY_GROUP"));
 
-    let Consumer(child) = &consumer;
-    std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    consumer.ask_to_stop();
     eventually("the group is empty", PATIENCE, || {
         (json(&["group", "describe", name])?[0]["state"] == "Empty").then_some(())
     });
@@ -81,7 +72,7 @@ fn on_protocol(context: &Context, protocol: &str) {
     fails(&context.bootstrap(), &["group", "describe", name], "", (4, "there is no group"));
 }
 
-fn consumer(context: &Context, name: &str, protocol: &str) -> Consumer {
+fn consumer(context: &Context, name: &str, protocol: &str) -> Running {
     let protocol = format!("group.protocol={protocol}");
     let mut command = context.tools.java_command(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
@@ -99,5 +90,5 @@ fn consumer(context: &Context, name: &str, protocol: &str) -> Consumer {
             "auto.commit.interval.ms=200",
         ],
     );
-    Consumer(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
 }

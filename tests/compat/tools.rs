@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::java_tools::JavaTools;
 use crate::network;
 use crate::runner::Need;
+use crate::support::child::Running;
 use crate::support::eventually;
 use crate::support::reference::cache;
 
@@ -177,7 +178,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 /// Runs a command to its end, at most `DEADLINE`.
 pub fn run(mut command: Command, input: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut child = Running::start(&mut command);
     let mut stdin = child.stdin.take().expect("piped");
     let mut stdout = child.stdout.take().expect("piped");
     let mut stderr = child.stderr.take().expect("piped");

@@ -1,11 +1,11 @@
 //! Kill -9 at any moment, again and again, until a run ends by itself: the target then has exactly the
 //! source's records, once, in order. The replayer is killed; in one story its broker is, too.
 
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::lab::{Ended, Lab, Rec, ended, numbered, text_of};
+use crate::process::child::Running;
 use crate::process::eventually;
 use crate::process::node::Node;
 
@@ -47,7 +47,7 @@ impl Chance {
 }
 
 /// Waits so long for the process; its end if it came to one by then.
-fn ends_within(mut child: Child, limit: Duration) -> Result<Ended, Child> {
+fn ends_within(mut child: Running, limit: Duration) -> Result<Ended, Running> {
     let began = Instant::now();
     while began.elapsed() < limit {
         if child.try_wait().unwrap().is_some() {

@@ -1,7 +1,7 @@
 //! A broker, a folder to run `duramen replay` in, and records that can be told apart.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use duramen_client::admin::NewTopic;
 use duramen_client::cluster::{Cluster, ClusterOptions};
@@ -11,6 +11,7 @@ use duramen_client::{Admin, ClientError};
 use tempfile::TempDir;
 
 use crate::api::Node;
+use crate::process::child::Running;
 
 /// What is kept of a record by a replay.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,8 +174,8 @@ impl Lab {
         command
     }
 
-    pub fn spawn(&self, words: &[&str]) -> Child {
-        self.command(words).spawn().unwrap()
+    pub fn spawn(&self, words: &[&str]) -> Running {
+        Running::start(&mut self.command(words))
     }
 
     /// Runs `duramen replay WORDS…` to its end.
@@ -209,8 +210,8 @@ pub async fn enqueue(producer: &Producer, topic: &str, partition: i32, record: &
 }
 
 /// Waits for a process.
-pub fn ended(child: Child) -> Ended {
-    let out = child.wait_with_output().unwrap();
+pub fn ended(child: Running) -> Ended {
+    let out = child.output();
     Ended {
         code: out.status.code(),
         out: String::from_utf8_lossy(&out.stdout).into_owned(),

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::child::Running;
 use super::node::Node;
 
 /// What a run of the binary gave.
@@ -22,12 +23,12 @@ pub fn run(brokers: &str, arguments: &[&str], input: &str) -> Run {
     }
     command.args(arguments).env("DURAMEN_BROKERS", brokers);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = Running::start(&mut command);
     let mut stdin = child.stdin.take().unwrap();
     // A verb that does not read its input closes the pipe.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let output = child.output();
     Run {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

@@ -12,6 +12,7 @@
 )]
 
 pub mod chance;
+pub mod child;
 pub mod command;
 pub mod node;
 pub mod reference;

@@ -5,11 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::child::Running;
 use super::eventually;
 use super::reference::{self, Reference};
 
@@ -19,7 +20,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A running broker: Duramen, or Apache Kafka when the tests are proved on the reference.
 #[derive(Debug)]
 pub struct Node {
-    child: Option<Child>,
+    child: Option<Running>,
     kind: Kind,
     settings: Vec<String>,
     port: u16,
@@ -108,7 +109,7 @@ impl Node {
     /// Starts the process again on the same directory and ports, and waits until it answers.
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "stop or kill the node first");
-        self.child = Some(self.command().spawn().expect("the broker starts"));
+        self.child = Some(Running::start(&mut self.command()));
         if let Kind::Reference(reference) = &mut self.kind {
             reference.start_proxy();
         }
@@ -140,8 +141,7 @@ impl Node {
     /// Asks the process to stop (SIGTERM) and waits for it.
     pub fn stop(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the node runs");
-        let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
-        assert!(asked.success(), "the node is gone already");
+        child.ask_to_stop();
         eventually("the node stops after SIGTERM", Duration::from_secs(30), || {
             child.try_wait().expect("the process can be asked")
         })
@@ -187,12 +187,6 @@ impl Node {
             }
         }
         command
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

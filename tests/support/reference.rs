@@ -2,9 +2,10 @@
 //! passes here is Duramen's fault. On request a proxy in front of it records frames.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
+use super::child::Running;
 use super::node::free_port;
 
 /// One Apache Kafka node, broker and controller in one.
@@ -16,7 +17,7 @@ pub struct Reference {
     controller: u16,
     /// Where the recording proxy listens, and where it records.
     proxy: Option<(u16, PathBuf)>,
-    running_proxy: Option<Child>,
+    running_proxy: Option<Running>,
 }
 
 impl Reference {
@@ -45,14 +46,9 @@ impl Reference {
             return;
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat/python/capture.py");
-        let child = Command::new(cache().join("venv/bin/python"))
-            .arg(script)
-            .args([port.to_string(), self.broker.to_string()])
-            .arg(to)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the recording proxy starts");
-        self.running_proxy = Some(child);
+        let mut command = Command::new(cache().join("venv/bin/python"));
+        command.arg(script).args([port.to_string(), self.broker.to_string()]).arg(to);
+        self.running_proxy = Some(Running::start(command.stdin(Stdio::null())));
     }
 
     /// The command that runs the broker; the directory is formatted first if it is new.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+use super::process::child::Running;
 use super::process::eventually;
 use super::{broker, with_http};
 
@@ -20,7 +21,7 @@ const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// `top` in a terminal of its own.
 struct Live {
-    child: Child,
+    child: Running,
     keys: File,
     terminal: OwnedFd,
     drawn: Arc<Mutex<Vec<u8>>>,
@@ -37,13 +38,13 @@ impl Live {
         let terminal = open();
         let size = Winsize { ws_row: 12, ws_col: 70, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&terminal, size).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_duramen"))
-            .args(["top", "--interval", "100ms", "--brokers", kafka, "--http", http])
-            .env_remove("DURAMEN_FORMAT")
-            .stdin(Stdio::from(open()))
-            .stdout(Stdio::from(open()))
-            .spawn()
-            .unwrap();
+        let child = Running::start(
+            Command::new(env!("CARGO_BIN_EXE_duramen"))
+                .args(["top", "--interval", "100ms", "--brokers", kafka, "--http", http])
+                .env_remove("DURAMEN_FORMAT")
+                .stdin(Stdio::from(open()))
+                .stdout(Stdio::from(open())),
+        );
         let keys = File::from(near);
         let drawn = Arc::new(Mutex::new(Vec::new()));
         let (mut from, to) = (keys.try_clone().unwrap(), Arc::clone(&drawn));
@@ -76,13 +77,6 @@ impl Live {
         assert!(status.success(), "{status:?}");
         assert!(!self.is_raw(), "keys are echoed again");
         self.shows("the first screen is back", |drawn| drawn.ends_with(LEAVE));
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

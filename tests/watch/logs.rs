@@ -7,6 +7,7 @@ use std::time::Duration;
 use duramen_client::{Admin, Cluster, ClusterOptions};
 use serde_json::Value;
 
+use super::process::child::Running;
 use super::process::eventually;
 use super::process::node::Node;
 
@@ -62,17 +63,17 @@ async fn with_json_each_line_is_an_object_with_the_same_fields() {
     let (folder, port) = (tempfile::tempdir().unwrap(), super::process::node::free_port());
     let data = folder.path().join("data");
     let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_duramen"))
-        .args(["serve", "--log-format", "json", "--http", "off", "--data"])
-        .arg(&data)
-        .args(["--listen", &format!("127.0.0.1:{port}")])
-        .stderr(log)
-        .spawn()
-        .unwrap();
+    let mut child = Running::start(
+        std::process::Command::new(env!("CARGO_BIN_EXE_duramen"))
+            .args(["serve", "--log-format", "json", "--http", "off", "--data"])
+            .arg(&data)
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .stderr(log),
+    );
     let read = || std::fs::read_to_string(folder.path().join("log")).unwrap();
     eventually("the broker starts", PATIENCE, || read().contains("broker started").then_some(()));
-    let asked = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(asked.success() && child.wait().unwrap().success());
+    child.ask_to_stop();
+    assert!(child.wait().unwrap().success());
     let events: Vec<Value> =
         read().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let event = |message: &str| {
