@@ -1,13 +1,16 @@
 //! `duramen group`, `duramen consume --group` and `duramen profile` as a user meets them.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Sender, TryRecvError, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::lab::PATIENCE;
+use crate::support::chance::Chance;
 use crate::support::child::Running;
 use crate::support::command::{done, fails, run};
 use crate::support::eventually;
@@ -393,11 +396,46 @@ fn a_profile_stands_for_brokers() {
     assert_eq!(duramen(&["profile", "set", "a", "--to", "x:port"], &[]).0, 2);
 }
 
+/// Numbers that `duramen produce` writes into `orders`, some more each moment.
+struct Flow {
+    producer: Running,
+    stop: Sender<()>,
+    writer: JoinHandle<usize>,
+}
+
+impl Flow {
+    fn start(node: &Node) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));
+        command.args(["produce", "orders"]).env("DURAMEN_BROKERS", node.bootstrap());
+        let mut producer = Running::start(command.stdin(Stdio::piped()));
+        let mut stdin = producer.stdin.take().unwrap();
+        let (stop, stopped) = channel();
+        let writer = thread::spawn(move || {
+            let mut count = 0;
+            // A test that fails is no longer there to ask, which ends this as well.
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                let lines: String = (count..count + 20).map(|it| format!("{it}\n")).collect();
+                stdin.write_all(lines.as_bytes()).unwrap();
+                count += 20;
+                thread::sleep(Duration::from_millis(2)); // nobody waits for this: it is the pace
+            }
+            count
+        });
+        Self { producer, stop, writer }
+    }
+
+    /// How many there are, once all are written.
+    fn stop(self) -> usize {
+        self.stop.send(()).unwrap();
+        let count = self.writer.join().unwrap();
+        assert!(self.producer.output().status.success());
+        count
+    }
+}
+
 /// Killed at any moment, it repeats what it had not committed, and leaves nothing out.
 #[test]
 fn a_member_that_is_killed_leaves_nothing_out() {
-    /// A member that is killed is soon behind again, however fast it was.
-    const EACH_TIME: usize = 10_000;
     // Its place is kept for the session of the one that was killed.
     let node = Node::start(&[
         "group.initial.rebalance.delay.ms=0",
@@ -407,22 +445,23 @@ fn a_member_that_is_killed_leaves_nothing_out() {
         "group.consumer.heartbeat.interval.ms=1000",
     ]);
     topic(&node, "orders", 0);
+    let flow = Flow::start(&node);
     // One that comes back under its name waits for no session to end, in a classic group.
     let member = "consume orders --group g --instance one --protocol classic --prefetch 4k";
     let arguments: Vec<&str> = member.split(' ').collect();
     let folder = tempfile::tempdir().unwrap();
     let mut seen = std::collections::BTreeSet::new();
+    let mut chance = Chance::new();
+    println!("seed {}", chance.seed);
     for round in 0..4 {
-        let numbers = round * EACH_TIME..(round + 1) * EACH_TIME;
-        let lines: String = numbers.map(|number| format!("{number}\n")).collect();
-        done(&node, &["produce", "orders"], &lines);
         let path = folder.path().join(round.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_duramen"));
         command.args(&arguments).env("DURAMEN_BROKERS", node.bootstrap());
         let mut child = Running::start(command.stdout(fs::File::create(&path).unwrap()));
         eventually("it prints", PATIENCE, || {
-            (fs::metadata(&path).unwrap().len() > 1000 * round as u64).then_some(())
+            (fs::metadata(&path).unwrap().len() > 0).then_some(())
         });
+        thread::sleep(Duration::from_millis(chance.below(300))); // the moment of the kill
         child.kill().unwrap();
         child.wait().unwrap();
         let printed = fs::read_to_string(&path).unwrap();
@@ -430,9 +469,10 @@ fn a_member_that_is_killed_leaves_nothing_out() {
         let whole = &printed[..printed.rfind('\n').map_or(0, |end| end + 1)];
         seen.extend(whole.lines().map(str::to_owned));
     }
+    let records = flow.stop();
     let rest = done(&node, &[&arguments[..], &["-e"]].concat(), "");
     seen.extend(rest.lines().map(str::to_owned));
-    assert_eq!(seen.len(), 4 * EACH_TIME);
+    assert_eq!(seen.len(), records);
     assert_eq!(lag(&node, "g")["lag"], 0);
 }
 

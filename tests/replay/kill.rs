@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::lab::{Ended, Lab, Rec, ended, numbered, text_of};
+use crate::process::chance::Chance;
 use crate::process::child::Running;
 use crate::process::eventually;
 use crate::process::node::Node;
@@ -27,25 +28,6 @@ async fn filled(records: usize) -> (Node, Lab, Vec<Vec<Rec>>) {
     (node, lab, source)
 }
 
-/// Small random numbers (SplitMix64); the seed is printed.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        println!("seed {}", now.as_nanos());
-        Self(u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap())
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
-
 /// Waits so long for the process; its end if it came to one by then.
 fn ends_within(mut child: Running, limit: Duration) -> Result<Ended, Running> {
     let began = Instant::now();
@@ -61,6 +43,7 @@ fn ends_within(mut child: Running, limit: Duration) -> Result<Ended, Running> {
 /// Runs and kills `duramen replay WORDS…` until it ends by itself; `between` is called after each kill.
 fn killed_until_done(lab: &Lab, words: &[&str], checkpoint: &str, mut between: impl FnMut(usize)) {
     let mut chance = Chance::new();
+    println!("seed {}", chance.seed);
     let mut kills = 0;
     loop {
         let resume = lab.file(checkpoint).exists();
@@ -144,6 +127,7 @@ async fn the_broker_may_die_as_well() {
     lab.topic("copy", PARTITIONS).await;
     let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance", "--rate", "4000/s"];
     let mut chance = Chance::new();
+    println!("seed {}", chance.seed);
     killed_until_done(&lab, &words, "t-to-copy.replay", |kills| {
         if kills % 3 == 1 {
             // Sometimes while a replayer runs: one that is let go of, as if it hung.
