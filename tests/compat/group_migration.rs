@@ -43,6 +43,10 @@ fn there_and_back(context: &Context, classic: Client) {
     let mut group = [Group::new(classic, &context.tools, &bootstrap, &topic, &topic)];
     let kind = || kind(&bootstrap, &topic);
     group[0].join();
+    // What librdkafka's cooperative-sticky assigns from the second generation on is not taken over by Kafka.
+    if !context.node.is_reference() {
+        all_go_on("a classic member reads", &mut group, &[0]);
+    }
     group[0].join();
     all_go_on("classic members share", &mut group, &[0, 1]);
     assert_eq!(kind(), GroupKind::Classic);

@@ -16,8 +16,8 @@ use duramen_protocol::text::Text;
 use super::consumer::{has, join, send, set_times, stay, world, world_with};
 use super::consumer_model::cluster;
 use super::world::{
-    GROUP, TOPIC, World, assign_blob, join_bytes, join_consumer, join_with, limits, read_blob,
-    subscription, syncing,
+    GROUP, TOPIC, World, assign_blob, assign_with, join_bytes, join_consumer, join_with, limits,
+    read_blob, subscription, syncing,
 };
 use crate::config::MigrationPolicy;
 use crate::coordinator::command::Command;
@@ -52,10 +52,14 @@ fn joined_by_another() -> (World, Text, i32) {
 
 /// A classic member of a KIP-848 group joins, and asks for its assignment.
 fn rejoin(world: &mut World, member: &str, owned: &[i32]) -> (i32, Vec<i32>) {
-    let joined: JoinGroupResponse = world.ask(join_consumer(member, None, 5, owned)).unwrap();
+    rejoin_with(world, join_consumer(member, None, 5, owned))
+}
+
+fn rejoin_with(world: &mut World, join: Command) -> (i32, Vec<i32>) {
+    let joined: JoinGroupResponse = world.ask(join).unwrap();
     assert_eq!(code(&joined), ErrorCode::None);
     assert_eq!((&*joined.leader, joined.members.len()), ("", 0), "nobody leads");
-    let synced = world.sync(member, joined.generation_id, &[]).unwrap();
+    let synced = world.sync(&joined.member_id, joined.generation_id, &[]).unwrap();
     (joined.generation_id, read_blob(&synced.assignment))
 }
 
@@ -153,6 +157,31 @@ fn whoever_waits_for_a_generation_is_sent_on() {
     let (epoch, all) = rejoin(&mut world, &given.member_id, &[]);
     assert_eq!((epoch, all.len()), (generation + 2, 0), "the old one has everything still");
     assert_eq!(rejoin(&mut world, &old, &[]).1.len(), 2);
+}
+
+/// librdkafka's assignors write beside an assignment what the member has said of itself.
+#[test]
+fn what_is_kept_beside_an_assignment_matters_with_assignors_that_nobody_knows() {
+    for (assignor, goes_over) in [("cooperative-sticky", true), ("mine", false)] {
+        let mut world = world();
+        let joins =
+            |member: &str| join_bytes(member, None, 5, &[(assignor, subscription(&[0, 1, 2, 3]))]);
+        let given: JoinGroupResponse = world.ask(joins("")).unwrap();
+        let to = world.send(joins(&given.member_id));
+        world.pass_ms(3_001);
+        let joined: JoinGroupResponse = world.poll(to).expect("a generation").unwrap();
+        let assigned = assign_with(&[0, 1, 2, 3], Some("had 0 to 3".into()));
+        let assigned = [(joined.member_id.clone(), assigned)];
+        world.sync(&joined.member_id, joined.generation_id, &assigned).unwrap();
+        let new = send(&mut world, join("new"));
+        let message = new.error_message.unwrap_or_default();
+        assert_eq!(new.error_code == 0, goes_over, "{assignor}: {message}");
+        assert_eq!(message.contains("custom assignor"), !goes_over, "{assignor}: {message}");
+        if goes_over {
+            let (_, kept) = rejoin_with(&mut world, joins(&joined.member_id));
+            assert_eq!(kept, [0, 1], "it goes on with what it had");
+        }
+    }
 }
 
 #[test]

@@ -180,11 +180,13 @@ pub(super) fn subscription(owned: &[i32]) -> Bytes {
 
 /// What a leader assigns to a consumer.
 pub(super) fn assign_blob(partitions: &[i32]) -> Bytes {
+    assign_with(partitions, None)
+}
+
+/// The same, with something beside it.
+pub(super) fn assign_with(partitions: &[i32], user_data: Option<Bytes>) -> Bytes {
     let assigned = TopicPartition { topic: TOPIC.into(), partitions: partitions.to_vec() };
-    let assignment = ConsumerProtocolAssignment {
-        assigned_partitions: vec![assigned],
-        ..ConsumerProtocolAssignment::default()
-    };
+    let assignment = ConsumerProtocolAssignment { assigned_partitions: vec![assigned], user_data };
     assignment.to_bytes(1).unwrap()
 }
 

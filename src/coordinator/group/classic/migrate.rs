@@ -26,11 +26,12 @@ impl ClassicGroup {
     ) -> Result<Vec<Migrant>, &'static str> {
         let mut migrants = Vec::with_capacity(self.members.len());
         let mut claims = Vec::with_capacity(self.members.len());
+        let assignor = self.protocol.as_deref().unwrap_or_default();
         for member in self.members.values() {
             let subscription = ConsumerProtocolSubscription::from_bytes(&self.subscription(member));
             let subscription =
                 subscription.map_err(|_| "the embedded consumer protocol is malformed")?;
-            let held = read_assignment(&member.assignment, image)?;
+            let held = read_assignment(&member.assignment, assignor, image)?;
             if !member.is_new {
                 claims.push(by_id(&subscription.owned_partitions, image));
                 migrants.push(member.to_migrant(subscription, held));

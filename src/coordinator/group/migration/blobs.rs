@@ -26,9 +26,14 @@ pub(in crate::coordinator::group) fn by_id(
     assignment
 }
 
-/// What a leader assigned; an error says why the coordinator can't go on from there.
+/// Assignors that keep nothing beside an assignment. librdkafka's write there what the member has said
+/// of itself (with cooperative-sticky, from its second generation on), which it says again when it is asked.
+const KEEP_NOTHING: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
+
+/// What a leader assigned by this assignor; an error says why the coordinator can't go on from there.
 pub(in crate::coordinator::group) fn read_assignment(
     bytes: &Bytes,
+    assignor: &str,
     image: &MetadataImage,
 ) -> Result<Assignment, &'static str> {
     if bytes.is_empty() {
@@ -36,7 +41,8 @@ pub(in crate::coordinator::group) fn read_assignment(
     }
     let read = ConsumerProtocolAssignment::from_bytes(bytes);
     let read = read.map_err(|_| "the embedded consumer protocol is malformed")?;
-    if read.user_data.is_some_and(|data| !data.is_empty()) {
+    let beside = read.user_data.is_some_and(|data| !data.is_empty());
+    if beside && !KEEP_NOTHING.contains(&assignor) {
         return Err("an unsupported custom assignor is in use: what it keeps beside the \
                     assignment would be lost");
     }
