@@ -94,6 +94,8 @@ pub(super) struct PartitionQueue<P> {
     next_sequence: i32,
     /// A batch with a sequence was given up: what follows it can't be accepted any more.
     gap: bool,
+    /// A batch of this epoch was given up that may be written still.
+    ghosts: bool,
     /// The epoch never rises: behind a gap everything fails.
     fixed: bool,
     /// The broker has written a batch of this producer, and holds the next ones to their sequence.
@@ -108,6 +110,7 @@ impl<P> PartitionQueue<P> {
             epoch,
             next_sequence: 0,
             gap: false,
+            ghosts: false,
             fixed: false,
             known: false,
         }
@@ -177,7 +180,7 @@ impl<P> PartitionQueue<P> {
         if !self.gap || open || self.fixed {
             return;
         }
-        self.gap = false;
+        (self.gap, self.ghosts) = (false, false);
         self.epoch = self.epoch.saturating_add(1);
         self.next_sequence = 0;
         for batch in &mut self.batches {
@@ -209,6 +212,8 @@ impl<P> PartitionQueue<P> {
     ) -> Option<Fate<P>> {
         let at = self.batches.iter().position(|batch| batch.in_flight && is_it(&batch.payload))?;
         let first_open = at == 0;
+        let mut before = self.batches.iter().take(at);
+        let open_before = before.any(|batch| batch.in_flight || batch.maybe_written);
         let gap = self.gap;
         let batch = self.batches.get_mut(at)?;
         batch.in_flight = false;
@@ -234,8 +239,9 @@ impl<P> PartitionQueue<P> {
                 if self.idempotent =>
             {
                 // Not written, then. Behind an open batch that is the order of things; in front,
-                // the broker lost what it knew of this producer.
-                batch.maybe_written = false;
+                // the broker lost what it knew of this producer. A request that was lost may still come
+                // to the broker, behind one before it whose fate is not known either.
+                batch.maybe_written &= open_before || self.ghosts;
                 if self.fixed && first_open {
                     return self.give_up(at).map(|batch| Fate::Failed(batch, code));
                 }
@@ -310,6 +316,7 @@ impl<P> PartitionQueue<P> {
         let batch = self.batches.remove(at)?;
         // Batches that never had a sequence leave no gap.
         self.gap |= batch.sequence.is_some();
+        self.ghosts |= batch.maybe_written;
         // Where nothing is left, nobody would come to close it, and nothing would be let in any more.
         self.close_gap();
         Some(batch)
