@@ -38,6 +38,8 @@ pub(super) struct Batch<P> {
     pub(super) sequence: Option<Sequence>,
     pub(super) attempts: u32,
     not_before: Option<Instant>,
+    /// Batches behind it that were sent and have left the queue.
+    passed: usize,
     /// An attempt ended without an answer, so that it may be in the log.
     maybe_written: bool,
     in_flight: bool,
@@ -52,6 +54,7 @@ impl<P> Batch<P> {
             sequence: None,
             attempts: 0,
             not_before: None,
+            passed: 0,
             maybe_written: false,
             in_flight: false,
         }
@@ -158,7 +161,10 @@ impl<P> PartitionQueue<P> {
         let in_flight = self.batches.iter().filter(|batch| batch.in_flight).count();
         let too_early = self.batches.get(at)?.not_before.is_some_and(|at| now < at);
         let room = if self.known { self.max_in_flight() } else { 1 };
-        if in_flight >= room || too_early {
+        // The broker is to remember the first one still when it is asked for it again.
+        let forgotten =
+            self.batches.front().is_some_and(|first| first.passed + at >= MAX_IN_FLIGHT);
+        if in_flight >= room || too_early || at > 0 && forgotten {
             return None;
         }
         self.sequence_of(at);
@@ -220,7 +226,7 @@ impl<P> PartitionQueue<P> {
         let code = match attempt {
             Attempt::Written | Attempt::Refused(ErrorCode::DuplicateSequenceNumber) => {
                 self.known = true;
-                return self.batches.remove(at).map(Fate::Delivered);
+                return self.leave(at).map(Fate::Delivered);
             }
             Attempt::Lost => {
                 batch.maybe_written = self.idempotent || batch.maybe_written;
@@ -279,7 +285,7 @@ impl<P> PartitionQueue<P> {
             return false;
         }
         let Some(batch) = self.batches.remove(at) else { return false };
-        let (deadline, sequence) = (batch.deadline, batch.sequence);
+        let (deadline, sequence, passed) = (batch.deadline, batch.sequence, batch.passed);
         match divide(batch.payload) {
             Err(payload) => {
                 self.batches.insert(at, Batch { payload, ..batch });
@@ -288,6 +294,7 @@ impl<P> PartitionQueue<P> {
             Ok([(first, records), (second, others)]) => {
                 let half = |payload, records, sequence| Batch {
                     sequence,
+                    passed,
                     ..Batch::new(payload, records, deadline)
                 };
                 let next = sequence.map(|it| Sequence { first: after(it.first, records), ..it });
@@ -312,8 +319,14 @@ impl<P> PartitionQueue<P> {
         self.give_up(at)
     }
 
+    /// Takes a batch out, also from behind others.
+    fn leave(&mut self, at: usize) -> Option<Batch<P>> {
+        self.batches.iter_mut().take(at).for_each(|batch| batch.passed += 1);
+        self.batches.remove(at)
+    }
+
     fn give_up(&mut self, at: usize) -> Option<Batch<P>> {
-        let batch = self.batches.remove(at)?;
+        let batch = self.leave(at)?;
         // Batches that never had a sequence leave no gap.
         self.gap |= batch.sequence.is_some();
         self.ghosts |= batch.maybe_written;

@@ -161,6 +161,30 @@ fn behind_a_lost_batch_that_was_given_up_those_lost_with_it_do_not_start_again()
 }
 
 #[test]
+fn no_more_is_sent_than_the_broker_remembers_behind_one_whose_answer_was_in_doubt() {
+    let now = start();
+    let mut queue = queue_of(4, now);
+    send_all(&mut queue, now);
+    let doubt = Attempt::Refused(ErrorCode::RequestTimedOut);
+    assert!(matches!(back(&mut queue, 0, doubt, now), Fate::Retried));
+    for id in [1, 2, 3] {
+        assert!(matches!(back(&mut queue, id, Attempt::Written, now), Fate::Delivered(_)));
+    }
+    for id in 4..8 {
+        queue.push(Batch::new(id, 10, now + MINUTE));
+    }
+    // With 1, 2 and 3 it remembers 0 and one more.
+    let sent = [(0, 0, 0), (4, 0, 40)];
+    assert_eq!(send_all(&mut queue, later(now)), sent);
+    let moved = Attempt::Refused(ErrorCode::NotLeaderOrFollower);
+    assert!(matches!(back(&mut queue, 0, moved, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 4, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 0, 0)]);
+    assert!(matches!(back(&mut queue, 0, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)).len(), 3);
+}
+
+#[test]
 fn a_broker_that_forgot_the_producer_gets_a_new_epoch() {
     let now = start();
     let mut queue = queue_of(2, now);
