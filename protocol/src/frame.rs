@@ -1,6 +1,8 @@
 //! Frames: every message goes out behind its length, four bytes big-endian. No I/O here; the
 //! connection asks how long the next frame is, and hands over whole ones.
 
+use bytes::BytesMut;
+
 use crate::api::ApiKey;
 use crate::error::{EncodeError, EncodeErrorKind};
 use crate::header::{RequestHeader, ResponseHeader};
@@ -60,13 +62,26 @@ pub fn request<R: Request>(
     client_id: Option<Text>,
     body: &R,
 ) -> Result<Chunks, EncodeError> {
+    request_within(&mut BytesMut::new(), version, correlation_id, client_id, body)
+}
+
+/// The same in the memory of `arena`, as far as that goes ([`Encoder::within`]).
+pub fn request_within<R: Request>(
+    arena: &mut BytesMut,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<Text>,
+    body: &R,
+) -> Result<Chunks, EncodeError> {
     let header = RequestHeader { api: R::KEY, version, correlation_id, client_id };
     let mut size = body.measure(version);
     header.measure(&mut size);
-    let mut encoder = begin(&mut size, R::KEY, version)?;
+    let prefix = prefix(&mut size, R::KEY, version)?;
+    let mut encoder = Encoder::within(arena, &size);
+    encoder.i32(prefix);
     header.encode(&mut encoder);
     body.encode(&mut encoder, version)?;
-    Ok(encoder.finish())
+    Ok(encoder.finish_within(arena))
 }
 
 /// A whole request frame around a body that is written already.
@@ -97,6 +112,14 @@ pub fn response<M: Message>(
 
 /// An encoder with room for the frame and the length written.
 fn begin(size: &mut Size, api: ApiKey, version: i16) -> Result<Encoder, EncodeError> {
+    let prefix = prefix(size, api, version)?;
+    let mut encoder = Encoder::with_room(size);
+    encoder.i32(prefix);
+    Ok(encoder)
+}
+
+/// The length of the frame as it is written, and counts its own bytes.
+fn prefix(size: &mut Size, api: ApiKey, version: i16) -> Result<i32, EncodeError> {
     let length = size.total();
     let prefix = i32::try_from(length).map_err(|_| EncodeError {
         api,
@@ -105,9 +128,7 @@ fn begin(size: &mut Size, api: ApiKey, version: i16) -> Result<Encoder, EncodeEr
         kind: EncodeErrorKind::TooLong { length },
     })?;
     size.add(LENGTH_PREFIX);
-    let mut encoder = Encoder::with_room(size);
-    encoder.i32(prefix);
-    Ok(encoder)
+    Ok(prefix)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
     reason = "a test may panic, and has the real clock and disk"
 )]
 
+mod bench_clients;
 mod clients;
 mod cut_short;
 mod lab;

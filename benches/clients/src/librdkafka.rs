@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
 
-use super::{Done, Failure, Load, Values, Work};
+use super::work::{Done, Failure, Load, Values, Work};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Calls between looks for answers.

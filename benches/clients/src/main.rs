@@ -12,64 +12,14 @@
 
 mod librdkafka;
 mod ours;
+mod work;
 
 use std::env;
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use rustix::time::{ClockId, clock_gettime};
-
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// What is to be done.
-enum Work {
-    Produce(Load),
-    Consume,
-}
-
-/// What is produced; `batch` is in bytes, `None` the client's default.
-struct Load {
-    records: usize,
-    size: usize,
-    codec: String,
-    batch: Option<usize>,
-}
-
-/// What was done.
-#[derive(Default)]
-struct Done {
-    records: u64,
-    bytes: u64,
-}
-
-/// Values to send: slices of one stretch of capital letters, as random as a codec could wish.
-struct Values {
-    letters: Vec<u8>,
-    size: usize,
-    at: usize,
-}
-
-/// Letters beyond one value, so that values differ.
-const SPREAD: usize = 1 << 20;
-
-impl Values {
-    fn new(size: usize) -> Self {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let letter = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            b'A' + u8::try_from(state % 26).unwrap_or(0)
-        };
-        Self { letters: (0..size + SPREAD).map(letter).collect(), size, at: 0 }
-    }
-
-    fn next(&mut self) -> &[u8] {
-        self.at = (self.at + 7919) % SPREAD;
-        &self.letters[self.at..self.at + self.size]
-    }
-}
+use work::{Done, Failure, Load, Work};
 
 fn processor_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);

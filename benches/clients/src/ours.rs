@@ -1,4 +1,4 @@
-//! The work by duramen-client.
+//! The work by duramen-client. tests/embedded builds this too, and has it work: nothing else in CI does.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use duramen_client::{
 };
 use tokio::runtime::Builder;
 
-use super::{Done, Failure, Load, Values, Work};
+use super::work::{Done, Failure, Load, Values, Work};
 
 /// On `threads` worker threads; 0 is this thread alone.
 pub fn run(brokers: &str, topic: &str, work: &Work, threads: usize) -> Result<Done, Failure> {

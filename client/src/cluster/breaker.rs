@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 /// How a broker is dealt with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Circuit {
     /// It answered when last asked, or was never asked: connections are made as needed.
     #[default]

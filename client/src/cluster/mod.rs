@@ -404,7 +404,7 @@ fn is_unreachable(error: &ClientError, failures: u32) -> bool {
     matches!(error, ClientError::Unreachable { .. }) && failures >= 3
 }
 
-fn is_unknown_topic(error: &ClientError) -> bool {
+pub(crate) fn is_unknown_topic(error: &ClientError) -> bool {
     matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,12 @@ pub(super) struct Pool {
     bootstrap: Vec<Address>,
     dialer: Dialer,
     slots: Mutex<HashMap<Address, Arc<Slot>>>,
+    /// Whose turn it is to be asked where any broker will do.
+    turn: AtomicUsize,
 }
+
+/// Brokers that are connected so that not one alone is asked where any will do.
+const SPREAD: usize = 3;
 
 /// One address.
 #[derive(Debug, Default)]
@@ -80,35 +86,57 @@ impl Pool {
             backoff: options.reconnect,
             random: Mutex::new(Random::from_entropy()),
         };
-        Self { bootstrap, dialer, slots: Mutex::default() }
+        Self { bootstrap, dialer, slots: Mutex::default(), turn: AtomicUsize::new(0) }
     }
 
-    /// Any broker: one that is connected, else one the cluster named, else those given at the start.
+    /// Any broker, not the same each time: one that lags behind is not to serve every caller. Takes turns
+    /// among those that the cluster named, of which up to [`SPREAD`] are connected for this; else one that is
+    /// connected, else whichever can be, those given at the start included.
     pub(super) async fn any(&self, view: &ClusterView) -> Result<Connection, ClientError> {
-        let mut addresses: Vec<Address> = Vec::new();
-        let known = view.brokers.values().map(|broker| &broker.address);
-        for address in known.chain(&self.bootstrap) {
-            if !addresses.contains(address) {
-                addresses.push(address.clone());
+        let targets = self.targets(view);
+        let named = targets.get(..view.brokers.len()).unwrap_or_default();
+        let open = named.iter().filter(|target| self.open(&target.address).is_some()).count();
+        for target in named {
+            let connected = self.open(&target.address).is_some();
+            let answers = self.slot(&target.address).breaker().circuit() == Circuit::Closed;
+            if !connected && (open >= SPREAD || !answers) {
+                continue;
+            }
+            match self.connect(target).await {
+                Err(Failure::Unreachable(_)) => {}
+                known => return known.map_err(|failure| failure.of(&target.address)),
             }
         }
-        for address in &addresses {
-            if let Some(connection) = self.open(address) {
-                return Ok(connection);
-            }
+        if let Some(connection) = targets.iter().find_map(|target| self.open(&target.address)) {
+            return Ok(connection);
         }
+        let addresses: Vec<Address> = targets.iter().map(|it| it.address.clone()).collect();
         self.wait_for_one(&addresses).await;
         let mut last = String::new();
-        for address in &addresses {
-            let known = view.brokers.values().find(|broker| broker.address == *address);
-            let broker = known.map(|broker| broker.id);
-            match self.connect(&Target { address: address.clone(), broker }).await {
+        for target in &targets {
+            match self.connect(target).await {
                 Ok(connection) => return Ok(connection),
-                Err(Failure::Unreachable(words)) => last = format!("{address}: {words}"),
+                Err(Failure::Unreachable(words)) => last = format!("{}: {words}", target.address),
                 Err(Failure::Refused(error)) => return Err(error),
             }
         }
         Err(unreachable(&addresses, last))
+    }
+
+    /// The brokers that the cluster named, from the one whose turn it is, then the other addresses given at
+    /// the start.
+    fn targets(&self, view: &ClusterView) -> Vec<Target> {
+        let named = view.brokers.values();
+        let named = named.map(|it| Target { address: it.address.clone(), broker: Some(it.id) });
+        let mut targets: Vec<Target> = named.collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % targets.len().max(1);
+        targets.rotate_left(turn);
+        for address in &self.bootstrap {
+            if !targets.iter().any(|target| target.address == *address) {
+                targets.push(Target { address: address.clone(), broker: None });
+            }
+        }
+        targets
     }
 
     /// Waits until one of the addresses may be tried: with nowhere else to go, being refused at once

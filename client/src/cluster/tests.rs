@@ -155,3 +155,76 @@ async fn a_broker_that_does_not_answer_costs_one_caller_a_wait_and_the_others_no
     cluster.broker(2).await.unwrap();
     assert_eq!((cluster.circuit(2), dials.load(Ordering::Relaxed)), (Circuit::Closed, 3));
 }
+
+/// Brokers 1 to 3, of which 1 lags behind and knows no topic; which of them were asked for metadata.
+fn lagging(mut play: impl FnMut(u16) -> bool + Send + 'static) -> (Cluster, Arc<Mutex<Vec<u16>>>) {
+    let asked: Arc<Mutex<Vec<u16>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    let cluster = played(ClusterOptions::default(), move |port, asked| {
+        seen.lock().unwrap().push(port);
+        if !play(port) {
+            return Answer::Close;
+        }
+        let named = asked.read::<MetadataRequest>().topics.unwrap_or_default();
+        let code = if port == 1 { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::None };
+        let topics = named.into_iter().map(|topic| MetadataResponseTopic {
+            error_code: code.code(),
+            name: topic.name,
+            topic_id: TopicId::from_u128(1),
+            ..MetadataResponseTopic::default()
+        });
+        let broker = |id: i32| MetadataResponseBroker {
+            node_id: id,
+            host: "played".into(),
+            port: id,
+            ..MetadataResponseBroker::default()
+        };
+        asked.answer(&MetadataResponse {
+            brokers: (1..=3).map(broker).collect(),
+            topics: topics.collect(),
+            ..MetadataResponse::default()
+        })
+    });
+    (cluster, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_lags_behind_does_not_serve_everybody() {
+    let (cluster, asked) = lagging(|_| true);
+    assert_eq!(cluster.topic("t").await.unwrap().name, "t", "another one knows it");
+    for _ in 0..9 {
+        let _ = cluster.fetch_metadata(Topics::None).await.unwrap();
+    }
+    let asked = asked.lock().unwrap();
+    for port in 1..=3 {
+        assert!(asked.iter().filter(|it| **it == port).count() >= 3, "{asked:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_does_not_answer_is_not_asked_where_another_will_do() {
+    let (cluster, asked) = lagging(|_| true);
+    // Broker 2 takes no connections.
+    let options = cluster.options().clone();
+    let (connector, dials) = (options.connector.clone(), Arc::new(AtomicI32::new(0)));
+    let dialled = Arc::clone(&dials);
+    let connector = Connector::by(move |target| {
+        let is_two = target.address.port == 2;
+        dialled.fetch_add(is_two.into(), Ordering::Relaxed);
+        let connector = connector.clone();
+        async move {
+            match is_two {
+                true => Err(std::io::ErrorKind::ConnectionRefused.into()),
+                false => connector.connect(target).await,
+            }
+        }
+    });
+    let cluster = Cluster::new("played:1", options.connector(connector)).unwrap();
+    for _ in 0..20 {
+        let _ = cluster.fetch_metadata(Topics::None).await.unwrap();
+    }
+    assert_eq!(dials.load(Ordering::Relaxed), 1);
+    assert_eq!(cluster.circuit(2), Circuit::Open);
+    let asked = asked.lock().unwrap();
+    assert!(asked.contains(&1) && asked.contains(&3) && !asked.contains(&2), "{asked:?}");
+}

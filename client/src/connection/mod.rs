@@ -13,10 +13,10 @@ mod pending;
 mod versions;
 
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use duramen_protocol::api::ApiKey;
 use duramen_protocol::error::{DecodeError, ErrorCode};
 use duramen_protocol::frame;
@@ -38,6 +38,10 @@ use driver::{Command, Driver};
 
 /// Requests that may wait in the queue of a connection, beside those in flight.
 const QUEUE_REQUESTS: usize = 128;
+
+/// Memory that many small requests share, in bytes, and what is left of it when there is new.
+const ARENA: usize = 16 * 1024;
+const ARENA_LEFT: usize = 1024;
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]
@@ -97,6 +101,8 @@ struct Inner {
     versions: OnceLock<BrokerVersions>,
     ended: Arc<OnceLock<ConnectionError>>,
     options: ConnectionOptions,
+    /// Where requests are written, but for record batches and what is long.
+    arena: Mutex<BytesMut>,
 }
 
 impl Connection {
@@ -129,6 +135,7 @@ impl Connection {
             versions: OnceLock::new(),
             ended,
             options,
+            arena: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -303,7 +310,13 @@ impl Connection {
     ) -> Result<Command, CallError> {
         let correlation_id = self.inner.next_correlation_id.fetch_add(1, Ordering::Relaxed);
         let client_id = Some(self.inner.options.client_id.clone());
-        let frame = frame::request(version, correlation_id, client_id, request)?.into_vec();
+        let mut arena = self.inner.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        if arena.capacity() < ARENA_LEFT {
+            *arena = BytesMut::with_capacity(ARENA);
+        }
+        let frame = frame::request_within(&mut arena, version, correlation_id, client_id, request)?;
+        drop(arena);
+        let frame = frame.into_vec();
         Ok(Command { frame, correlation_id, api: R::KEY, timeout, reply })
     }
 

@@ -53,6 +53,9 @@ pub(super) type BufferId = usize;
 /// Bytes of memory that a partition's first batch begins with.
 const ROOM_MIN: usize = 4 * 1024;
 
+/// Batches whose memory is kept: it comes on top of the producer's buffer.
+const SPARES: usize = 32;
+
 /// See the top of the file.
 #[derive(Debug)]
 pub(super) struct Accumulator {
@@ -66,6 +69,8 @@ pub(super) struct Accumulator {
     filled: Vec<BufferId>,
     /// Batches whose fate is open, oldest first, some already known.
     open: VecDeque<Arc<BatchDelivery>>,
+    /// Memory of batches that were delivered.
+    spare: Vec<Vec<u8>>,
     random: Random,
     last_topic: usize,
 }
@@ -113,6 +118,7 @@ impl Accumulator {
             buffers: Vec::new(),
             filled: Vec::new(),
             open: VecDeque::new(),
+            spare: Vec::new(),
             random,
             last_topic: 0,
         }
@@ -183,9 +189,12 @@ impl Accumulator {
             }
             buffer.room = last.builder.size().next_power_of_two();
         }
-        let cell = Arc::new(BatchDelivery::new(buffer.topic.clone(), buffer.partition));
+        let cell = cell(&mut self.open, BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {
-            builder: BatchBuilder::with_room(buffer.batch_bytes, buffer.room),
+            builder: match self.spare.pop() {
+                Some(memory) => BatchBuilder::within(buffer.batch_bytes, memory),
+                None => BatchBuilder::with_room(buffer.batch_bytes, buffer.room),
+            },
             delivery: Arc::clone(&cell),
             reserved: 0,
             created: Instant::now(),
@@ -196,9 +205,6 @@ impl Accumulator {
         buffer.batches.push_back(fresh);
         if was_empty {
             self.filled.push(id);
-        }
-        while self.open.front().is_some_and(|delivery| delivery.is_complete()) {
-            self.open.pop_front();
         }
         self.open.push_back(cell);
         // A new batch starts a linger, or means that the one before it is full.
@@ -242,15 +248,16 @@ impl Accumulator {
             .ok_or(Refusal::UnknownPartition { partition, count })
     }
 
-    /// Takes out the batches that are ready, at most what `room` allows each buffer; `all` takes open
+    /// Puts into `taken` the batches that are ready, at most what `room` allows each buffer; `all` takes open
     /// ones too, whatever their age. Also says when the next one will be ready by itself.
     pub(super) fn take_ready(
         &mut self,
         now: Instant,
         all: bool,
         mut room: impl FnMut(BufferId) -> usize,
-    ) -> (Vec<(BufferId, Filling)>, Option<Instant>) {
-        let (mut taken, mut next) = (Vec::with_capacity(self.filled.len()), None::<Instant>);
+        taken: &mut Vec<(BufferId, Filling)>,
+    ) -> Option<Instant> {
+        let mut next = None::<Instant>;
         let (linger, buffers) = (self.linger, &mut self.buffers);
         self.filled.retain(|id| {
             let Some(buffer) = buffers.get_mut(*id) else { return false };
@@ -269,7 +276,7 @@ impl Accumulator {
             }
             !buffer.batches.is_empty()
         });
-        (taken, next)
+        next
     }
 
     /// Takes out the batches made before `limit`: their time is over.
@@ -292,6 +299,13 @@ impl Accumulator {
         fronts.map(|batch| batch.created).min()
     }
 
+    /// Takes the memory of a batch that was delivered, for those to come.
+    pub(super) fn recycle(&mut self, memory: Vec<u8>) {
+        if self.spare.len() < SPARES && memory.capacity() <= 2 * self.batch_bytes.max(ROOM_MIN) {
+            self.spare.push(memory);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.filled.is_empty()
     }
@@ -300,6 +314,22 @@ impl Accumulator {
     pub(super) fn undelivered(&self) -> Vec<Arc<BatchDelivery>> {
         self.open.iter().filter(|delivery| !delivery.is_complete()).cloned().collect()
     }
+}
+
+/// A place for the fate of a new batch: that of one whose fate is known and asked about by nobody, if there
+/// is one. Two of those known go for each that comes.
+fn cell(open: &mut VecDeque<Arc<BatchDelivery>>, new: BatchDelivery) -> Arc<BatchDelivery> {
+    let mut known = || {
+        let is_known = open.front().is_some_and(|delivery| delivery.is_complete());
+        if is_known { open.pop_front() } else { None }
+    };
+    for mut former in [known(), known()].into_iter().flatten() {
+        if let Some(place) = Arc::get_mut(&mut former) {
+            *place = new;
+            return former;
+        }
+    }
+    Arc::new(new)
 }
 
 impl Filling {

@@ -2,8 +2,11 @@
 
 use proptest::prelude::*;
 
+use duramen_protocol::records::builder::BatchOptions;
+
 use super::*;
 use crate::cluster::Partition;
+use crate::producer::content::Content;
 use crate::producer::delivery::Outcome;
 use crate::producer::partitioner::partition_of_key;
 
@@ -44,22 +47,80 @@ fn put(accumulator: &mut Accumulator, partition: i32, bytes: usize) -> Result<Ap
     accumulator.append(&record, 0, bytes)
 }
 
+fn ready(
+    accumulator: &mut Accumulator,
+    now: Instant,
+    all: bool,
+    room: impl FnMut(BufferId) -> usize,
+) -> (Vec<(BufferId, Filling)>, Option<Instant>) {
+    let mut taken = Vec::new();
+    let next = accumulator.take_ready(now, all, room, &mut taken);
+    (taken, next)
+}
+
+#[test]
+fn a_batch_is_made_of_what_one_before_it_left() {
+    let mut accumulator = accumulator(&[Some(1)]);
+    let first = put(&mut accumulator, 0, 500).unwrap().delivery;
+    let (mut taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 1);
+    let mut content = Content::new(1, taken.remove(0).1);
+    let mut bytes = || content.bytes(&BatchOptions::default(), -1, None, &mut Vec::new()).unwrap();
+    let (sent, again) = (bytes(), bytes());
+    drop(again);
+    assert!(content.memory().is_none(), "it is still on its way");
+    drop(sent);
+    // Larger than what would be made anew.
+    accumulator.recycle(Vec::with_capacity(1900));
+    content.written(7, None);
+    let place = Arc::as_ptr(&first.batch);
+    assert_eq!(first.result().unwrap().unwrap().offset, 7);
+    drop(first);
+
+    let second = put(&mut accumulator, 0, 500).unwrap().delivery;
+    assert_eq!(Arc::as_ptr(&second.batch), place);
+    assert!(second.result().is_none(), "nothing is left of the former fate");
+    let (mut taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 1);
+    let mut content = Content::new(2, taken.remove(0).1);
+    drop(content.bytes(&BatchOptions::default(), -1, None, &mut Vec::new()).unwrap());
+    assert_eq!(content.memory().unwrap().capacity(), 1900);
+    content.written(8, None);
+
+    // A fate that somebody still asks about stays.
+    let third = put(&mut accumulator, 0, 500).unwrap().delivery;
+    assert_ne!(Arc::as_ptr(&third.batch), place);
+    assert_eq!(second.result().unwrap().unwrap().offset, 8);
+}
+
+#[test]
+fn what_is_kept_of_former_batches_is_bounded() {
+    let mut accumulator = accumulator(&[Some(1)]);
+    accumulator.recycle(Vec::with_capacity(1 << 20));
+    assert!(accumulator.spare.is_empty(), "of one record that was larger than a batch");
+    (0..2 * SPARES).for_each(|_| accumulator.recycle(Vec::with_capacity(1000)));
+    assert_eq!(accumulator.spare.len(), SPARES);
+    for _ in 0..1000 {
+        let delivery = put(&mut accumulator, 0, 900).unwrap().delivery;
+        delivery.batch.end(0, Outcome::Written { base_offset: 0, append_time: None });
+        assert!(accumulator.open.len() < 3);
+    }
+}
+
 #[test]
 fn a_batch_leaves_when_it_is_full_or_old_or_wanted() {
     let mut accumulator = accumulator(&[Some(1), Some(1)]);
     let now = Instant::now();
     assert!(put(&mut accumulator, 0, 400).unwrap().wake_sender, "a new batch starts a linger");
     assert!(!put(&mut accumulator, 0, 400).unwrap().wake_sender);
-    let (taken, next) = accumulator.take_ready(now, false, |_| 5);
+    let (taken, next) = ready(&mut accumulator, now, false, |_| 5);
     assert!(taken.is_empty() && next.is_some());
     assert!(put(&mut accumulator, 0, 400).unwrap().wake_sender, "the first one is full");
-    let (taken, _) = accumulator.take_ready(now, false, |_| 5);
+    let (taken, _) = ready(&mut accumulator, now, false, |_| 5);
     assert_eq!(taken.iter().map(|(id, b)| (*id, b.reserved)).collect::<Vec<_>>(), [(0, 800)]);
-    let (taken, next) = accumulator.take_ready(now + Duration::from_secs(1), false, |_| 5);
+    let (taken, next) = ready(&mut accumulator, now + Duration::from_secs(1), false, |_| 5);
     assert_eq!((taken.len(), next), (1, None));
     put(&mut accumulator, 1, 10).unwrap();
-    assert_eq!(accumulator.take_ready(now, true, |_| 0).0.len(), 0, "no room");
-    assert_eq!(accumulator.take_ready(now, true, |_| 5).0.len(), 1);
+    assert_eq!(ready(&mut accumulator, now, true, |_| 0).0.len(), 0, "no room");
+    assert_eq!(ready(&mut accumulator, now, true, |_| 5).0.len(), 1);
     assert!(accumulator.is_empty());
 }
 
@@ -69,7 +130,7 @@ fn a_record_above_the_batch_size_goes_alone() {
     put(&mut accumulator, 0, 10).unwrap();
     put(&mut accumulator, 0, 5000).unwrap();
     put(&mut accumulator, 0, 10).unwrap();
-    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 5);
+    let (taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 5);
     let sizes: Vec<_> = taken.iter().map(|(_, batch)| batch.builder.record_count()).collect();
     assert_eq!(sizes, [1, 1, 1]);
 }
@@ -86,12 +147,12 @@ fn partitions_are_chosen_by_number_by_key_or_by_turns() {
     for _ in 0..60 {
         place(ProducerRecord::new("t", b"v")).unwrap();
     }
-    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 100);
+    let (taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 100);
     let used: std::collections::BTreeSet<_> = taken.iter().map(|(id, _)| *id).collect();
     assert_eq!(used.into_iter().collect::<Vec<_>>(), [0, 2], "not the one without a leader");
     let key = b"foobar";
     accumulator.append(&ProducerRecord::new("t", b"v").with_key(key), 0, 1).unwrap();
-    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 1);
+    let (taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 1);
     let want = usize::try_from(partition_of_key(key, 3)).unwrap();
     assert_eq!(taken[0].0, want, "a key stays with its partition, leader or not");
 }
@@ -103,7 +164,7 @@ fn a_topic_that_grows_keeps_its_buffers() {
     accumulator.learn(&topic("t", &[Some(1), Some(2)]));
     put(&mut accumulator, 1, 10).unwrap();
     assert_eq!(accumulator.place(1), Some(("t".into(), 1)));
-    assert_eq!(accumulator.take_ready(Instant::now(), true, |_| 5).0.len(), 2);
+    assert_eq!(ready(&mut accumulator, Instant::now(), true, |_| 5).0.len(), 2);
 }
 
 #[test]
@@ -138,7 +199,7 @@ fn a_partitioner_of_ones_own_is_asked_unless_the_record_names_its_partition() {
     let beyond = Refusal::UnknownPartition { partition: 99, count: 3 };
     assert_eq!(put(&record.with_key(b"other")).unwrap_err(), beyond);
     put(&ProducerRecord { partition: Some(0), ..record.with_key(b"other") }).unwrap();
-    let (taken, _) = accumulator.take_ready(Instant::now(), true, |_| 5);
+    let (taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 5);
     let places = taken.iter().filter_map(|(id, _)| accumulator.place(*id));
     let partitions: Vec<i32> = places.map(|(_, partition)| partition).collect();
     assert!(partitions.contains(&2) && partitions.contains(&0), "{partitions:?}");
@@ -204,7 +265,7 @@ proptest! {
                 }
                 Step::Take { after_ms, all, room } => {
                     now += Duration::from_millis(after_ms);
-                    let (taken, next) = accumulator.take_ready(now, all, |_| room);
+                    let (taken, next) = ready(&mut accumulator, now, all, |_| room);
                     for id in 0..3 {
                         prop_assert!(taken.iter().filter(|(at, _)| *at == id).count() <= room);
                     }
@@ -218,7 +279,7 @@ proptest! {
             }
             prop_assert_eq!(accumulator.is_empty(), inside.iter().all(VecDeque::is_empty));
         }
-        let (taken, _) = accumulator.take_ready(now, true, |_| usize::MAX);
+        let (taken, _) = ready(&mut accumulator, now, true, |_| usize::MAX);
         taken.iter().for_each(|(id, batch)| check_batch(&mut inside, *id, batch));
         prop_assert!(accumulator.is_empty() && inside.iter().all(VecDeque::is_empty));
     }

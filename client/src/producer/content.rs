@@ -74,12 +74,14 @@ impl Content {
         Ok(([front, back], size))
     }
 
-    /// The batch as it goes onto the wire, under this sequence.
+    /// The batch as it goes onto the wire, under this sequence; `room` is for codecs
+    /// ([`BatchBuilder::build_within`]).
     pub(super) fn bytes(
         &mut self,
         options: &BatchOptions,
         producer_id: i64,
         sequence: Option<Sequence>,
+        room: &mut Vec<u8>,
     ) -> Result<Bytes, BatchError> {
         let producer = sequence.map(|sequence| Producer {
             id: producer_id,
@@ -88,7 +90,7 @@ impl Content {
         });
         match std::mem::replace(&mut self.form, Form::Broken) {
             Form::Open(builder) => {
-                let bytes = builder.build(&BatchOptions { producer, ..*options })?;
+                let bytes = builder.build_within(&BatchOptions { producer, ..*options }, room)?;
                 self.form = Form::Built { bytes, sequence };
             }
             Form::Built { bytes, sequence: stamped } if stamped != sequence => {
@@ -100,6 +102,16 @@ impl Content {
             Form::Built { bytes, .. } => Ok(bytes.clone()),
             _ => Err(BatchError::RecordCount { count: 0, available: 0 }),
         }
+    }
+
+    /// The memory of a batch that goes nowhere any more, unless somebody still reads it.
+    pub(super) fn memory(&mut self) -> Option<Vec<u8>> {
+        let Form::Built { bytes, .. } = std::mem::replace(&mut self.form, Form::Broken) else {
+            return None;
+        };
+        let mut bytes = bytes.try_into_mut().ok()?;
+        bytes.clear(); // so that nothing is copied on the way
+        Some(bytes.into())
     }
 
     pub(super) fn written(self, base_offset: i64, append_time: Option<i64>) {

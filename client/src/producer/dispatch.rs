@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use super::lane::{Answered, Lane};
 use super::options::Acks;
 use super::queue::{Attempt, Fate};
-use super::request::{Part, PartAnswer, is_stale_metadata, request, take_answers, version_cap};
+use super::request::{
+    Part, PartAnswer, is_stale_metadata, lists, request, take_answers, version_cap,
+};
 use super::sender::{Done, Identity, Sender};
 use crate::connection::{CallError, Connection};
 use crate::error::ClientError;
@@ -69,7 +71,7 @@ impl Sender {
     fn send_one(&mut self, leader: i32, parts: &mut [Part], id: i64, now: Instant) -> bool {
         let lane = self.lanes.get(&leader);
         let Some(connection) = lane.and_then(|lane| lane.connection.clone()) else { return false };
-        let mut sent = Vec::with_capacity(parts.len());
+        let mut sent = self.memory.parts.pop().unwrap_or_default();
         let mut bytes = 0;
         let limit = self.shared.options.request_bytes;
         for part in parts.iter() {
@@ -77,7 +79,8 @@ impl Sender {
             let queue = &mut route.queue;
             let Some(at) = queue.next_to_send(now) else { continue };
             let Some(batch) = queue.get_mut(at) else { continue };
-            match batch.payload.bytes(&self.batch_options, id, batch.sequence) {
+            let room = &mut self.memory.room;
+            match batch.payload.bytes(&self.batch_options, id, batch.sequence, room) {
                 Ok(encoded) if bytes > 0 && bytes + encoded.len() > limit => break,
                 Ok(records) => {
                     bytes += records.len();
@@ -94,6 +97,7 @@ impl Sender {
             }
         }
         if sent.is_empty() {
+            self.memory.keep(sent);
             return false;
         }
         // The next request begins with other partitions, so that none starves.
@@ -102,15 +106,17 @@ impl Sender {
         self.transmit(leader, &connection, sent)
     }
 
-    fn transmit(&mut self, leader: i32, connection: &Connection, parts: Vec<Part>) -> bool {
-        let options = &self.shared.options;
+    fn transmit(&mut self, leader: i32, connection: &Connection, mut parts: Vec<Part>) -> bool {
+        let (options, former) = (&self.shared.options, &mut self.memory.topics);
         let begun =
             connection.version_of::<ProduceRequest>(version_cap(&parts)).and_then(|version| {
-                let message = request(options, version, &parts);
-                match options.acks {
+                let message = request(options, version, &mut parts, former);
+                let begun = match options.acks {
                     Acks::None => connection.begin_unanswered(version, &message).map(|()| None),
                     _ => connection.begin(version, &message, options.request_timeout).map(Some),
-                }
+                };
+                *former = lists(message);
+                begun
             });
         match begun {
             Ok(Some(pending)) => {
@@ -120,9 +126,10 @@ impl Sender {
             Ok(None) => {
                 // No answer will wake the sender for what waits behind this.
                 self.again = true;
-                for part in parts {
+                for part in parts.drain(..) {
                     self.settle(&part, Attempt::Written, None);
                 }
+                self.memory.keep(parts);
                 true
             }
             Err(error) => {
@@ -157,9 +164,10 @@ impl Sender {
             };
             self.settle(part, attempt, Some(answer));
         });
-        for silent in &parts {
-            self.settle(silent, Attempt::Lost, None);
+        for silent in parts.drain(..) {
+            self.settle(&silent, Attempt::Lost, None);
         }
+        self.memory.keep(parts);
     }
 
     /// A whole request met its end below Kafka's own errors.
@@ -258,14 +266,13 @@ impl Sender {
     }
 }
 
-/// Waits until at least one request in flight has been answered.
-pub(super) async fn poll_answers(lanes: &mut BTreeMap<i32, Lane>) -> Vec<(i32, Answered)> {
+/// Waits until at least one request in flight has been answered, and puts what was into `all`.
+pub(super) async fn poll_answers(lanes: &mut BTreeMap<i32, Lane>, all: &mut Vec<(i32, Answered)>) {
     poll_fn(|cx| {
-        let mut all = Vec::new();
         for (leader, lane) in lanes.iter_mut() {
             lane.poll_answers(cx, |answered| all.push((*leader, answered)));
         }
-        if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
+        if all.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     })
-    .await
+    .await;
 }

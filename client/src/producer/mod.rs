@@ -32,7 +32,7 @@ use accumulator::{Accumulator, Refusal};
 use sender::Sender;
 
 use crate::clock::wall_ms;
-use crate::cluster::{Cluster, Topics};
+use crate::cluster::{Cluster, Topics, is_unknown_topic};
 use crate::error::ClientError;
 use crate::random::Random;
 
@@ -142,12 +142,14 @@ impl Producer {
         self.enqueue(record).await?.await.map_err(|failed| failed.error)
     }
 
-    /// Puts a record into its batch, waiting while the buffer is full, and returns a handle on its fate.
+    /// Puts a record into its batch, waiting while the buffer is full, and returns a handle on its fate. Of a
+    /// topic that is not known yet it waits for a broker that answers, within the delivery timeout.
     ///
     /// When this future is dropped before it ends, the record is not sent.
     ///
     /// # Errors
-    /// When the topic or partition does not exist, or the record is larger than the buffer.
+    /// When the topic or partition does not exist, no broker tells of it in time, or the record is larger
+    /// than the buffer.
     pub async fn enqueue(&self, record: ProducerRecord<'_>) -> Result<Delivery, ClientError> {
         let shared = &self.handle.shared;
         let size = record.size();
@@ -159,8 +161,8 @@ impl Producer {
         }
         self.reserve(size).await?;
         let reserved = Reserved { shared, bytes: size };
-        let deadline = Instant::now() + self.handle.cluster.options().operation_timeout;
-        let mut failures = 0;
+        let deadline = Instant::now() + shared.options.delivery_timeout;
+        let (mut failures, mut last) = (0, None);
         loop {
             let refusal = match self.append(&record, size) {
                 Ok(delivery) => {
@@ -170,7 +172,7 @@ impl Producer {
                 Err(refusal) => refusal,
             };
             failures += 1;
-            self.learn(&record, &refusal, failures, deadline).await?;
+            last = self.learn(&record, &refusal, failures, (deadline, last)).await?;
         }
     }
 
@@ -243,14 +245,15 @@ impl Producer {
         Ok(())
     }
 
-    /// Learns about the record's topic, so that it can be taken in.
+    /// Learns about the record's topic, so that it can be taken in; says what went wrong in passing, which
+    /// the next call is told as `last`.
     async fn learn(
         &self,
         record: &ProducerRecord<'_>,
         refusal: &Refusal,
         failures: u32,
-        deadline: Instant,
-    ) -> Result<(), ClientError> {
+        (deadline, last): (Instant, Option<String>),
+    ) -> Result<Option<String>, ClientError> {
         let Handle { shared, cluster } = &*self.handle;
         let missing = match refusal {
             Refusal::Batch(error) => return Err(ClientError::Record(error.clone())),
@@ -269,8 +272,8 @@ impl Producer {
             if Instant::now() + wait > deadline {
                 return Err(ClientError::Expired {
                     what: format!("topic {}", record.topic),
-                    after: cluster.options().operation_timeout,
-                    last: missing.to_owned(),
+                    after: shared.options.delivery_timeout,
+                    last: last.unwrap_or_else(|| missing.to_owned()),
                 });
             }
             tokio::time::sleep(wait).await;
@@ -283,7 +286,11 @@ impl Producer {
                 if let Some(topic) = view.topic(record.topic) {
                     shared.accumulator().learn(topic);
                 }
-                Ok(())
+                Ok(None)
+            }
+            // A topic that is not there was looked for long enough; brokers may come back.
+            Err(error) if error.is_retriable() && !is_unknown_topic(&error) => {
+                Ok(Some(error.to_string()))
             }
             Err(error) => Err(error),
         }

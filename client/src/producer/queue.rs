@@ -38,6 +38,8 @@ pub(super) struct Batch<P> {
     pub(super) sequence: Option<Sequence>,
     pub(super) attempts: u32,
     not_before: Option<Instant>,
+    /// Batches behind it that were sent and have left the queue.
+    passed: usize,
     /// An attempt ended without an answer, so that it may be in the log.
     maybe_written: bool,
     in_flight: bool,
@@ -52,6 +54,7 @@ impl<P> Batch<P> {
             sequence: None,
             attempts: 0,
             not_before: None,
+            passed: 0,
             maybe_written: false,
             in_flight: false,
         }
@@ -94,6 +97,8 @@ pub(super) struct PartitionQueue<P> {
     next_sequence: i32,
     /// A batch with a sequence was given up: what follows it can't be accepted any more.
     gap: bool,
+    /// A batch of this epoch was given up that may be written still.
+    ghosts: bool,
     /// The epoch never rises: behind a gap everything fails.
     fixed: bool,
     /// The broker has written a batch of this producer, and holds the next ones to their sequence.
@@ -108,6 +113,7 @@ impl<P> PartitionQueue<P> {
             epoch,
             next_sequence: 0,
             gap: false,
+            ghosts: false,
             fixed: false,
             known: false,
         }
@@ -155,7 +161,10 @@ impl<P> PartitionQueue<P> {
         let in_flight = self.batches.iter().filter(|batch| batch.in_flight).count();
         let too_early = self.batches.get(at)?.not_before.is_some_and(|at| now < at);
         let room = if self.known { self.max_in_flight() } else { 1 };
-        if in_flight >= room || too_early {
+        // The broker is to remember the first one still when it is asked for it again.
+        let forgotten =
+            self.batches.front().is_some_and(|first| first.passed + at >= MAX_IN_FLIGHT);
+        if in_flight >= room || too_early || at > 0 && forgotten {
             return None;
         }
         self.sequence_of(at);
@@ -177,7 +186,7 @@ impl<P> PartitionQueue<P> {
         if !self.gap || open || self.fixed {
             return;
         }
-        self.gap = false;
+        (self.gap, self.ghosts) = (false, false);
         self.epoch = self.epoch.saturating_add(1);
         self.next_sequence = 0;
         for batch in &mut self.batches {
@@ -209,13 +218,15 @@ impl<P> PartitionQueue<P> {
     ) -> Option<Fate<P>> {
         let at = self.batches.iter().position(|batch| batch.in_flight && is_it(&batch.payload))?;
         let first_open = at == 0;
+        let mut before = self.batches.iter().take(at);
+        let open_before = before.any(|batch| batch.in_flight || batch.maybe_written);
         let gap = self.gap;
         let batch = self.batches.get_mut(at)?;
         batch.in_flight = false;
         let code = match attempt {
             Attempt::Written | Attempt::Refused(ErrorCode::DuplicateSequenceNumber) => {
                 self.known = true;
-                return self.batches.remove(at).map(Fate::Delivered);
+                return self.leave(at).map(Fate::Delivered);
             }
             Attempt::Lost => {
                 batch.maybe_written = self.idempotent || batch.maybe_written;
@@ -234,8 +245,9 @@ impl<P> PartitionQueue<P> {
                 if self.idempotent =>
             {
                 // Not written, then. Behind an open batch that is the order of things; in front,
-                // the broker lost what it knew of this producer.
-                batch.maybe_written = false;
+                // the broker lost what it knew of this producer. A request that was lost may still come
+                // to the broker, behind one before it whose fate is not known either.
+                batch.maybe_written &= open_before || self.ghosts;
                 if self.fixed && first_open {
                     return self.give_up(at).map(|batch| Fate::Failed(batch, code));
                 }
@@ -273,7 +285,7 @@ impl<P> PartitionQueue<P> {
             return false;
         }
         let Some(batch) = self.batches.remove(at) else { return false };
-        let (deadline, sequence) = (batch.deadline, batch.sequence);
+        let (deadline, sequence, passed) = (batch.deadline, batch.sequence, batch.passed);
         match divide(batch.payload) {
             Err(payload) => {
                 self.batches.insert(at, Batch { payload, ..batch });
@@ -282,6 +294,7 @@ impl<P> PartitionQueue<P> {
             Ok([(first, records), (second, others)]) => {
                 let half = |payload, records, sequence| Batch {
                     sequence,
+                    passed,
                     ..Batch::new(payload, records, deadline)
                 };
                 let next = sequence.map(|it| Sequence { first: after(it.first, records), ..it });
@@ -306,10 +319,17 @@ impl<P> PartitionQueue<P> {
         self.give_up(at)
     }
 
+    /// Takes a batch out, also from behind others.
+    fn leave(&mut self, at: usize) -> Option<Batch<P>> {
+        self.batches.iter_mut().take(at).for_each(|batch| batch.passed += 1);
+        self.batches.remove(at)
+    }
+
     fn give_up(&mut self, at: usize) -> Option<Batch<P>> {
-        let batch = self.batches.remove(at)?;
+        let batch = self.leave(at)?;
         // Batches that never had a sequence leave no gap.
         self.gap |= batch.sequence.is_some();
+        self.ghosts |= batch.maybe_written;
         // Where nothing is left, nobody would come to close it, and nothing would be let in any more.
         self.close_gap();
         Some(batch)

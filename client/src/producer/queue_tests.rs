@@ -4,6 +4,8 @@ use super::*;
 
 type Queue = PartitionQueue<u32>;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn start() -> Instant {
     // Within a paused runtime this needs no real clock.
     Instant::now()
@@ -109,6 +111,77 @@ fn a_batch_of_unknown_fate_is_asked_about_before_a_new_epoch() {
     assert_eq!(send_all(&mut queue, later(now)), [(1, 0, 10)], "the same sequence, to learn");
     assert!(matches!(back(&mut queue, 1, disorder, now), Fate::Retried));
     assert_eq!(send_all(&mut queue, later(now)), [(1, 1, 0), (2, 1, 10)]);
+}
+
+#[test]
+fn a_lost_request_may_still_come_behind_the_one_before_it() {
+    let now = start();
+    let mut queue = queue_of(3, now);
+    send_all(&mut queue, now);
+    let refused = Attempt::Refused(ErrorCode::InvalidRecord);
+    assert!(matches!(back(&mut queue, 0, refused, now), Fate::Failed(..)));
+    for id in [1, 2] {
+        assert!(matches!(back(&mut queue, id, Attempt::Lost, now), Fate::Retried));
+    }
+    assert_eq!(send_all(&mut queue, later(now)), [(1, 0, 10), (2, 0, 20)]);
+    // The broker meets the second one before what the cut connection still brings it: both, in their order.
+    let disorder = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    assert!(matches!(back(&mut queue, 2, disorder, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 1, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)), [(2, 0, 20)], "the same sequence, to learn");
+    let duplicate = Attempt::Refused(ErrorCode::DuplicateSequenceNumber);
+    assert!(matches!(back(&mut queue, 2, duplicate, now), Fate::Delivered(_)));
+}
+
+#[test]
+fn behind_a_lost_batch_that_was_given_up_those_lost_with_it_do_not_start_again() {
+    let (now, mut queue) = (start(), Queue::new(true, 0));
+    queue.push(Batch::new(9, 10, now + MINUTE));
+    send_all(&mut queue, now);
+    back(&mut queue, 9, Attempt::Written, now);
+    for (id, minutes) in [(0, 1), (1, 2), (2, 3)] {
+        queue.push(Batch::new(id, 10, now + MINUTE * minutes));
+    }
+    assert_eq!(send_all(&mut queue, now), [(0, 0, 10), (1, 0, 20), (2, 0, 30)]);
+    back(&mut queue, 0, Attempt::Lost, now);
+    back(&mut queue, 1, Attempt::Lost, now);
+    let moved = Attempt::Refused(ErrorCode::NotLeaderOrFollower);
+    back(&mut queue, 2, moved, now);
+    let (first, second) = (now + MINUTE, now + MINUTE * 2);
+    assert_eq!(queue.expire(first).unwrap().payload, 0);
+    assert_eq!(send_all(&mut queue, first), [(1, 0, 20)]);
+    // The cut connection may bring both to the broker yet.
+    let disorder = Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber);
+    assert!(matches!(back(&mut queue, 1, disorder, first), Fate::Retried));
+    assert_eq!(send_all(&mut queue, later(first)), [(1, 0, 20)], "not under a new epoch");
+    back(&mut queue, 1, disorder, first);
+    assert_eq!(queue.expire(second).unwrap().payload, 1);
+    // That one was refused, and so never lost.
+    assert_eq!(send_all(&mut queue, later(second)), [(2, 1, 0)]);
+}
+
+#[test]
+fn no_more_is_sent_than_the_broker_remembers_behind_one_whose_answer_was_in_doubt() {
+    let now = start();
+    let mut queue = queue_of(4, now);
+    send_all(&mut queue, now);
+    let doubt = Attempt::Refused(ErrorCode::RequestTimedOut);
+    assert!(matches!(back(&mut queue, 0, doubt, now), Fate::Retried));
+    for id in [1, 2, 3] {
+        assert!(matches!(back(&mut queue, id, Attempt::Written, now), Fate::Delivered(_)));
+    }
+    for id in 4..8 {
+        queue.push(Batch::new(id, 10, now + MINUTE));
+    }
+    // With 1, 2 and 3 it remembers 0 and one more.
+    let sent = [(0, 0, 0), (4, 0, 40)];
+    assert_eq!(send_all(&mut queue, later(now)), sent);
+    let moved = Attempt::Refused(ErrorCode::NotLeaderOrFollower);
+    assert!(matches!(back(&mut queue, 0, moved, now), Fate::Retried));
+    assert!(matches!(back(&mut queue, 4, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)), [(0, 0, 0)]);
+    assert!(matches!(back(&mut queue, 0, Attempt::Written, now), Fate::Delivered(_)));
+    assert_eq!(send_all(&mut queue, later(now)).len(), 3);
 }
 
 #[test]

@@ -15,9 +15,6 @@ use super::options::ProducerOptions;
 /// The last version that names topics by name (KIP-516).
 const LAST_BY_NAME: i16 = 12;
 
-/// Parts that a topic has room for from the start.
-const PARTS: usize = 8;
-
 /// A batch that goes with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
@@ -35,36 +32,51 @@ pub(super) fn version_cap(parts: &[Part]) -> i16 {
     if parts.iter().any(|part| part.topic_id.is_nil()) { LAST_BY_NAME } else { i16::MAX }
 }
 
-/// The request with the records of all parts.
-pub(super) fn request(options: &ProducerOptions, version: i16, parts: &[Part]) -> ProduceRequest {
-    let mut topics: Vec<TopicProduceData> = Vec::with_capacity(1);
+/// The request with the records of all parts, which leave them. Its lists are those of a `former` one.
+pub(super) fn request(
+    options: &ProducerOptions,
+    version: i16,
+    parts: &mut [Part],
+    former: &mut Vec<TopicProduceData>,
+) -> ProduceRequest {
+    let (mut topics, mut used) = (std::mem::take(former), 0);
     let by_id = version > LAST_BY_NAME;
     for part in parts {
         // Of most topics the parts come in a row; the last one is looked at first.
-        let known = topics.iter().rposition(|topic| match by_id {
+        let known = topics.iter().take(used).rposition(|topic| match by_id {
             true => topic.topic_id == part.topic_id,
             false => topic.name == part.topic,
         });
-        let at = known.unwrap_or_else(|| {
-            topics.push(TopicProduceData {
-                name: if by_id { Text::EMPTY } else { part.topic.clone() },
-                topic_id: part.topic_id,
-                partition_data: Vec::with_capacity(parts.len().min(PARTS)),
-            });
-            topics.len() - 1
-        });
+        let at = known.unwrap_or(used);
+        if at == topics.len() {
+            topics.push(TopicProduceData::default());
+        }
         let Some(topic) = topics.get_mut(at) else { continue };
+        if at == used {
+            used += 1;
+            topic.name = if by_id { Text::EMPTY } else { part.topic.clone() };
+            topic.topic_id = part.topic_id;
+            topic.partition_data.clear();
+        }
         topic.partition_data.push(PartitionProduceData {
             index: part.partition,
-            records: Some(part.records.clone()),
+            records: Some(std::mem::take(&mut part.records)),
         });
     }
+    topics.truncate(used);
     ProduceRequest {
         transactional_id: None,
         acks: options.acks.code(),
         timeout_ms: i32::try_from(options.request_timeout.as_millis()).unwrap_or(i32::MAX),
         topic_data: topics,
     }
+}
+
+/// The lists of a request that is written, for the next one; its records are let go of.
+pub(super) fn lists(request: ProduceRequest) -> Vec<TopicProduceData> {
+    let mut topics = request.topic_data;
+    topics.iter_mut().for_each(|topic| topic.partition_data.clear());
+    topics
 }
 
 /// What the broker said of one batch.
@@ -146,12 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_made_of_the_lists_of_the_one_before_and_of_nothing_else_of_it() {
+        let options = ProducerOptions::default();
+        let parts = [part("a", 1, 0), part("b", 2, 5), part("a", 1, 3)];
+        let first = request(&options, 13, &mut parts.clone(), &mut Vec::new());
+        let (list, expected) = (first.topic_data[0].partition_data.as_ptr(), first.clone());
+        let second = request(&options, 13, &mut parts.clone(), &mut lists(first));
+        assert_eq!(second, expected);
+        assert_eq!(second.topic_data[0].partition_data.as_ptr(), list);
+        let other = request(&options, 12, &mut [part("c", 3, 1)], &mut lists(second));
+        assert_eq!(other, request(&options, 12, &mut [part("c", 3, 1)], &mut Vec::new()));
+    }
+
+    #[test]
     fn batches_of_a_topic_travel_together_and_answers_find_their_way_back() {
         let parts = [part("a", 1, 0), part("b", 2, 5), part("a", 1, 3)];
         assert_eq!(version_cap(&parts), i16::MAX);
         assert_eq!(version_cap(&[part("a", 0, 0)]), 12);
         let options = ProducerOptions::default();
-        let request = request(&options, 13, &parts);
+        let request = request(&options, 13, &mut parts.clone(), &mut Vec::new());
         assert_eq!(request.topic_data.len(), 2);
         assert_eq!(request.topic_data[0].partition_data.len(), 2);
         let response = ProduceResponse {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::InitProducerIdRequest;
+use duramen_protocol::messages::produce::TopicProduceData;
 use duramen_protocol::records::builder::BatchOptions;
 use duramen_protocol::text::Text;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
-use super::accumulator::BufferId;
+use super::accumulator::{BufferId, Filling};
 use super::content::Content;
 use super::dispatch::poll_answers;
 use super::lane::Lane;
@@ -73,6 +74,33 @@ pub(super) struct Sender {
     view: Arc<ClusterView>,
     /// What may go to each leader; kept for its memory, as it is made anew each time.
     pub(super) by_leader: BTreeMap<i32, Vec<Part>>,
+    pub(super) memory: Memory,
+}
+
+/// Lists of parts that are kept for requests to come.
+const PARTS: usize = 16;
+
+/// Memory that is used again, so that a request costs few allocations.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Of requests that were answered.
+    pub(super) parts: Vec<Vec<Part>>,
+    /// Of the last request.
+    pub(super) topics: Vec<TopicProduceData>,
+    /// What codecs write into.
+    pub(super) room: Vec<u8>,
+    /// Of the batches that were ready last.
+    ready: Vec<(BufferId, Filling)>,
+}
+
+impl Memory {
+    /// Takes back the list of a request that is over.
+    pub(super) fn keep(&mut self, mut parts: Vec<Part>) {
+        if self.parts.len() < PARTS {
+            parts.clear();
+            self.parts.push(parts);
+        }
+    }
 }
 
 impl Sender {
@@ -107,11 +135,13 @@ impl Sender {
             refreshing: false,
             refresh_failures: 0,
             by_leader: BTreeMap::new(),
+            memory: Memory::default(),
         }
     }
 
     /// Works until the producer is closed and everything has met its fate.
     pub(super) async fn run(mut self) {
+        let mut answered = Vec::new();
         loop {
             let now = Instant::now();
             self.view = self.cluster.view();
@@ -129,18 +159,17 @@ impl Sender {
             }
             let wake = self.next_wake(now, lingering);
             let shared = Arc::clone(&self.shared);
-            let answered = tokio::select! {
-                answered = poll_answers(&mut self.lanes) => answered,
-                () = shared.wake.notified() => Vec::new(),
+            tokio::select! {
+                () = poll_answers(&mut self.lanes, &mut answered) => {}
+                () = shared.wake.notified() => {}
                 Some(done) = self.done.join_next() => {
                     if let Ok(done) = done {
                         self.take_done(done);
                     }
-                    Vec::new()
                 }
-                () = sleep_until(wake) => Vec::new(),
-            };
-            for (leader, (parts, result)) in answered {
+                () = sleep_until(wake) => {}
+            }
+            for (leader, (parts, result)) in answered.drain(..) {
                 self.take_answer(leader, parts, result);
             }
         }
@@ -155,12 +184,14 @@ impl Sender {
         let all = self.shared.wants_all();
         let limit = if self.shared.options.sequences() { MAX_IN_FLIGHT } else { 1 };
         let routes = &self.routes;
-        let (taken, next) = self.shared.accumulator().take_ready(now, all, |buffer| {
+        let room = |buffer| {
             routes.get(&buffer).map_or(limit, |Route { queue, .. }| {
                 if queue.has_room() { limit.saturating_sub(queue.len()) } else { 0 }
             })
-        });
-        for (buffer, filling) in taken {
+        };
+        let mut ready = std::mem::take(&mut self.memory.ready);
+        let next = self.shared.accumulator().take_ready(now, all, room, &mut ready);
+        for (buffer, filling) in ready.drain(..) {
             let records = filling.builder.record_count();
             let deadline = filling.created + self.shared.options.delivery_timeout;
             let content = Content::new(self.next_batch, filling);
@@ -182,6 +213,7 @@ impl Sender {
             route.queue.push(Batch::new(content, records, deadline));
             self.active.insert(buffer);
         }
+        self.memory.ready = ready;
         next
     }
 
@@ -218,9 +250,17 @@ impl Sender {
     }
 
     /// Ends a batch and gives its bytes back.
-    pub(super) fn finish(&mut self, buffer: BufferId, content: Content, end: impl FnOnce(Content)) {
-        let reserved = content.reserved;
+    pub(super) fn finish(
+        &mut self,
+        buffer: BufferId,
+        mut content: Content,
+        end: impl FnOnce(Content),
+    ) {
+        let (reserved, memory) = (content.reserved, content.memory());
         end(content);
+        if let Some(memory) = memory {
+            self.shared.accumulator().recycle(memory);
+        }
         self.shared.release(reserved);
         if self.routes.get(&buffer).is_some_and(|route| route.queue.is_empty()) {
             self.active.remove(&buffer);

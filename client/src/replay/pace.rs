@@ -6,6 +6,7 @@ use crate::error::{ClientError, wrong};
 
 /// How fast records come.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Pace {
     /// As fast as they can be read and taken.
     #[default]

@@ -33,6 +33,16 @@ impl Encoder {
         }
     }
 
+    /// The same in the memory of `arena`, which [`finish_within`](Self::finish_within) gives back: many
+    /// messages share an allocation then. A message that it has no room for gets memory of its own.
+    pub fn within(arena: &mut BytesMut, size: &Size) -> Self {
+        if size.copied() > arena.capacity() {
+            return Self::with_room(size);
+        }
+        let chunks = Vec::with_capacity(2 * size.shared_chunks + 1);
+        Self { chunks, chunked: 0, tail: std::mem::take(arena) }
+    }
+
     /// Bytes written so far.
     pub fn len(&self) -> usize {
         self.chunked + self.tail.len()
@@ -46,6 +56,15 @@ impl Encoder {
     /// The message as chunks, in order.
     pub fn finish(mut self) -> Chunks {
         self.cut();
+        Chunks { chunks: self.chunks, len: self.chunked }
+    }
+
+    /// The message as chunks, in order; what is left of the memory goes back to the arena.
+    pub fn finish_within(mut self, arena: &mut BytesMut) -> Chunks {
+        self.cut();
+        if arena.capacity() == 0 {
+            *arena = self.tail;
+        }
         Chunks { chunks: self.chunks, len: self.chunked }
     }
 
@@ -323,6 +342,33 @@ mod tests {
         assert_eq!(lens, [8, SHARED_MIN, 6]);
         assert_eq!(chunks.as_slice()[1].as_ptr(), large.as_ptr());
         assert_eq!(chunks.clone().into_bytes().len(), chunks.len());
+    }
+
+    #[test]
+    fn messages_in_one_arena_share_its_memory_and_a_long_one_has_its_own() {
+        const ROOM: usize = 2000;
+        let mut arena = BytesMut::with_capacity(ROOM);
+        let mut message = |number: i32, text: &str| {
+            let mut size = Size::new();
+            size.add(4);
+            size.text(Some(text), true);
+            let mut encoder = Encoder::within(&mut arena, &size);
+            encoder.i32(number);
+            encoder.text(Some(text), true).unwrap();
+            encoder.finish_within(&mut arena).into_bytes()
+        };
+        let messages: Vec<Bytes> = (0..100).map(|number| message(number, "orders")).collect();
+        let long = message(100, &"x".repeat(ROOM));
+        let after = message(101, "orders");
+        for (number, message) in (0..).zip(&messages) {
+            assert_eq!(message[..4], i32::to_be_bytes(number));
+            assert_eq!(message[4..], b"\x07orders"[..]);
+        }
+        let start = messages[0].as_ptr() as usize;
+        let away = |message: &Bytes| (message.as_ptr() as usize).wrapping_sub(start);
+        assert_eq!(away(&messages[99]), 99 * messages[0].len());
+        assert_eq!(away(&after), 100 * messages[0].len(), "the long one took none of it");
+        assert!(long.len() > ROOM && away(&long) > ROOM);
     }
 
     #[test]

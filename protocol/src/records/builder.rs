@@ -57,7 +57,12 @@ impl BatchBuilder {
 
     /// The same with memory for `room` bytes from the start; beyond that it grows.
     pub fn with_room(size_max: usize, room: usize) -> Self {
-        let mut bytes = Vec::with_capacity(room.min(size_max).max(HEADER_LEN));
+        Self::within(size_max, Vec::with_capacity(room.min(size_max).max(HEADER_LEN)))
+    }
+
+    /// The same in this memory; what is in it is thrown away.
+    pub fn within(size_max: usize, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
         bytes.resize(HEADER_LEN, 0);
         Self { bytes, size_max, count: 0, base_timestamp: -1, max_timestamp: -1 }
     }
@@ -133,16 +138,29 @@ impl BatchBuilder {
     /// [`BatchError::RecordCount`] without a record, [`BatchError::Compression`], or
     /// [`BatchError::TooLarge`].
     pub fn build(self, options: &BatchOptions) -> Result<Bytes, BatchError> {
+        self.build_within(options, &mut Vec::new())
+    }
+
+    /// The same; a codec writes into the memory of `room`, which gets that of the records for the next time.
+    ///
+    /// # Errors
+    /// As [`BatchBuilder::build`].
+    pub fn build_within(
+        self,
+        options: &BatchOptions,
+        room: &mut Vec<u8>,
+    ) -> Result<Bytes, BatchError> {
         let attributes = Attributes::default()
             .with_codec(options.compression.code())
             .with_transactional(options.transactional);
-        self.finish(attributes, options)
+        self.finish(attributes, options, room)
     }
 
     pub(super) fn finish(
         mut self,
         attributes: Attributes,
         options: &BatchOptions,
+        room: &mut Vec<u8>,
     ) -> Result<Bytes, BatchError> {
         let last_offset_delta = self.count - 1;
         if last_offset_delta < 0 {
@@ -165,7 +183,11 @@ impl BatchBuilder {
             record_count: self.count,
         };
         if options.compression != Compression::None {
-            self.bytes = packed(&self.bytes, options)?;
+            let records = self.bytes.get(HEADER_LEN..).unwrap_or_default();
+            room.clear();
+            room.resize(HEADER_LEN, 0);
+            compress_onto(options.compression, options.level, records, room)?;
+            std::mem::swap(&mut self.bytes, room);
         }
         sealed(header, self.bytes)
     }
@@ -231,14 +253,6 @@ fn field_len(field: Option<&[u8]>) -> usize {
 /// A length as it is written. No record of more than 2 GiB is, so that none here is cut.
 fn length_of(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
-}
-
-/// Room for a header and, compressed, the records behind the header room of `bytes`.
-fn packed(bytes: &[u8], options: &BatchOptions) -> Result<Vec<u8>, BatchError> {
-    let records = bytes.get(HEADER_LEN..).unwrap_or_default();
-    let mut out = vec![0; HEADER_LEN];
-    compress_onto(options.compression, options.level, records, &mut out)?;
-    Ok(out)
 }
 
 /// Puts the header, made right for the payload, into the room in front of it.

@@ -195,7 +195,8 @@ fn control_batch(
 ) -> Result<Bytes, BatchError> {
     let mut builder = BatchBuilder::new(0);
     builder.append(timestamp, Some(&kind.key()), Some(value), &[])?;
-    builder.finish(attributes, &BatchOptions { producer, ..BatchOptions::default() })
+    let options = BatchOptions { producer, ..BatchOptions::default() };
+    builder.finish(attributes, &options, &mut Vec::new())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use duramen_client::consumer::group::{BareMember, Standing};
+use duramen_client::consumer::group::{BareMember, MemberStanding};
 use duramen_client::{ClientError, ErrorCode, Text, TopicPartition};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -186,7 +186,7 @@ async fn run_member(mut member: BareMember, parts: Arc<Parts>, at: TopicPartitio
     parts.barrier.wait().await;
     for _ in 0..parts.heartbeats {
         let began = Instant::now();
-        if member.heartbeat().await? == Standing::Called {
+        if member.heartbeat().await? == MemberStanding::Called {
             let what = format!("heartbeat in group {}", member.group());
             return Err(ClientError::refused(what, ErrorCode::RebalanceInProgress, None));
         }
@@ -209,7 +209,7 @@ async fn settle(member: &mut BareMember) -> Result<(), ClientError> {
     while quiet < 4 {
         sleep(Duration::from_millis(250)).await;
         quiet += 1;
-        if member.heartbeat().await? == Standing::Called {
+        if member.heartbeat().await? == MemberStanding::Called {
             member.join().await?;
             quiet = 0;
         }

@@ -45,15 +45,16 @@ pub(super) fn words(pace: Pace) -> String {
         Pace::Original(1.0) => "original timing".to_owned(),
         Pace::Original(speed) => format!("original timing, {speed} times as fast"),
         Pace::Rate(rate) => format!("{rate} records a second"),
+        pace => format!("{pace:?}"),
     }
 }
 
 /// How long records that span `span_ms` take, where the pace says.
 pub(super) fn takes(pace: Pace, records: u64, span_ms: i64) -> Option<Duration> {
     let seconds = match pace {
-        Pace::Max => return None,
         Pace::Original(speed) => span_ms.max(0) as f64 / 1000.0 / speed,
         Pace::Rate(rate) => records.saturating_sub(1) as f64 / rate,
+        _ => return None,
     };
     Duration::try_from_secs_f64(seconds).ok()
 }

@@ -44,7 +44,8 @@ pub struct BareMember {
 
 /// What a member was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+#[non_exhaustive]
+pub enum MemberStanding {
     /// All is well.
     Stable,
     /// The group gathers anew, or has forgotten the member: it is to [`BareMember::join`].
@@ -87,12 +88,12 @@ impl BareMember {
         loop {
             let joined = self.call(i16::MAX, &self.join_request()?).await?;
             self.id = joined.member_id.clone();
-            if self.standing(joined.error_code).await? == Standing::Called {
+            if self.standing(joined.error_code).await? == MemberStanding::Called {
                 continue;
             }
             self.generation = joined.generation_id;
             let synced = self.call(i16::MAX, &self.sync_request(&joined)).await?;
-            if self.standing(synced.error_code).await? == Standing::Stable {
+            if self.standing(synced.error_code).await? == MemberStanding::Stable {
                 return Ok(());
             }
         }
@@ -102,7 +103,7 @@ impl BareMember {
     ///
     /// # Errors
     /// As [`BareMember::join`].
-    pub async fn heartbeat(&mut self) -> Result<Standing, ClientError> {
+    pub async fn heartbeat(&mut self) -> Result<MemberStanding, ClientError> {
         let request = HeartbeatRequest {
             group_id: self.group.clone(),
             generation_id: self.generation,
@@ -187,9 +188,9 @@ impl BareMember {
     }
 
     /// What a code says; it waits where that makes sense.
-    async fn standing(&mut self, code: i16) -> Result<Standing, ClientError> {
+    async fn standing(&mut self, code: i16) -> Result<MemberStanding, ClientError> {
         match ErrorCode::from_code(code) {
-            ErrorCode::None => return Ok(Standing::Stable),
+            ErrorCode::None => return Ok(MemberStanding::Stable),
             ErrorCode::MemberIdRequired
             | ErrorCode::RebalanceInProgress
             | ErrorCode::IllegalGeneration => {}
@@ -199,7 +200,7 @@ impl BareMember {
             }
             _ => self.check(code)?,
         }
-        Ok(Standing::Called)
+        Ok(MemberStanding::Called)
     }
 
     fn check(&self, code: i16) -> Result<(), ClientError> {

@@ -36,6 +36,10 @@ pub(super) struct Commit {
 pub(super) struct Commits {
     line: VecDeque<Commit>,
     pub(super) in_flight: bool,
+    /// Who sent it: id and generation.
+    pub(super) sent_by: Option<(Text, i32)>,
+    /// The group rebalances and took none: the next one waits until it has.
+    pub(super) refused: bool,
     /// What the coordinator has taken last, by partition and assignment.
     done: BTreeMap<TopicPartition, (u64, i64)>,
 }

@@ -50,7 +50,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 pub use assignor::Assignor;
-pub use bare::{BareMember, Standing};
+pub use bare::{BareMember, MemberStanding};
 pub(crate) use blobs::read_assignment;
 pub use options::{GroupOptions, GroupProtocol};
 pub(crate) use progress::Progress;

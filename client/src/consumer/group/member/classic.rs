@@ -86,6 +86,12 @@ impl ClassicMember {
         matches!(self.phase, Phase::Stable | Phase::Releasing(_)) && self.generation >= 0
     }
 
+    /// Whether the group takes commits as long as it waits for its members to gather: of what it gave in the
+    /// last generation, which a cooperative member still reads.
+    pub(super) fn may_commit(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Joining) && self.generation >= 0
+    }
+
     pub(super) fn is_stable(&self) -> bool {
         self.phase == Phase::Stable
     }

@@ -105,6 +105,12 @@ impl ConsumerMember {
         (self.epoch > JOIN).then_some((&self.member_id, self.epoch))
     }
 
+    /// The id of the topic of a partition that it is to read, and reads.
+    pub(super) fn topic_of(&self, at: &TopicPartition) -> Option<TopicId> {
+        let mut owned = self.owned.iter().filter(|(place, _)| self.target.contains(place));
+        owned.find(|(_, owned)| *owned == at).map(|((id, _), _)| *id)
+    }
+
     pub(super) fn takes_commits(&self) -> bool {
         self.epoch > JOIN && matches!(self.phase, Phase::Stable | Phase::Releasing(_))
     }

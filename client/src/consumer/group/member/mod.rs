@@ -207,11 +207,27 @@ impl Member {
         }
     }
 
+    /// The id of the topic of a partition that it has by the group; nil where the group knows names only.
+    pub(super) fn topic_of(&self, at: &TopicPartition) -> Option<TopicId> {
+        match self {
+            Self::Classic(_) => Some(TopicId::nil()),
+            Self::Consumer(member) => member.topic_of(at),
+        }
+    }
+
     /// Whether commits may be sent now.
     pub(super) fn takes_commits(&self) -> bool {
         match self {
             Self::Classic(member) => member.takes_commits(),
             Self::Consumer(member) => member.takes_commits(),
+        }
+    }
+
+    /// Whether commits may be tried now: they are taken, or come back to be sent after the rebalance.
+    pub(super) fn may_commit(&self) -> bool {
+        match self {
+            Self::Classic(member) => member.may_commit(),
+            Self::Consumer(_) => false,
         }
     }
 

@@ -168,7 +168,7 @@ impl Task {
     /// Those of the partitions that the user knows of.
     fn known(&mut self, gone: &BTreeSet<TopicPartition>) -> Vec<TopicPartition> {
         self.awaited.retain(|at, _| !gone.contains(at));
-        self.missing.retain(|at| !gone.contains(at));
+        self.missing.retain(|at, _| !gone.contains(at));
         gone.iter().filter(|at| self.given.contains_key(at)).cloned().collect()
     }
 

@@ -57,13 +57,14 @@ impl Task {
                 self.finish(commit, Err(error));
                 continue;
             }
-            let hurries = self.close_by.is_some_and(|at| Instant::now() >= at);
-            if !self.member.takes_commits() && !hurries {
+            let tries = self.member.may_commit() && !self.commits.refused;
+            if !self.member.takes_commits() && !self.hurries() && !tries {
                 // Until the group has its assignments.
                 self.commits.again(commit);
                 return;
             }
             self.commits.in_flight = true;
+            self.commits.refused = false;
             self.send_commit(commit);
         }
     }
@@ -71,6 +72,7 @@ impl Task {
     fn send_commit(&mut self, commit: Commit) {
         let coordinator = Arc::clone(&self.coordinator);
         let (identity, instance) = (self.identity.subscribe(), self.options.instance.clone());
+        self.commits.sent_by.clone_from(&identity.borrow());
         self.spawn(async move {
             let (offsets, ids) = sent(&commit.offsets);
             // Nobody waits for the others: those are sent again with what is read until then, or read again.
@@ -85,7 +87,15 @@ impl Task {
         let gone = match result {
             Ok(gone) => gone,
             Err(error) => {
-                self.step(Event::CommitRefused(error.clone()));
+                let late = self.is_late(&error);
+                if !late {
+                    self.step(Event::CommitRefused(error.clone()));
+                }
+                if (late || self.is_between(&error)) && !self.hurries() {
+                    // It goes again with the next generation, if all of it is still the member's then.
+                    self.commits.refused = true;
+                    return self.commits.again(commit);
+                }
                 return self.finish(commit, Err(error));
             }
         };
@@ -100,6 +110,23 @@ impl Task {
             (None, _) => Ok(()),
         };
         self.finish(commit, result);
+    }
+
+    /// Whether the member closes, and has waited long enough.
+    fn hurries(&self) -> bool {
+        self.close_by.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Whether the group was a generation further already, which the member knows by now or is about to hear.
+    fn is_late(&self, error: &ClientError) -> bool {
+        let joins = self.member.may_commit() || *self.identity.borrow() != self.commits.sent_by;
+        self.member.is_classic() && joins && error.code() == Some(ErrorCode::IllegalGeneration)
+    }
+
+    /// Whether the group hands out assignments, so that it takes commits when it has done so.
+    fn is_between(&self, error: &ClientError) -> bool {
+        let rebalances = error.code() == Some(ErrorCode::RebalanceInProgress);
+        self.member.is_classic() && rebalances && !self.member.takes_commits()
     }
 
     /// A commit is done, or will not be.
@@ -173,6 +200,9 @@ fn is_gone(error: &ClientError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use duramen_protocol::api::ApiKey;
     use duramen_protocol::messages::find_coordinator::{
         Coordinator as Found, FindCoordinatorRequest, FindCoordinatorResponse,
     };
@@ -182,13 +212,18 @@ mod tests {
         OffsetCommitResponseTopic,
     };
 
+    use duramen_protocol::messages::offset_fetch::OffsetFetchResponse;
+    use tokio::sync::{mpsc, oneshot};
+
     use super::*;
     use crate::cluster::{Cluster, ClusterOptions};
-    use crate::testing::{Asked, played};
+    use crate::consumer::group::member::{JoinAnswer, Joined};
+    use crate::consumer::group::positions::Position;
+    use crate::consumer::group::{Assignor, GroupOptions, GroupProtocol};
+    use crate::testing::{Answer, Asked, played};
     use crate::transport::Connector;
 
-    fn answer(asked: &Asked) -> crate::testing::Answer {
-        use duramen_protocol::api::ApiKey;
+    fn answer(asked: &Asked) -> Answer {
         match asked.header.api {
             ApiKey::FindCoordinator => {
                 let keys = asked.read::<FindCoordinatorRequest>().coordinator_keys;
@@ -196,16 +231,7 @@ mod tests {
                 let coordinators = keys.into_iter().map(found).collect();
                 asked.answer(&FindCoordinatorResponse { coordinators, ..Default::default() })
             }
-            ApiKey::OffsetCommit => {
-                let topics = asked.read::<OffsetCommitRequest>().topics.into_iter();
-                let topics = topics.map(|topic| OffsetCommitResponseTopic {
-                    name: topic.name,
-                    partitions: vec![OffsetCommitResponsePartition::default()],
-                    ..Default::default()
-                });
-                let topics = topics.collect();
-                asked.answer(&OffsetCommitResponse { topics, ..Default::default() })
-            }
+            ApiKey::OffsetCommit => committed(asked, ErrorCode::None),
             _ => {
                 let host = "played".into();
                 let broker =
@@ -213,6 +239,18 @@ mod tests {
                 asked.answer(&MetadataResponse { brokers: vec![broker], ..Default::default() })
             }
         }
+    }
+
+    fn committed(asked: &Asked, code: ErrorCode) -> Answer {
+        let topics = asked.read::<OffsetCommitRequest>().topics.into_iter();
+        let error_code = code.code();
+        let topics = topics.map(|topic| OffsetCommitResponseTopic {
+            name: topic.name,
+            partitions: vec![OffsetCommitResponsePartition { error_code, ..Default::default() }],
+            ..Default::default()
+        });
+        let topics = topics.collect();
+        asked.answer(&OffsetCommitResponse { topics, ..Default::default() })
     }
 
     /// A cluster whose broker takes no connections for a while.
@@ -229,6 +267,122 @@ mod tests {
             }
         });
         Cluster::new("played:1", options.connector(connector)).unwrap()
+    }
+
+    /// A cooperative member of generation 1 that reads `t-0`, while the group gathers for the next one; and
+    /// what it hears of each commit, and says its generation is.
+    fn gathering(codes: &[ErrorCode]) -> (Task, Arc<Mutex<Vec<i32>>>) {
+        let mut codes = codes.to_vec().into_iter();
+        let said: Arc<Mutex<Vec<i32>>> = Arc::default();
+        let heard = Arc::clone(&said);
+        let cluster = played(ClusterOptions::default(), move |_, asked| match asked.header.api {
+            ApiKey::OffsetCommit => {
+                let request = asked.read::<OffsetCommitRequest>();
+                heard.lock().unwrap().push(request.generation_id_or_member_epoch);
+                committed(asked, codes.next().unwrap_or(ErrorCode::None))
+            }
+            ApiKey::FindCoordinator | ApiKey::Metadata => answer(asked),
+            ApiKey::OffsetFetch => asked.answer(&OffsetFetchResponse::default()),
+            // The group gathers for ever.
+            _ => Answer::Silence,
+        });
+        let channels = (mpsc::unbounded_channel().0, mpsc::unbounded_channel().1);
+        let options = GroupOptions::new("g").protocol(GroupProtocol::Classic);
+        let options = Arc::new(options.assignors(vec![Assignor::CooperativeSticky]));
+        let shared = (Default::default(), Arc::new(super::super::Presence::new()));
+        let mut task = Task::new(cluster, options, "t".into(), channels, shared);
+        task.step(Event::Wake);
+        gathered(&mut task, 1);
+        let given = [(TopicPartition::new("t", 0), at(0).1)];
+        task.take_stands(1, given.iter().map(|(at, _)| at.clone()).collect(), Ok(given.to_vec()));
+        task.step(Event::Changed);
+        assert!(task.member.may_commit() && !task.member.takes_commits());
+        (task, said)
+    }
+
+    /// The group has gathered, and the share is as before.
+    fn gathered(task: &mut Task, generation: i32) {
+        let joined = Joined {
+            member_id: "m".into(),
+            generation,
+            protocol: "cooperative-sticky".into(),
+            leads: false,
+            skip_assignment: false,
+            members: Vec::new(),
+        };
+        // Each join, and each sync, is an attempt.
+        let attempt = u64::try_from(generation).unwrap() * 2;
+        task.step(Event::Joined(attempt - 1, Ok(JoinAnswer::Member(joined))));
+        task.step(Event::Synced(attempt, Ok([TopicPartition::new("t", 0)].into())));
+        assert!(task.member.is_stable());
+    }
+
+    fn at(next: i64) -> (TopicPartition, Position) {
+        let topic_id = duramen_protocol::ids::TopicId::nil();
+        let position = Position { next, leader_epoch: -1, given: 1, end: None, topic_id };
+        (TopicPartition::new("t", 0), position)
+    }
+
+    /// Asks for a commit, and waits until the coordinator has said something of it.
+    async fn ask(task: &mut Task) -> oneshot::Receiver<Result<(), ClientError>> {
+        let (reply, done) = oneshot::channel();
+        task.commits.push(Commit { offsets: vec![at(7)], why: Why::Asked(reply) });
+        task.commit_next();
+        hear(task).await;
+        done
+    }
+
+    async fn hear(task: &mut Task) {
+        assert!(task.commits.in_flight);
+        while task.commits.in_flight {
+            let done = task.done.join_next().await.unwrap().unwrap();
+            task.take_done(done);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_does_not_wait_for_a_group_that_gathers() {
+        let (mut task, said) = gathering(&[ErrorCode::None]);
+        assert!(ask(&mut task).await.try_recv().unwrap().is_ok());
+        assert_eq!(*said.lock().unwrap(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_comes_in_the_middle_of_a_rebalance_goes_again_behind_it() {
+        for code in [ErrorCode::RebalanceInProgress, ErrorCode::IllegalGeneration] {
+            let (mut task, said) = gathering(&[code]);
+            let mut done = ask(&mut task).await;
+            task.commit_next();
+            assert!(!task.commits.in_flight && done.try_recv().is_err(), "it is not tried at once");
+            gathered(&mut task, 2);
+            task.commit_next();
+            hear(&mut task).await;
+            assert!(done.try_recv().unwrap().is_ok());
+            assert_eq!(*said.lock().unwrap(), [1, 2]);
+            assert_eq!(task.given.len(), 1, "nothing was lost meanwhile");
+        }
+        // The answer comes when the member is of the next generation already.
+        let (mut task, said) = gathering(&[ErrorCode::IllegalGeneration]);
+        let (reply, mut done) = oneshot::channel();
+        task.commits.push(Commit { offsets: vec![at(7)], why: Why::Asked(reply) });
+        task.commit_next();
+        while said.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        gathered(&mut task, 2);
+        hear(&mut task).await;
+        task.commit_next();
+        hear(&mut task).await;
+        assert!(done.try_recv().unwrap().is_ok());
+        assert_eq!((&*said.lock().unwrap(), task.given.len()), (&vec![1, 2], 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_closes_does_not_try_for_ever() {
+        let (mut task, said) = gathering(&[ErrorCode::IllegalGeneration; 2]);
+        task.close_by = Some(Instant::now());
+        assert!(ask(&mut task).await.try_recv().unwrap().is_err());
+        assert_eq!(*said.lock().unwrap(), [1]);
     }
 
     #[tokio::test(start_paused = true)]

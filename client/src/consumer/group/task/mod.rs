@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use duramen_protocol::ids::topic_id_to_base64;
+use duramen_protocol::ids::{TopicId, topic_id_to_base64};
 use duramen_protocol::text::Text;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -102,8 +102,11 @@ pub(super) struct Task {
     /// What is assigned, and of which is not known yet where reading begins.
     awaited: BTreeMap<TopicPartition, u64>,
     assignments: u64,
-    /// Of a classic member: what is assigned, and of which the topic is not there.
-    missing: BTreeSet<TopicPartition>,
+    /// What is assigned and of which the topic is not there, with the topic's id; nil when any of that name
+    /// will do.
+    missing: BTreeMap<TopicPartition, TopicId>,
+    /// How often that was looked for.
+    looked: u32,
     commits: Commits,
     auto_due: Instant,
     /// Of a classic member: the topics that it said it wants.
@@ -154,7 +157,8 @@ impl Task {
             given: BTreeMap::new(),
             awaited: BTreeMap::new(),
             assignments: 0,
-            missing: BTreeSet::new(),
+            missing: BTreeMap::new(),
+            looked: 0,
             commits: Commits::default(),
             topics: Vec::new(),
             counts: None,
