@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::env::{Patience, Populate};
 
 use super::chain::{Chain, Witness};
-use super::damage::Damage;
+use super::damage::{Damage, after_hole};
 use super::error::{ReadError, StorageError};
 use super::segment::Segment;
 use super::view::Reader;
@@ -177,8 +177,11 @@ impl Reader<'_> {
         let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
         loop {
-            let from = walk.position();
-            match walk.step().map_err(unreadable)? {
+            let step = walk.step().map_err(unreadable)?;
+            // A known hole before it was passed over.
+            let from = if let Step::Batch(found) = &step { found.position } else { walk.position() };
+            chain.next = chain.next.max(after_hole(self.damage, segment.base, from).unwrap_or(0));
+            match step {
                 Step::End => return Ok(None),
                 Step::Batch(found) => {
                     let epoch = self.epochs.epoch_for_offset(found.header.base_offset);
@@ -195,11 +198,9 @@ impl Reader<'_> {
                 Step::Broken(_) => {}
             }
             let first = chain.next;
-            walk.seek(from + 1);
-            let fits = |found: &Found| {
-                found.header.base_offset >= first && found.header.last_offset() < end
-            };
-            let found = walk.resync(fits).map_err(unreadable)?;
+            walk.seek(from);
+            let told = |at| self.epochs.epoch_for_offset(at);
+            let found = chain.resync(&mut walk, true, told).map_err(unreadable)?;
             let next = found.map_or(end, |found| found.header.base_offset);
             let to = found.map_or(segment.len, |found| found.position);
             if self.is_outdated() {
