@@ -69,7 +69,15 @@ impl Reader<'_> {
             if segment.base >= limit {
                 break;
             }
-            if let Some(found) = self.find(segment, offset, patience)? {
+            let found = match self.find(segment, offset, patience)? {
+                // Segments leave no gap between them: what is not there is lost.
+                None if offset < self.segment_end(index) => match patience {
+                    Patience::Now => return Err(ReadError::NotInMemory),
+                    Patience::Wait => self.look_closely(segment, offset)?,
+                },
+                found => found,
+            };
+            if let Some(found) = found {
                 let end = self.end_position(index, segment, limit, patience)?;
                 return self.take(segment, &found, end, request).map(Some);
             }
@@ -137,7 +145,8 @@ impl Reader<'_> {
     ) -> Result<Option<Found>, ReadError> {
         // What was written lately comes from memory; what comes from the disk is looked at closer.
         let hot = self.is_hot(offset);
-        let care = Some(self.epochs).filter(|_| !hot);
+        let end = self.segment_end(self.segment_at(segment.base));
+        let care = Some((self.epochs, end)).filter(|_| !hot);
         let patience = if hot { Patience::Wait } else { patience };
         let at = (&*self.home.env.disk, &self.home.files);
         let found = match segment.find(at, patience, offset, care) {
@@ -171,18 +180,18 @@ impl Reader<'_> {
     /// taken over when the log is next maintained.
     fn look_closely(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
         let unreadable = |error: io::Error| self.unreadable(segment, &error);
-        let end = self.segments.iter().find(|later| later.base > segment.base);
-        let end = end.map_or(self.bounds.end, |later| later.base);
+        let end = self.segment_end(self.segment_at(segment.base));
         let file = self.home.files.file(&segment.file).map_err(unreadable)?;
         let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
         loop {
             let step = walk.step().map_err(unreadable)?;
             // A known hole before it was passed over.
-            let from = if let Step::Batch(found) = &step { found.position } else { walk.position() };
+            let from =
+                if let Step::Batch(found) = &step { found.position } else { walk.position() };
             chain.next = chain.next.max(after_hole(self.damage, segment.base, from).unwrap_or(0));
             match step {
-                Step::End => return Ok(None),
+                Step::End => return self.end_of(segment, chain.next, end),
                 Step::Batch(found) => {
                     let epoch = self.epochs.epoch_for_offset(found.header.base_offset);
                     let witness = Witness { epoch, complete: true, ..Witness::default() };
@@ -213,6 +222,21 @@ impl Reader<'_> {
             chain.next = next;
             walk.seek(to);
         }
+    }
+
+    /// The end of a segment whose last batch ends before `next`: batches up to `end` are missing, unless
+    /// that is known.
+    fn end_of(&self, segment: &Segment, next: i64, end: i64) -> Result<Option<Found>, ReadError> {
+        let known = self.damage.iter().any(|known| known.first <= next && end <= known.next);
+        if next >= end || known {
+            return Ok(None);
+        }
+        if self.is_outdated() {
+            return Err(ReadError::Changed);
+        }
+        let (first, at) = (next, segment.len);
+        self.state.add_damage(Damage { first, next: end, segment: segment.base, from: at, to: at });
+        Err(ReadError::Damaged { first, next: end })
     }
 
     /// The damage behind `offset`, for who reads on past it without wanting that offset itself.

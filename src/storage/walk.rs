@@ -315,7 +315,10 @@ mod tests {
         let sound = |walk: &mut Walk<'_>, found: &Found| walk.checksum_holds(found);
         let found = walk.search(sound).unwrap().unwrap();
         assert_eq!((found.header.base_offset, found.position), (2, 161 + 9061));
-        let found = walk.search(|walk, found| Ok(found.header.base_offset > 2 && sound(walk, found)?)).unwrap().unwrap();
+        let found = walk
+            .search(|walk, found| Ok(found.header.base_offset > 2 && sound(walk, found)?))
+            .unwrap()
+            .unwrap();
         assert_eq!(found.header.base_offset, 3);
         assert!(walk.search(sound).unwrap().is_none());
     }

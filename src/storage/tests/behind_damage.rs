@@ -188,3 +188,87 @@ fn damage_behind_known_damage_is_told_and_kept_by_itself() {
     assert_eq!(lost, [(2, 3), (3, 4), (4, 5)]);
     assert_eq!((read_at(&log, 5).unwrap(), log.log_end_offset()), (5, 7));
 }
+
+/// A closed segment ends at a batch, only too early: nothing there says that more was behind.
+#[test]
+fn batches_missing_at_the_end_of_a_segment_are_told() {
+    let world = SimEnv::new(1, 1_000_000);
+    let dir = open_cold(&world);
+    let mut log = dir.create_log(&tp(), TOPIC_ID, small()).unwrap();
+    for n in 0..20 {
+        append(&mut log, &batch(1, 1000 + n, &[n as u8; 90]), info(1000)).unwrap();
+    }
+    let size = log.size_bytes() / 20;
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    let file = world.disk.open(Path::new(SEGMENT), OpenMode::Write).unwrap();
+    file.set_len(file.len().unwrap() - 2 * size).unwrap();
+    file.sync_data().unwrap();
+    for restart in [false, true] {
+        let dir = open_cold(&world);
+        let found = dir.unrecovered().unwrap().remove(0);
+        let mut log = found.recover(TOPIC_ID, small()).unwrap().log;
+        let (first, next) = (4, 6);
+        assert_eq!(read_at(&log, first - 1).unwrap(), first - 1);
+        for offset in first..next {
+            match read_at(&log, offset) {
+                Err(ReadError::Damaged { first: from, next: to }) => {
+                    assert_eq!((from, to), (first, next));
+                }
+                other => panic!("{restart}: {other:?}"),
+            }
+        }
+        assert_eq!(read_at(&log, next).unwrap(), next);
+        assert_eq!(log.damage().len(), usize::from(restart), "a start knows what was found before");
+        log.apply_retention(1000, 0).unwrap();
+        let lost: Vec<_> = log.damage().iter().map(|lost| (lost.first, lost.next)).collect();
+        assert_eq!((lost, log.log_end_offset()), (vec![(first, next)], 20));
+        log.close().unwrap();
+        dir.close(-1).unwrap();
+    }
+}
+
+/// The last batch of a closed segment has no neighbour that speaks for its offset; the next segment does.
+#[test]
+fn the_offset_of_a_last_batch_is_held_against_the_next_segment() {
+    for bit in 0..63 {
+        let world = SimEnv::new(1, 1_000_000);
+        let dir = open_cold(&world);
+        let mut log = dir.create_log(&tp(), TOPIC_ID, small()).unwrap();
+        for n in 0..20 {
+            append(&mut log, &batch(1, 1000 + n, &[n as u8; 90]), info(1000)).unwrap();
+        }
+        let size = log.size_bytes() / 20;
+        log.close().unwrap();
+        dir.close(-1).unwrap();
+        world.disk.flip_bit(Path::new(SEGMENT), 5 * size + 7 - bit / 8, (bit % 8) as u8).unwrap();
+        let dir = open_cold(&world);
+        let log = dir.unrecovered().unwrap().remove(0).recover(TOPIC_ID, small()).unwrap().log;
+        let lost = read_at(&log, 5);
+        let told = matches!(lost, Err(ReadError::Damaged { first: 5, next: 6 }));
+        assert!(told, "bit {bit}: {lost:?}");
+        assert_eq!((read_at(&log, 4).unwrap(), read_at(&log, 6).unwrap()), (4, 6));
+    }
+}
+
+/// What a file's length claims is not believed: a log can have no more entries than batches.
+#[test]
+fn an_index_of_a_terabyte_is_not_read_into_memory() {
+    let path = tempfile::tempdir().unwrap();
+    let env = crate::env::Env::real();
+    let dir = super::open(&env, path.path());
+    let mut log = dir.create_log(&tp(), TOPIC_ID, config()).unwrap();
+    for n in 0..20 {
+        append(&mut log, &batch(1, 1000 + n, &[n as u8; 90]), info(1000)).unwrap();
+    }
+    drop((log, dir));
+    for extension in ["index", "timeindex"] {
+        let file = format!("orders-0/00000000000000000000.{extension}");
+        let file = env.disk.open(&path.path().join(file), OpenMode::Create).unwrap();
+        file.set_len((12 << 36) + 24).unwrap();
+    }
+    let dir = super::open(&env, path.path());
+    let found = dir.unrecovered().unwrap().remove(0);
+    let log = found.recover(TOPIC_ID, config()).unwrap().log;
+    assert_eq!((log.log_end_offset(), read_at(&log, 19).unwrap()), (20, 19));
+}

@@ -99,8 +99,7 @@ fn a_batch_that_is_sent_again_waits_for_the_disk_as_it_did_before() {
     let mut log = new_log(&dir, LogConfig { flush_messages: 2, ..in_memory.clone() });
     let sent = |base_sequence: i32, count: i32| {
         let producer = header(count, 1000);
-        let producer =
-            BatchHeader { producer_id: 9, producer_epoch: 0, base_sequence, ..producer };
+        let producer = BatchHeader { producer_id: 9, producer_epoch: 0, base_sequence, ..producer };
         batch_of(producer, b"once")
     };
     let append = |log: &mut Log, batch: &bytes::Bytes| {
