@@ -153,11 +153,11 @@ impl Chain {
     }
 }
 
-/// How many of `bytes`, which begin with a sound batch, are whole batches that fit each other; what
-/// follows is best read anew from there, with a closer look. Reads headers only, but for a batch
-/// in doubt.
-pub fn trusted_prefix(bytes: &[u8]) -> usize {
-    let mut chain = Chain { next: 0, epoch: -1, end: i64::MAX };
+/// How many of `bytes`, which begin with a sound batch, are whole batches that fit each other and reach
+/// no offset from `end` on; what follows is best read anew from there, with a closer look. Reads headers
+/// only, but for a batch in doubt.
+pub fn trusted_prefix(bytes: &[u8], end: i64) -> usize {
+    let mut chain = Chain { next: 0, epoch: -1, end };
     let mut trusted = 0;
     let mut rest = bytes;
     while let Ok((batch, behind)) = BatchView::split(rest) {

@@ -38,6 +38,8 @@ pub struct LogRead {
     pub bytes: Bytes,
     /// Base offset of the first batch, or the offset asked for.
     pub first_batch_offset: i64,
+    /// First offset after the segment that they come from: no sound batch reaches it.
+    pub segment_end: i64,
     /// The bytes were written lately, so they are in memory and as they were written.
     pub hot: bool,
     /// Brings the bytes into memory. When there is one, run it where blocking is allowed before
@@ -133,7 +135,9 @@ impl Reader<'_> {
             },
         };
         let bytes = segment.slice(files, start, end, window).map_err(unreadable)?;
-        Ok(LogRead { bytes, first_batch_offset: first.header.base_offset, hot, populate })
+        let first_batch_offset = first.header.base_offset;
+        let segment_end = self.segment_end(self.segment_at(segment.base));
+        Ok(LogRead { bytes, first_batch_offset, segment_end, hot, populate })
     }
 
     /// The first batch of `segment` that ends at or after `offset`.

@@ -164,8 +164,10 @@ fn read_all(log: &Log) -> Contents {
         match log.read(&request) {
             Ok(read) => {
                 // What a reader is given: of a hot batch memory speaks for the bytes.
-                let trusted = if read.hot { read.bytes.len() } else { trusted_prefix(&read.bytes) };
-                let served = read.bytes.slice(..trusted);
+                let mut served = read.bytes;
+                if !read.hot {
+                    served.truncate(trusted_prefix(&served, read.segment_end));
+                }
                 for batch in BatchView::iter(&served).map_while(Result::ok) {
                     let (base, next) = (batch.base_offset(), batch.next_offset());
                     assert!(base >= offset || offset == before, "{base} after {offset}");
