@@ -1,6 +1,7 @@
 //! Replays the fuzz corpus, and then damages it: the same targets as the fuzzer's, the same inputs
 //! every time, a few seconds, no nightly compiler. What the fuzzer finds is put into the corpus
-//! and so stays found. `FUZZ_SECONDS` adds so many seconds of further inputs, `FUZZ_SEED` chooses which.
+//! and so stays found. `FUZZ_SECONDS` adds so many seconds of further inputs, `FUZZ_SEED` chooses which;
+//! `FUZZ_INPUT` runs one of them alone, as a failure says.
 //!
 //! `cargo test --test fuzz_corpus -- --ignored write_seeds` writes the seeds anew after a change
 //! of a format; `tests/fuzz/README.md` tells how to run the fuzzer itself.
@@ -61,8 +62,8 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// Runs the target, and tells the input if it panics or holds too much memory.
-fn run(target: &Target, name: &str, input: &[u8]) {
+/// Runs the target, and tells the input and how to run it `again` if it panics or holds too much memory.
+fn run(target: &Target, name: &str, again: &str, input: &[u8]) {
     let mut outcome = Ok(());
     let took = allocation_counter::measure(|| {
         outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
@@ -74,7 +75,11 @@ fn run(target: &Target, name: &str, input: &[u8]) {
     };
     let file = std::env::temp_dir().join(format!("duramen-fuzz-{}", target.name));
     fs::write(&file, input).unwrap();
-    panic!("{} {verdict} ({} bytes) on {name}, kept in {file:?}", target.name, took.bytes_max);
+    let (target, held) = (target.name, took.bytes_max);
+    panic!(
+        "{target} {verdict} ({held} bytes) on {name}, kept in {file:?}; \
+         again: {again}cargo test --test fuzz_corpus {target}"
+    );
 }
 
 fn replay(name: &str) {
@@ -82,29 +87,39 @@ fn replay(name: &str) {
     let inputs = corpus(name);
     assert!(inputs.len() >= SEEDS_MIN, "{name} has {} seeds", inputs.len());
     for (file, input) in &inputs {
-        run(target, file, input);
+        run(target, file, "", input);
     }
     let whole: Vec<_> = inputs.into_iter().map(|(_, input)| input).collect();
     let mut damage = damage::Damage::new(&whole, INPUT_MAX);
     for number in 0..DAMAGED {
-        run(target, &format!("damaged input {number}"), &damage.next());
+        run(target, &format!("damaged input {number}"), "", &damage.next());
     }
-    let Some(budget) = budget() else { return };
-    let mut damage = damage::Damage::seeded(&whole, INPUT_MAX, seed());
-    let (began, mut number) = (Instant::now(), 0_u64);
-    while began.elapsed() < budget {
-        run(target, &format!("further input {number}"), &damage.next());
-        number += 1;
-    }
-    println!("{name}: {number} further inputs");
+    further(target, &whole);
 }
 
-/// What the further inputs are made from. The same each time, so that a change is not refused for what
-/// was there before; `FUZZ_SEED` asks for others, and what fails is kept as a file.
-fn seed() -> u64 {
-    std::env::var("FUZZ_SEED")
-        .ok()
-        .map_or(2026, |seed| seed.parse().expect("FUZZ_SEED is a number"))
+/// Runs the further inputs that were asked for: those of a time, or one.
+fn further(target: &Target, whole: &[Vec<u8>]) {
+    let seed = number("FUZZ_SEED").unwrap_or(2026);
+    let only = number("FUZZ_INPUT");
+    let Some(budget) = budget().or(only.map(|_| Duration::MAX)) else { return };
+    let mut damage = damage::Damage::seeded(whole, INPUT_MAX, seed);
+    let (began, mut next) = (Instant::now(), 0);
+    while began.elapsed() < budget && only.is_none_or(|only| next <= only) {
+        let input = damage.next();
+        if only.is_none_or(|only| next == only) {
+            let again = format!("FUZZ_SEED={seed} FUZZ_INPUT={next} ");
+            run(target, &format!("further input {next}"), &again, &input);
+        }
+        next += 1;
+    }
+    println!("{}: {next} further inputs of seed {seed}", target.name);
+}
+
+/// A number that the environment gives: `FUZZ_SEED`, from which the further inputs are made (the same each
+/// time if it is not set; `scripts/test` sets one for each commit), or `FUZZ_INPUT`.
+fn number(variable: &str) -> Option<u64> {
+    let set = std::env::var(variable).ok()?;
+    Some(set.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {set:?}")))
 }
 
 /// How long a target is given further inputs: its share of `FUZZ_SECONDS`, if that is set.

@@ -1,6 +1,7 @@
 //! What can go wrong with the metadata log.
 
 use std::io;
+use std::path::PathBuf;
 
 use duramen_protocol::metadata::FramedError;
 
@@ -33,8 +34,13 @@ pub enum ProposeError {
 #[derive(Debug, thiserror::Error)]
 pub enum RaftError {
     /// The disk said no.
-    #[error("can't read the metadata log: {0}")]
-    Io(#[from] io::Error),
+    #[error("can't read the metadata log in {}: {source}", dir.display())]
+    Io {
+        /// Where it is.
+        dir: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
     /// A batch is damaged, or is not a batch of metadata records.
     #[error(
         "the metadata log is damaged at offset {offset}: {reason}; put its directory back from a copy"

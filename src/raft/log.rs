@@ -1,6 +1,7 @@
 //! The metadata log as an ordinary log of `storage`: its settings, reading it batch by batch, and
 //! knowing when more of it is on disk.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,13 +73,13 @@ impl FlushSignal {
     }
 }
 
-/// Reads all batches from `from` on, in order, for as long as `each` says `true`. Blocks.
+/// Reads all batches of the log, which is in `dir`, from `from` on, in order, for as long as `each` says `true`. Blocks.
 ///
 /// # Errors
 ///
 /// See [`RaftError`].
 pub(super) fn read_from(
-    log: &Log,
+    (log, dir): (&Log, &Path),
     from: i64,
     mut each: impl FnMut(CommittedBatch) -> bool,
 ) -> Result<(), RaftError> {
@@ -93,7 +94,8 @@ pub(super) fn read_from(
         };
         let read = log.read(&request).map_err(|error| read_error(next, &error))?;
         if let Some(populate) = &read.populate {
-            populate.run()?;
+            let unreadable = |source| RaftError::Io { dir: dir.to_owned(), source };
+            populate.run().map_err(unreadable)?;
         }
         let before = next;
         for found in BatchView::iter(&read.bytes) {

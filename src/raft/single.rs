@@ -119,7 +119,7 @@ impl SingleDriver {
             return Err(RaftError::Damaged { offset: log_end, reason });
         }
         let (committed, epoch) = (&self.committed, &mut self.epoch);
-        read_from(log, next, |batch| {
+        read_from((log, self.snapshots.dir()), next, |batch| {
             *epoch = batch.epoch.max(*epoch);
             let entry = CommittedEntry::Batch(batch);
             committed.blocking_send(Ok(Committed { entry, more: true })).is_ok()
@@ -128,7 +128,11 @@ impl SingleDriver {
 
     /// The newest snapshot that passes all checks.
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, RaftError> {
-        for id in self.snapshots.list()? {
+        let listed = self.snapshots.list().map_err(|source| {
+            let dir = self.snapshots.dir().to_owned();
+            RaftError::Io { dir, source }
+        })?;
+        for id in listed {
             match self.snapshots.read(id) {
                 Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(SnapshotError::Refused(source)) => {

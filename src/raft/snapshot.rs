@@ -6,7 +6,7 @@
 //! file that fails any check counts as absent, and an older one is taken.
 
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -77,6 +77,11 @@ impl SnapshotStore {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
         Self { disk, dir }
+    }
+
+    /// Where they are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The snapshots there are, the newest first; they were not opened yet.

@@ -453,6 +453,7 @@ impl State {
         let mut fetched = Fetched {
             records: Bytes::new(),
             needs_disk: false,
+            segment_end: 0,
             hot: true,
             cold: None,
             high_watermark: self.leader.high_watermark(),

@@ -101,6 +101,8 @@ pub(crate) struct Fetched {
     pub(crate) records: Bytes,
     /// There is something to read, but the disk must be waited for: ask again where that is allowed.
     pub(crate) needs_disk: bool,
+    /// First offset after the segment that the records come from.
+    pub(crate) segment_end: Offset,
     /// The records were written lately. Others are as the disk gave them back.
     pub(crate) hot: bool,
     /// Set when the slice may have to come from the disk: run it where blocking is allowed, before
@@ -135,13 +137,14 @@ impl Fetched {
 
     pub(super) fn take(&mut self, read: LogRead) {
         (self.records, self.cold, self.hot) = (read.bytes, read.populate, read.hot);
+        self.segment_end = read.segment_end;
     }
 
     /// Drops what once came from the disk and does not fit together: the next fetch looks closer.
     /// Touches the bytes.
     pub(crate) fn keep_trusted(&mut self) {
         if !self.hot {
-            self.records.truncate(trusted_prefix(&self.records));
+            self.records.truncate(trusted_prefix(&self.records, self.segment_end));
         }
     }
 }

@@ -154,7 +154,13 @@ impl Log {
         Ok(())
     }
 
-    fn duplicate(&self, stored: &StoredBatch) -> Appended {
+    fn duplicate(&mut self, stored: &StoredBatch) -> Appended {
+        // The first time may be waiting still.
+        let asked = self.flush_asked_at > stored.last_offset;
+        let must_last = self.config.durability == Durability::Disk;
+        if must_last && !asked {
+            self.request_flush();
+        }
         let log_append = self.config.timestamp_type == TimestampType::LogAppendTime;
         Appended {
             first_offset: stored.first_offset(),
@@ -163,7 +169,7 @@ impl Log {
             max_timestamp: stored.timestamp,
             log_start_offset: self.log_start_offset(),
             duplicate: true,
-            await_durable: self.config.durability == Durability::Disk,
+            await_durable: must_last || asked,
         }
     }
 

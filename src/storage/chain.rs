@@ -62,6 +62,48 @@ impl Chain {
         }
     }
 
+    /// The next sound batch behind the fault at the current position of `walk`: where the faulty one
+    /// ends, or else by a search byte by byte. Goes past it. `told` is what the history says of an
+    /// offset.
+    ///
+    /// A record may hold whole batches of another log. So of the bytes that a faulty batch claims only
+    /// what continues it is believed, unless they `may_be_others`: the batch is on the disk for good,
+    /// and nothing speaks for the length that it claims.
+    pub(super) fn resync(
+        &self,
+        walk: &mut Walk<'_>,
+        may_be_others: bool,
+        told: impl Fn(i64) -> Option<i32>,
+    ) -> io::Result<Option<Found>> {
+        let from = walk.position();
+        let mut claimed = None;
+        if let Some(claim) = walk.claim()? {
+            let next = self.next.saturating_add(i64::from(claim.header.last_offset_delta) + 1);
+            walk.seek(claim.end());
+            let behind = walk.step()?;
+            let goes_on = matches!(&behind, Step::Batch(it) if it.header.base_offset == next);
+            if let Step::Batch(found) = behind
+                && goes_on
+                && self.before(&found.header).is_none()
+                && walk.checksum_holds(&found)?
+            {
+                return Ok(Some(found));
+            }
+            let is_sure = !may_be_others || goes_on || walk.ends_with(&claim);
+            let begins_right = claim.header.base_offset == self.next;
+            claimed = (is_sure && begins_right).then(|| (claim.end(), next));
+        }
+        walk.seek(from + 1);
+        walk.search(|walk, found| {
+            let base = found.header.base_offset;
+            if claimed.is_some_and(|(end, next)| found.position < end && base != next) {
+                return Ok(false);
+            }
+            let witness = Witness { epoch: told(base), check: true, ..Witness::default() };
+            Ok(self.fault(walk, found, witness)?.is_none())
+        })
+    }
+
     /// What is wrong with a batch as the one after those before.
     fn before(&self, header: &BatchHeader) -> Option<Fault> {
         let (base, last) = (header.base_offset, header.last_offset());
@@ -111,11 +153,11 @@ impl Chain {
     }
 }
 
-/// How many of `bytes`, which begin with a sound batch, are whole batches that fit each other; what
-/// follows is best read anew from there, with a closer look. Reads headers only, but for a batch
-/// in doubt.
-pub fn trusted_prefix(bytes: &[u8]) -> usize {
-    let mut chain = Chain { next: 0, epoch: -1, end: i64::MAX };
+/// How many of `bytes`, which begin with a sound batch, are whole batches that fit each other and reach
+/// no offset from `end` on; what follows is best read anew from there, with a closer look. Reads headers
+/// only, but for a batch in doubt.
+pub fn trusted_prefix(bytes: &[u8], end: i64) -> usize {
+    let mut chain = Chain { next: 0, epoch: -1, end };
     let mut trusted = 0;
     let mut rest = bytes;
     while let Ok((batch, behind)) = BatchView::split(rest) {

@@ -91,6 +91,7 @@ impl Log {
         let producers = ProducerStates::starting_at(i64::MAX);
         let mut gathered = Gathered::new(std::mem::take(&mut self.epochs), producers, segment.base);
         let plan = WalkPlan {
+            known: &[],
             check_from: i64::MAX,
             durable: i64::MIN,
             keep_index_below: offset,

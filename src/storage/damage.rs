@@ -25,6 +25,12 @@ pub struct Damage {
     pub to: u64,
 }
 
+/// The offset behind the hole of the segment at `segment` that ends at `position`, if one does.
+pub(super) fn after_hole(damage: &[Damage], segment: i64, position: u64) -> Option<i64> {
+    let mut holes = damage.iter().filter(|lost| lost.segment == segment && lost.from < lost.to);
+    holes.find(|hole| hole.to == position).map(|hole| hole.next)
+}
+
 /// What the file says; nothing when there is none.
 pub(super) fn load(disk: &dyn Disk, dir: &Path) -> std::io::Result<Vec<Damage>> {
     let Some(bytes) = atomic_file::read(disk, &dir.join(FILE_NAME))? else { return Ok(Vec::new()) };

@@ -124,10 +124,10 @@ impl Log {
                 .iter()
                 .any(|known| known.first <= damage.first && damage.first < known.next);
             let segment = self.segments.iter_mut().find(|segment| segment.base == damage.segment);
-            let Some(segment) = segment.filter(|_| !known && damage.from < damage.to) else {
-                continue;
-            };
-            segment.holes.push((damage.from, damage.to));
+            let Some(segment) = segment.filter(|_| !known) else { continue };
+            if damage.from < damage.to {
+                segment.holes.push((damage.from, damage.to));
+            }
             self.damage.push(damage);
         }
         if self.damage.len() == before {

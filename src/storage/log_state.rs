@@ -44,6 +44,9 @@ pub(super) struct LogState {
     pub(super) flush_ms: AtomicI64,
     /// Batches appended since the last sync began.
     pub(super) unsynced_batches: AtomicU64,
+    /// Held while the log is synced: of two syncs of a file at a time the kernel tells one that a write
+    /// failed, and the other that all is well. How the one that failed did.
+    syncing: Mutex<Option<io::ErrorKind>>,
     dirty: Mutex<Dirty>,
     derived: Mutex<Derived>,
     /// What the background found out about closed segments.
@@ -115,6 +118,7 @@ impl LogState {
             unflushed_since_ms: AtomicI64::new(i64::MAX),
             flush_ms: AtomicI64::new(i64::MAX),
             unsynced_batches: AtomicU64::new(0),
+            syncing: Mutex::default(),
             dirty: Mutex::default(),
             derived: Mutex::new(Derived {
                 unfinished: Vec::new(),
@@ -157,14 +161,22 @@ impl LogState {
 
     /// Syncs all that has been written until now. Returns the durable offset after it.
     ///
-    /// After an error nothing is known, and it must not be called again.
+    /// After an error nothing is known, and every further call fails.
     pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<i64> {
+        let mut failed = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kind) = *failed {
+            return Err(kind.into());
+        }
+        self.sync_alone(disk).inspect_err(|error| *failed = Some(error.kind()))
+    }
+
+    fn sync_alone(&self, disk: &dyn Disk) -> io::Result<i64> {
         self.unflushed_since_ms.store(i64::MAX, Ordering::Relaxed);
-        // The end is read before the list of files: whatever lies below it is in one of them.
-        let end = self.log_end.load(Ordering::Acquire);
-        let (generation, names, names_synced, files) = {
+        let (end, generation, names, names_synced, files) = {
             let dirty = self.dirty();
-            (dirty.generation, dirty.names, dirty.names_synced, dirty.files.clone())
+            // Whatever lies below the end is in one of the files; and a cut changes both at once.
+            let end = self.log_end.load(Ordering::Acquire);
+            (end, dirty.generation, dirty.names, dirty.names_synced, dirty.files.clone())
         };
         if end <= self.durable() {
             return Ok(self.durable());
@@ -328,5 +340,76 @@ impl LogState {
 
     fn derived(&self) -> MutexGuard<'_, Derived> {
         self.derived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::env::Map;
+    use crate::env::sim::SimDisk;
+
+    /// A file whose first sync waits to be let go, and fails; of its error no later one is told.
+    #[derive(Debug)]
+    struct FailsOnce {
+        entered: Sender<()>,
+        go: Mutex<Option<Receiver<()>>>,
+    }
+
+    impl DiskFile for FailsOnce {
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn write_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn reserve(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            let Some(go) = self.go.lock().unwrap().take() else { return Ok(()) };
+            self.entered.send(()).unwrap();
+            go.recv().unwrap();
+            Err(io::Error::other("the device failed"))
+        }
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn map(self: Arc<Self>, window: u64) -> io::Result<Map> {
+            Ok(Map::copying(self, window))
+        }
+    }
+
+    /// A closed segment is synced by the background, while the log is by a flusher.
+    #[test]
+    fn a_sync_does_not_hide_from_another_that_it_failed() {
+        let disk = SimDisk::new();
+        disk.create_dir_all(Path::new("/d/t-0")).unwrap();
+        let at = StartAt { log_start: 0, log_end: 5, durable: 0, high_watermark: 0, cleaned: 0 };
+        let key = TopicPartition::new("t", 0);
+        let state = LogState::new(key, TopicId::from_u128(7), PathBuf::from("/d/t-0"), at);
+        let (entered, is_in) = channel();
+        let (let_go, go) = channel();
+        state.add_active(0, Arc::new(FailsOnce { entered, go: Mutex::new(Some(go)) }));
+        let outcomes = std::thread::scope(|scope| {
+            let first = scope.spawn(|| state.sync(&disk).is_err());
+            is_in.recv().unwrap();
+            let (started, has_started) = channel();
+            let (state, disk) = (&state, &disk);
+            let second = scope.spawn(move || {
+                started.send(()).unwrap();
+                state.sync(disk).is_err()
+            });
+            has_started.recv().unwrap();
+            let_go.send(()).unwrap();
+            [first.join().unwrap(), second.join().unwrap(), state.sync(disk).is_err()]
+        });
+        assert_eq!((outcomes, state.durable()), ([true; 3], 0));
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::env::{Patience, Populate};
 
 use super::chain::{Chain, Witness};
-use super::damage::Damage;
+use super::damage::{Damage, after_hole};
 use super::error::{ReadError, StorageError};
 use super::segment::Segment;
 use super::view::Reader;
@@ -38,6 +38,8 @@ pub struct LogRead {
     pub bytes: Bytes,
     /// Base offset of the first batch, or the offset asked for.
     pub first_batch_offset: i64,
+    /// First offset after the segment that they come from: no sound batch reaches it.
+    pub segment_end: i64,
     /// The bytes were written lately, so they are in memory and as they were written.
     pub hot: bool,
     /// Brings the bytes into memory. When there is one, run it where blocking is allowed before
@@ -69,7 +71,15 @@ impl Reader<'_> {
             if segment.base >= limit {
                 break;
             }
-            if let Some(found) = self.find(segment, offset, patience)? {
+            let found = match self.find(segment, offset, patience)? {
+                // Segments leave no gap between them: what is not there is lost.
+                None if offset < self.segment_end(index) => match patience {
+                    Patience::Now => return Err(ReadError::NotInMemory),
+                    Patience::Wait => self.look_closely(segment, offset)?,
+                },
+                found => found,
+            };
+            if let Some(found) = found {
                 let end = self.end_position(index, segment, limit, patience)?;
                 return self.take(segment, &found, end, request).map(Some);
             }
@@ -125,7 +135,9 @@ impl Reader<'_> {
             },
         };
         let bytes = segment.slice(files, start, end, window).map_err(unreadable)?;
-        Ok(LogRead { bytes, first_batch_offset: first.header.base_offset, hot, populate })
+        let first_batch_offset = first.header.base_offset;
+        let segment_end = self.segment_end(self.segment_at(segment.base));
+        Ok(LogRead { bytes, first_batch_offset, segment_end, hot, populate })
     }
 
     /// The first batch of `segment` that ends at or after `offset`.
@@ -137,7 +149,8 @@ impl Reader<'_> {
     ) -> Result<Option<Found>, ReadError> {
         // What was written lately comes from memory; what comes from the disk is looked at closer.
         let hot = self.is_hot(offset);
-        let care = Some(self.epochs).filter(|_| !hot);
+        let end = self.segment_end(self.segment_at(segment.base));
+        let care = Some((self.epochs, end)).filter(|_| !hot);
         let patience = if hot { Patience::Wait } else { patience };
         let at = (&*self.home.env.disk, &self.home.files);
         let found = match segment.find(at, patience, offset, care) {
@@ -171,15 +184,18 @@ impl Reader<'_> {
     /// taken over when the log is next maintained.
     fn look_closely(&self, segment: &Segment, offset: i64) -> Result<Option<Found>, ReadError> {
         let unreadable = |error: io::Error| self.unreadable(segment, &error);
-        let end = self.segments.iter().find(|later| later.base > segment.base);
-        let end = end.map_or(self.bounds.end, |later| later.base);
+        let end = self.segment_end(self.segment_at(segment.base));
         let file = self.home.files.file(&segment.file).map_err(unreadable)?;
         let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
         loop {
-            let from = walk.position();
-            match walk.step().map_err(unreadable)? {
-                Step::End => return Ok(None),
+            let step = walk.step().map_err(unreadable)?;
+            // A known hole before it was passed over.
+            let from =
+                if let Step::Batch(found) = &step { found.position } else { walk.position() };
+            chain.next = chain.next.max(after_hole(self.damage, segment.base, from).unwrap_or(0));
+            match step {
+                Step::End => return self.end_of(segment, chain.next, end),
                 Step::Batch(found) => {
                     let epoch = self.epochs.epoch_for_offset(found.header.base_offset);
                     let witness = Witness { epoch, complete: true, ..Witness::default() };
@@ -195,11 +211,9 @@ impl Reader<'_> {
                 Step::Broken(_) => {}
             }
             let first = chain.next;
-            walk.seek(from + 1);
-            let fits = |found: &Found| {
-                found.header.base_offset >= first && found.header.last_offset() < end
-            };
-            let found = walk.resync(fits).map_err(unreadable)?;
+            walk.seek(from);
+            let told = |at| self.epochs.epoch_for_offset(at);
+            let found = chain.resync(&mut walk, true, told).map_err(unreadable)?;
             let next = found.map_or(end, |found| found.header.base_offset);
             let to = found.map_or(segment.len, |found| found.position);
             if self.is_outdated() {
@@ -212,6 +226,21 @@ impl Reader<'_> {
             chain.next = next;
             walk.seek(to);
         }
+    }
+
+    /// The end of a segment whose last batch ends before `next`: batches up to `end` are missing, unless
+    /// that is known.
+    fn end_of(&self, segment: &Segment, next: i64, end: i64) -> Result<Option<Found>, ReadError> {
+        let known = self.damage.iter().any(|known| known.first <= next && end <= known.next);
+        if next >= end || known {
+            return Ok(None);
+        }
+        if self.is_outdated() {
+            return Err(ReadError::Changed);
+        }
+        let (first, at) = (next, segment.len);
+        self.state.add_damage(Damage { first, next: end, segment: segment.base, from: at, to: at });
+        Err(ReadError::Damaged { first, next: end })
     }
 
     /// The damage behind `offset`, for who reads on past it without wanting that offset itself.

@@ -300,6 +300,7 @@ impl<'a> Loader<'a> {
         let closed_at = Some(self.at.recovery_point).filter(|at| *at > file.base);
         let closed_at = closed_at.filter(|_| is_last && self.found.was_clean);
         let plan = WalkPlan {
+            known: &self.damage,
             check_from,
             durable: self.at.recovery_point,
             keep_index_below,

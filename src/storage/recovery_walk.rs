@@ -9,7 +9,7 @@ use duramen_protocol::records::batch::BatchHeader;
 use crate::env::{Disk, DiskFile};
 
 use super::chain::{Chain, Witness};
-use super::damage::Damage;
+use super::damage::{Damage, after_hole};
 use super::epochs::EpochHistory;
 use super::producer_state::{BatchFacts, NO_PRODUCER_ID, ProducerStates};
 use super::segment::{BatchNote, Segment};
@@ -34,7 +34,9 @@ pub(super) struct Gathered {
 
 /// How one segment is walked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct WalkPlan {
+pub(super) struct WalkPlan<'a> {
+    /// Damage that is known already.
+    pub(super) known: &'a [Damage],
     /// Batches that end above this offset have their checksum computed.
     pub(super) check_from: i64,
     /// A fault below this offset is damage; one above is a torn tail, unless sound batches follow
@@ -71,7 +73,7 @@ pub(super) fn walk(
     file: &Arc<dyn DiskFile>,
     segment: &mut Segment,
     len: u64,
-    plan: &WalkPlan,
+    plan: &WalkPlan<'_>,
     gathered: &mut Gathered,
 ) -> io::Result<(Walked, Vec<Damage>)> {
     let start = segment.keep_sound_indexes(disk, &**file, len, plan.keep_index_below)?;
@@ -107,13 +109,11 @@ pub(super) fn walk(
         let Some(fault) = fault else { continue };
         let from = walk.position();
         let first = gathered.next.max(expected);
+        let first = first.max(after_hole(plan.known, segment.base, from).unwrap_or(0));
         let is_durable = first < plan.durable;
-        let wanted = |found: &Found| {
-            found.header.base_offset >= first && found.header.last_offset() < plan.end
-        };
-        // What stands at the place itself was judged already.
-        walk.seek(from + 1);
-        let found = walk.resync(wanted)?;
+        let chain = Chain { next: first, epoch: gathered.last_epoch, end: plan.end };
+        let found =
+            chain.resync(&mut walk, is_durable, |at| gathered.epochs.epoch_for_offset(at))?;
         let found = match found {
             Some(found) if is_durable || !looks_torn(&**file, from, found.position)? => found,
             None if is_durable => return Ok((Walked::DamagedToEnd { from }, damage)),
@@ -204,7 +204,7 @@ pub(super) fn looks_torn(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<
 /// The base offset of the batch that the index led to, unless there is doubt about that.
 fn sound_start(
     walk: &mut Walk<'_>,
-    plan: &WalkPlan,
+    plan: &WalkPlan<'_>,
     gathered: &mut Gathered,
 ) -> io::Result<Option<i64>> {
     let start = walk.position();
@@ -225,7 +225,7 @@ fn check(
     walk: &mut Walk<'_>,
     found: &Found,
     expected: i64,
-    plan: &WalkPlan,
+    plan: &WalkPlan<'_>,
     gathered: &mut Gathered,
 ) -> io::Result<Option<Fault>> {
     let chain = Chain { next: expected, epoch: gathered.last_epoch, end: plan.end };
@@ -242,7 +242,7 @@ fn check(
     Ok(fault)
 }
 
-fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan, gathered: &mut Gathered) {
+fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan<'_>, gathered: &mut Gathered) {
     let header = &found.header;
     // Known holes lie between the last batch and this one.
     segment.len = found.position;

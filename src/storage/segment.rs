@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use duramen_protocol::records::batch::HEADER_LEN;
 
 use crate::env::{Disk, DiskFile, OpenMode, Patience, Populate};
 
@@ -253,6 +254,10 @@ impl Segment {
         len: u64,
         below: i64,
     ) -> io::Result<u64> {
+        // No index has more entries than the log has batches.
+        let most = usize::try_from(len / HEADER_LEN as u64).unwrap_or(usize::MAX) + 1;
+        self.offsets.file.truncate(disk, most)?;
+        self.times.truncate(disk, most)?;
         let mut keep = self.offsets.sound_prefix(disk, len, below)?;
         let last = keep.checked_sub(1).map(|n| self.offsets.get(disk, n)).transpose()?;
         let proven = |entry: &OffsetEntry| batch_ends_with(file, entry, len);
@@ -334,7 +339,8 @@ impl Segment {
     }
 
     /// The first batch that ends at or after `offset`. `None` when the segment ends before. With
-    /// `care` each batch on the way is held against its neighbours and the epochs.
+    /// `care` each batch on the way is held against its neighbours, the epochs, and the offset at which
+    /// the segment ends.
     ///
     /// Errors of kind `InvalidData` mean that the bytes at that place are no sound batch.
     pub(super) fn find(
@@ -342,14 +348,15 @@ impl Segment {
         (disk, files): (&dyn Disk, &FileCache),
         patience: Patience,
         offset: i64,
-        care: Option<&EpochHistory>,
+        care: Option<(&EpochHistory, i64)>,
     ) -> io::Result<Option<Found>> {
         let file = files.file(&self.file)?;
         let hint = self.hint(self.offsets.floor(disk, patience, offset))?;
         let start = hint.map_or(0, |entry| entry.position);
         let mut walk =
             Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes).with(patience);
-        let mut chain = Chain { next: self.base, epoch: -1, end: i64::MAX };
+        let end = care.map_or(i64::MAX, |(_, end)| end);
+        let mut chain = Chain { next: self.base, epoch: -1, end };
         if let Some(entry) = hint {
             // The index carries no checksum: believed only if the log says the same.
             let proven = match walk.step()? {
@@ -357,7 +364,7 @@ impl Segment {
                     let header = &found.header;
                     chain.next = header.base_offset;
                     // What came before is not looked at: the history speaks for it, if it can.
-                    let known = care.and_then(|epochs| epochs.epoch_for_offset(chain.next));
+                    let known = care.and_then(|(epochs, _)| epochs.epoch_for_offset(chain.next));
                     chain.epoch = known.unwrap_or(header.partition_leader_epoch);
                     true
                 }
@@ -369,7 +376,7 @@ impl Segment {
         loop {
             let step = walk.step()?;
             if let Step::Batch(found) = &step
-                && let Some(epochs) = care
+                && let Some((epochs, _)) = care
             {
                 let epoch = epochs.epoch_for_offset(found.header.base_offset);
                 let witness = Witness { epoch, complete: true, ..Witness::default() };

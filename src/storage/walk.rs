@@ -4,6 +4,7 @@
 
 use std::io;
 
+use duramen_protocol::records::Compression;
 use duramen_protocol::records::batch::{BatchHeader, HEADER_LEN};
 
 use crate::env::{DiskFile, Patience};
@@ -26,6 +27,15 @@ impl Found {
     pub(super) fn end(&self) -> u64 {
         self.position + self.size()
     }
+}
+
+/// Whether a log may hold a batch with this header: what a leader demands of each is looked at before
+/// a checksum is computed, which may be of all that is left of the file.
+fn is_possible(header: &BatchHeader) -> bool {
+    let (count, delta) = (header.record_count, header.last_offset_delta);
+    // Compaction takes records and leaves the delta.
+    let counts = delta >= 0 && count >= 0 && count - 1 <= delta;
+    counts && Compression::from_code(header.attributes.codec()).is_some()
 }
 
 /// What stands at a position.
@@ -162,11 +172,18 @@ impl<'a> Walk<'a> {
         Ok(sum == found.header.crc)
     }
 
-    /// The next place from the current position on where a whole batch stands that `is_wanted`:
-    /// a search byte by byte, for after damage. Goes past that batch.
-    pub(super) fn resync(
+    /// The header at the current position, if it may be that of a batch.
+    pub(super) fn claim(&mut self) -> io::Result<Option<Found>> {
+        let position = self.position;
+        let header = BatchHeader::parse(self.bytes(position, HEADER_LEN)?).ok();
+        Ok(header.filter(is_possible).map(|header| Found { position, header }))
+    }
+
+    /// The next place from the current position on where a whole batch stands that `is_wanted`, asked when
+    /// it was gone past: a search byte by byte.
+    pub(super) fn search(
         &mut self,
-        is_wanted: impl Fn(&Found) -> bool,
+        is_wanted: impl Fn(&mut Self, &Found) -> io::Result<bool>,
     ) -> io::Result<Option<Found>> {
         while self.position < self.end {
             let position = self.position;
@@ -181,14 +198,20 @@ impl<'a> Walk<'a> {
             self.position += skip as u64;
             let at = self.position;
             if let Step::Batch(found) = self.step()?
-                && is_wanted(&found)
-                && self.checksum_holds(&found)?
+                && is_possible(&found.header)
+                && is_wanted(self, &found)?
             {
+                self.position = found.end();
                 return Ok(Some(found));
             }
             self.position = at + 1;
         }
         Ok(None)
+    }
+
+    /// Whether no bytes to walk lie behind `found`.
+    pub(super) fn ends_with(&self, found: &Found) -> bool {
+        found.end() == self.end
     }
 
     /// What the window holds from `position` on: at least a header, but at the end.
@@ -289,10 +312,14 @@ mod tests {
         file.write_at(&[IoSlice::new(&[2; 300])], 120).unwrap();
         let mut walk = Walk::new(&*file, 161, len, 512);
         assert!(matches!(walk.step().unwrap(), Step::Broken(_)));
-        let found = walk.resync(|_| true).unwrap().unwrap();
+        let sound = |walk: &mut Walk<'_>, found: &Found| walk.checksum_holds(found);
+        let found = walk.search(sound).unwrap().unwrap();
         assert_eq!((found.header.base_offset, found.position), (2, 161 + 9061));
-        let found = walk.resync(|found| found.header.base_offset > 2).unwrap().unwrap();
+        let found = walk
+            .search(|walk, found| Ok(found.header.base_offset > 2 && sound(walk, found)?))
+            .unwrap()
+            .unwrap();
         assert_eq!(found.header.base_offset, 3);
-        assert!(walk.resync(|_| true).unwrap().is_none());
+        assert!(walk.search(sound).unwrap().is_none());
     }
 }

@@ -2,14 +2,15 @@
 //! it hit answers with a storage error and the other one serves; what is said names a path; and after a
 //! restart all that was acknowledged is there.
 //!
-//! The whole broker on simulated disks, an operation that changes something failing in each run. The
-//! sites of one log, looks too, are all enumerated in `src/storage/tests/power_loss.rs`.
+//! The whole broker on simulated disks, an operation that changes something or one that only looks failing
+//! in each run; `HAZARD_EFFORT=100` tries every one there is. The sites of one log are all enumerated in
+//! `src/storage/tests/power_loss.rs`.
 
 use std::time::Duration;
 
 use duramen::Broker;
 use duramen::config::RawConfig;
-use duramen::env::sim::{Fault, SimEnv};
+use duramen::env::sim::{Fault, SimDisk, SimEnv};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
@@ -31,32 +32,44 @@ const RUNS: u64 = 60;
 
 #[test]
 fn one_failed_operation_anywhere_loses_nothing_and_stops_one_directory_at_most() {
+    fail_each("operations", SimDisk::operations, |disk, nth| disk.fail_nth(nth, Fault::Io));
+}
+
+#[test]
+fn one_failed_look_anywhere_loses_nothing_and_stops_one_directory_at_most() {
+    fail_each("looks", SimDisk::looks, SimDisk::fail_nth_look);
+}
+
+/// Lets `fail` one of the sites that `count` counts in each run.
+fn fail_each(sites: &str, count: impl Fn(&SimDisk) -> u64, fail: impl Fn(&SimDisk, u64)) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let world = SimEnv::new(1, 1_700_000_000_000);
     let acked = serve(&runtime, &world, "none").expect("nothing fails");
     assert_eq!(acked, [ROUNDS; PARTITIONS as usize]);
-    let operations = world.disk.operations();
-    assert!(operations > 100, "{operations}");
-    let runs = operations.min(RUNS * effort());
+    let all = count(&world.disk);
+    assert!(all > 100, "{all}");
+    let runs = all.min(RUNS * effort());
     let (mut refused_starts, mut hit) = (0, 0);
     for run in 0..runs {
-        let nth = operations * run / runs;
-        let what = format!("operation {nth}");
+        let nth = all * run / runs;
+        let what = format!("{nth} of the {sites}");
         let world = SimEnv::new(1, 1_700_000_000_000);
-        world.disk.fail_nth(nth, Fault::Io);
+        fail(&world.disk, nth);
         let acked = serve(&runtime, &world, &what).unwrap_or_else(|error| {
             assert!(error.contains("/data/"), "{what}: {error}");
             refused_starts += 1;
             [0; PARTITIONS as usize]
         });
         hit += usize::from(acked.iter().any(|acked| *acked < ROUNDS));
+        // How many there are is not the same each time: one that was not reached must not come now.
+        fail(&world.disk, u64::from(u32::MAX));
         world.disk.kill();
         let broker = start(&runtime, &world).unwrap_or_else(|error| panic!("{what}: {error}"));
         verify(&broker, &acked, &what);
         runtime.block_on(broker.stop());
     }
-    println!("io_errors: {runs} of {operations} sites, {refused_starts} starts refused, {hit} hit");
+    println!("io_errors: {runs} of {all} {sites}, {refused_starts} starts refused, {hit} hit");
     assert!(hit > 10);
 }
 

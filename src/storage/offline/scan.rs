@@ -145,17 +145,10 @@ impl SegmentScan<'_> {
                 }
             }
         };
-        let (first, epoch, end) = (self.chain.next, self.chain.epoch, self.chain.end);
-        // The place itself was tried.
-        self.walk.seek(from + 1);
-        let found = self.walk.resync(|found| {
-            let header = &found.header;
-            let term = header.partition_leader_epoch;
-            header.base_offset >= first
-                && header.last_offset() >= header.base_offset
-                && header.last_offset() < end
-                && (term < 0 || term >= epoch)
-        })?;
+        let first = self.chain.next;
+        self.walk.seek(from);
+        let told = |at| self.epochs.and_then(|known| known.epoch_for_offset(at));
+        let found = self.chain.resync(&mut self.walk, true, told)?;
         let to = found.map_or(self.len, |found| found.position);
         self.walk.seek(to);
         let next = found.map(|found| found.header.base_offset);

@@ -1,5 +1,6 @@
 //! A log as its users see it.
 
+mod behind_damage;
 mod compaction;
 mod compaction_hazards;
 mod compaction_limits;
@@ -14,7 +15,7 @@ use support::*;
 
 use super::*;
 use crate::env::{Env, Patience};
-use duramen_protocol::records::batch::BatchView;
+use duramen_protocol::records::batch::{BatchHeader, BatchView};
 use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 
 fn new_log(dir: &LogDir, config: LogConfig) -> Log {
@@ -88,6 +89,36 @@ fn a_clean_restart_scans_nothing_and_a_crash_finds_everything_again() {
     assert_eq!(log.log_end_offset(), 180);
     assert_eq!(read_all(&log, 0), all);
     assert_eq!(log.epochs().latest_epoch(), 3);
+}
+
+#[test]
+fn a_batch_that_is_sent_again_waits_for_the_disk_as_it_did_before() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&Env::real(), path.path());
+    let in_memory = LogConfig { durability: Durability::PageCache, ..small() };
+    let mut log = new_log(&dir, LogConfig { flush_messages: 2, ..in_memory.clone() });
+    let sent = |base_sequence: i32, count: i32| {
+        let producer = header(count, 1000);
+        let producer = BatchHeader { producer_id: 9, producer_epoch: 0, base_sequence, ..producer };
+        batch_of(producer, b"once")
+    };
+    let append = |log: &mut Log, batch: &bytes::Bytes| {
+        let appended = append(log, batch, info(1000)).unwrap();
+        (appended.duplicate, appended.await_durable)
+    };
+    assert_eq!(append(&mut log, &sent(0, 1)), (false, false));
+    assert_eq!(append(&mut log, &sent(0, 1)), (true, false));
+    assert_eq!(append(&mut log, &sent(1, 2)), (false, true), "flush.messages");
+    assert_eq!(append(&mut log, &sent(1, 2)), (true, true), "its sync is still to come");
+    dir.run_once();
+    assert_eq!(log.durable_offset(), 3);
+    log.set_config(in_memory);
+    assert_eq!(append(&mut log, &sent(3, 1)), (false, false));
+    // Someone wants to be sure, from now on.
+    log.set_config(small());
+    assert_eq!(append(&mut log, &sent(3, 1)), (true, true));
+    dir.run_once();
+    assert_eq!(log.durable_offset(), 4, "a sync was asked for");
 }
 
 /// Batches of one record each at 1000, 1010, 1020 … ms, `count` of them.

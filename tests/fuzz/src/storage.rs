@@ -12,8 +12,8 @@ use duramen::storage::epochs::EpochHistory;
 use duramen::storage::producer_state::{Origin, ProducerStates};
 use duramen::storage::validate::ValidatedBatch;
 use duramen::storage::{
-    AppendInfo, Log, LogConfig, LogDir, LogDirOptions, ReadRequest, UnrecoveredLog,
-    partition_metadata, producer_snapshot,
+    AppendInfo, Log, LogConfig, LogDir, LogDirOptions, ReadError, ReadRequest, UnrecoveredLog,
+    partition_metadata, producer_snapshot, trusted_prefix,
 };
 use duramen_protocol::ids::TopicPartition;
 use duramen_protocol::records::BatchView;
@@ -40,23 +40,31 @@ pub const FILES: [&str; 13] = [
     "orders-0/00000000000000000010.log.deleted",
 ];
 
-/// A directory as a crash, a bad disk or another program may have left it. It must open, and give
-/// a log that can be read to its end, appended to, closed and opened again as it was.
+/// A directory as a crash, a bad disk or another program may have left it. It must open, and give a log
+/// with all that is sound at its beginning, which can be read to its end, past what is damaged, appended
+/// to, closed and opened again as it was.
 pub fn recovery(data: &[u8]) {
     let place = Place(SimEnv::new(1, 1_700_000_000_000));
     // The first start makes the directory and says whose it is.
     drop(place.open_dir());
     place.0.env().disk.create_dir_all(&Path::new(DIR).join("orders-0")).unwrap();
+    let mut files = [&[][..]; FILES.len()];
     let mut rest = data;
-    for file in FILES {
+    for (name, file) in FILES.iter().zip(&mut files) {
         let Some((content, behind)) = section(rest) else { break };
-        rest = behind;
-        place.write(file, content);
+        (*file, rest) = (content, behind);
+        place.write(name, content);
     }
     place.write("orders-0/partition.metadata", &partition_metadata::encode(TOPIC_ID));
 
     let (dir, mut log) = place.open();
-    read_all(&log);
+    let before = read_all(&log);
+    let kept = sound_beginning(&files, dir.was_clean());
+    let kept = kept.into_iter().filter(|batch| batch.base_offset() >= log.log_start_offset());
+    for batch in kept {
+        let offset = batch.base_offset();
+        assert!(before.sound.iter().any(|it| it == batch.bytes()), "no sound batch at {offset}");
+    }
     let marker = EndTxnMarker { commit: true, coordinator_epoch: 1 };
     let batch = marker.to_batch(1_700_000_000_000, 4000, 3).unwrap();
     let batch = ValidatedBatch::own(&batch).unwrap();
@@ -65,13 +73,62 @@ pub fn recovery(data: &[u8]) {
     // A log that was damaged up to the last offset there is has no room for more.
     let appended = log.append(&batch, info).is_ok();
     let (start, end) = (log.log_start_offset(), log.log_end_offset());
-    let bytes = read_all(&log);
+    let after = read_all(&log);
+    let count = before.sound.len();
+    assert_eq!(after.sound.len(), count + usize::from(appended));
+    assert_eq!(after.sound[..count], before.sound);
     log.close().unwrap();
     dir.close(-1).unwrap();
 
     let (_dir, log) = place.open();
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (start, end), "{appended}");
-    assert_eq!(read_all(&log), bytes);
+    let again = read_all(&log);
+    assert_eq!(again.sound, after.sound);
+    // A wrong checksum that a clean shutdown vouches for is found when indexes are made anew, and told.
+    for wrong in &after.wrong {
+        let is_told = again.lost.iter().any(|(first, next)| *first <= wrong.0 && wrong.1 <= *next);
+        assert!(is_told || again.wrong.contains(wrong), "{wrong:?} of {again:?}");
+    }
+    for wrong in &again.wrong {
+        assert!(after.wrong.contains(wrong), "{wrong:?} of {after:?}");
+    }
+    for (first, next) in &after.lost {
+        let is_told = again.lost.iter().any(|lost| lost.0 <= *first && *next <= lost.1);
+        assert!(is_told, "{first} to {next} of {again:?}");
+    }
+}
+
+/// The batches before the first thing that is wrong with the log: whatever else is damaged, they are
+/// there. Nothing is known of files that take the place of others, or when the list of damage or the
+/// history of epochs may lie.
+fn sound_beginning<'a>(files: &[&'a [u8]; FILES.len()], was_clean: bool) -> Vec<BatchView<'a>> {
+    let [log, .., swap, log_swap, index_swap, deleted] = files;
+    let hides = [swap, log_swap, index_swap, deleted, &files[4], &files[5]];
+    if hides.iter().any(|file| !file.is_empty()) {
+        return Vec::new();
+    }
+    // A log that was closed properly ends where its recovery point says.
+    let mut end = i64::MAX;
+    if let Some(entries) = decode_offsets(files[6]).ok().filter(|_| was_clean) {
+        let mut of_log = entries.iter().filter(|at| at.topic == "orders" && at.partition == 0);
+        end = of_log.next().map_or(0, |at| at.offset);
+        end = if end == 0 { i64::MAX } else { end };
+    }
+    let (mut kept, mut next, mut epoch, mut rest) = (Vec::new(), 0, 0, *log);
+    while let Ok((batch, behind)) = BatchView::split(rest) {
+        let fits = batch.base_offset() == next && batch.last_offset_delta() >= 0;
+        let of_term = batch.partition_leader_epoch() >= epoch;
+        if !fits || !of_term || batch.next_offset() > end || !batch.crc_is_valid() {
+            break;
+        }
+        (next, epoch, rest) = (batch.next_offset(), batch.partition_leader_epoch(), behind);
+        kept.push(batch);
+    }
+    // The last one may be what does not fit.
+    if !rest.is_empty() {
+        kept.pop();
+    }
+    kept
 }
 
 fn section(data: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -80,9 +137,20 @@ fn section(data: &[u8]) -> Option<(&[u8], &[u8])> {
     Some(rest.split_at(len))
 }
 
-/// The batches that the log gives out, in small reads, up to its end or to damage.
-fn read_all(log: &Log) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
+/// What a log gives out, from its start to its end.
+#[derive(Debug, Default)]
+struct Contents {
+    /// Batches whose checksum is right, as they are.
+    sound: Vec<Vec<u8>>,
+    /// Offsets of the others: the first, and the one after the last.
+    wrong: Vec<(i64, i64)>,
+    /// What is told to be lost.
+    lost: Vec<(i64, i64)>,
+}
+
+/// Reads in small pieces, and on behind what is damaged.
+fn read_all(log: &Log) -> Contents {
+    let mut all = Contents::default();
     let (mut offset, end) = (log.log_start_offset(), log.log_end_offset());
     while offset < end {
         let request = ReadRequest {
@@ -92,17 +160,36 @@ fn read_all(log: &Log) -> Vec<Vec<u8>> {
             up_to: end,
             patience: Patience::Wait,
         };
-        let Ok(read) = log.read(&request) else { break };
         let before = offset;
-        for batch in BatchView::iter(&read.bytes).map_while(Result::ok) {
-            offset = batch.next_offset();
-            // damage that a clean shutdown vouches for is found when its indexes are made anew
-            if batch.crc_is_valid() {
-                all.push(batch.bytes().to_vec());
+        match log.read(&request) {
+            Ok(read) => {
+                // What a reader is given: of a hot batch memory speaks for the bytes.
+                let mut served = read.bytes;
+                if !read.hot {
+                    served.truncate(trusted_prefix(&served, read.segment_end));
+                }
+                for batch in BatchView::iter(&served).map_while(Result::ok) {
+                    let (base, next) = (batch.base_offset(), batch.next_offset());
+                    assert!(base >= offset || offset == before, "{base} after {offset}");
+                    assert!(next > offset, "{base} to {next} at {offset}");
+                    if batch.crc_is_valid() {
+                        all.sound.push(batch.bytes().to_vec());
+                    } else {
+                        all.wrong.push((base, next));
+                    }
+                    offset = next;
+                }
+                if offset == before {
+                    // Behind the last batch, where one was compacted away.
+                    break;
+                }
             }
-        }
-        if offset <= before {
-            break;
+            Err(ReadError::Damaged { first, next }) => {
+                assert!(first <= offset && offset < next, "{first} to {next} at {offset}");
+                all.lost.push((first, next));
+                offset = next;
+            }
+            Err(error) => panic!("at {offset}: {error}"),
         }
     }
     let _ = log.offset_for_timestamp(1_700_000_000_000);
