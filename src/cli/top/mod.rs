@@ -19,6 +19,7 @@ use tokio::io::AsyncReadExt;
 use super::connect::{ClusterArgs, duration};
 use super::exit::Failure;
 use super::output::{self, Format, Output};
+use super::pattern;
 use super::scrape::DEFAULT_HTTP;
 use super::screen::Screen;
 use super::signals::Signals;
@@ -66,7 +67,7 @@ pub struct TopArgs {
 
 /// Looks until it is told to stop.
 pub(super) async fn run(args: TopArgs) -> Result<(), Failure> {
-    let pattern = regex::Regex::new(&format!("^(?:{})$", args.pattern)).map_err(Failure::usage)?;
+    let pattern = pattern::whole(&args.pattern)?;
     let place = Place {
         admin: Admin::new(&args.cluster.cluster()?),
         http: args.http.clone(),
