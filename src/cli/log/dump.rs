@@ -86,7 +86,9 @@ struct Dump<'a> {
 
 /// Why a directory without segments can't be shown; of a whole data directory a partition is named.
 fn no_partition(path: &Path, entries: &[DirEntry]) -> Failure {
-    let of = entries.iter().find(|entry| entry.is_dir && entry.name.ends_with("-0"));
+    let partitions = entries.iter().filter(|entry| entry.is_dir && entry.name.ends_with("-0"));
+    // The broker's own ones come only where there are no others.
+    let of = partitions.min_by_key(|entry| entry.name.starts_with("__"));
     let way_out = of.map_or(String::new(), |entry| {
         format!("; name a partition in it, as {}", path.join(&entry.name).display())
     });

@@ -1,4 +1,4 @@
-//! `duramen top`: what a broker does, live: topics, rates, sizes, connections, disk.
+//! `duramen top`: what a broker does, live: topics, rates, sizes, clients, disk.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -28,9 +28,9 @@ use crate::env::Env;
 use gather::Place;
 use rates::{Look, Sort};
 
-/// Show what a broker does, live: topics, rates, sizes, connections, disk.
+/// Show what a broker does, live: topics, rates, sizes, clients, disk.
 ///
-/// Topics, records and sizes come by Kafka's protocol from any broker; bytes in and out, connections
+/// Topics, records and sizes come by Kafka's protocol from any broker; bytes in and out, clients
 /// and marks by HTTP from a duramen. In a terminal the view is drawn again and again: q ends it, and
 /// i o s r n sort by what comes in, goes out, size, records, name. In a pipe each view is appended.
 #[derive(Debug, Args)]

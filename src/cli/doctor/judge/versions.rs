@@ -19,10 +19,10 @@ pub(in crate::cli::doctor) fn builds(cli: &str, broker: &str) -> Finding {
 /// A broker that does not tell its build: another than ours, or one without HTTP. `level` is the
 /// `metadata.version` of its cluster.
 pub(in crate::cli::doctor) fn unnamed(cli: &str, level: Option<i16>) -> Finding {
-    let level = level.map_or("tells no version".to_owned(), |level| {
-        format!("runs metadata.version {level} and tells its build by HTTP alone")
+    let broker = level.map_or("tells no version (a duramen does by HTTP)".to_owned(), |level| {
+        format!("runs metadata.version {level}")
     });
-    Finding::ok(CHECK, format!("the cli is {cli}, the broker {level}"))
+    Finding::ok(CHECK, format!("the cli is {cli}, the broker {broker}"))
 }
 
 /// The APIs that this client speaks and the broker does not, by name; `served` is how many it does.
