@@ -205,6 +205,7 @@ impl Log {
             max_timestamp: facts.max_timestamp,
         };
         if let Some(active) = self.segments.back_mut() {
+            active.sound.add(active.len, active.len + note.size);
             active.publish(&note, u64::from(self.config.index_interval_bytes));
             // Entries that can't be written stay in memory; closing the segment tries again.
             let written = active.write_indexes_if_due(&*self.home.env.disk);
