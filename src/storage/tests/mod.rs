@@ -406,7 +406,7 @@ fn what_comes_from_the_disk_is_held_against_its_checksum_before_it_is_served() {
     let file = path.path().join("orders-0/00000000000000000000.log");
     let file = env.disk.open(&file, crate::env::OpenMode::Write).unwrap();
     file.write_at(&[std::io::IoSlice::new(&[all[10 * 161 + 120] ^ 4])], 10 * 161 + 120).unwrap();
-    let (_dir, log, report) = reopen(path.path(), &config);
+    let (dir, log, report) = reopen(path.path(), &config);
     assert_eq!(report.damage, []);
     let read = |offset, patience| {
         log.read(&ReadRequest { offset, max_bytes: 1 << 20, min_one: true, up_to: 99, patience })
@@ -420,5 +420,11 @@ fn what_comes_from_the_disk_is_held_against_its_checksum_before_it_is_served() {
     }
     assert_eq!(read(22, Patience::Wait).unwrap().bytes, all[11 * 161..]);
     assert_eq!(read(22, Patience::Now).unwrap().bytes, all[11 * 161..], "once is enough");
-    assert_eq!(log.state.take_damage().len(), 1);
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    let (_dir, log, _) = reopen(path.path(), &config);
+    assert_eq!(
+        log.damage().iter().map(|lost| (lost.first, lost.next)).collect::<Vec<_>>(),
+        [(20, 22)]
+    );
 }
