@@ -58,3 +58,8 @@ pub use duramen_protocol::text::Text;
 #[cfg(all(doctest, feature = "json"))]
 #[doc = include_str!("../../docs/client.md")]
 struct Guide;
+
+/// And that of the page on replays.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/replay.md")]
+struct ReplayPage;

@@ -9,6 +9,7 @@ use regex::bytes::Regex;
 use super::exit::Failure;
 use super::fields::{HeaderFields, RecordFields};
 use super::json_path::JsonPath;
+use super::pattern;
 
 /// The filters as they are typed.
 #[derive(Debug, Clone, Default, Args)]
@@ -34,19 +35,19 @@ impl FilterArgs {
     /// # Errors
     /// When an expression or path is none.
     pub fn compile(&self) -> Result<Filter, Failure> {
-        let regex = |text: &str| {
-            Regex::new(text).map_err(|error| Failure::usage(error.to_string().replace('\n', " ")))
-        };
         let all = |list: &[String]| {
-            list.iter().map(|text| regex(text)).collect::<Result<Vec<_>, Failure>>()
+            list.iter().map(|text| pattern::part(text)).collect::<Result<Vec<_>, Failure>>()
         };
         let header = |text: &String| match text.split_once('=') {
-            Some((name, pattern)) => Ok((name.to_owned(), Some(regex(pattern)?))),
+            Some(("", _)) => {
+                Err(Failure::usage(format!("{text:?} names no header; write NAME=REGEX")))
+            }
+            Some((name, regex)) => Ok((name.to_owned(), Some(pattern::part(regex)?))),
             None => Ok((text.clone(), None)),
         };
         let json = |text: &String| {
             let (path, rest) = JsonPath::parse(text).map_err(Failure::usage)?;
-            Ok((path, rest.strip_prefix('=').map(regex).transpose()?))
+            Ok((path, rest.strip_prefix('=').map(pattern::part).transpose()?))
         };
         Ok(Filter {
             key: all(&self.filter_key)?,

@@ -37,6 +37,7 @@ pub mod offsets;
 pub mod outcomes;
 pub mod output;
 pub mod partitions;
+pub mod pattern;
 pub mod produce;
 pub mod profile;
 pub mod progress;

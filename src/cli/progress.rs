@@ -1,8 +1,9 @@
 //! Progress for a person who waits, and the line of figures at the end.
 
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output;
 
@@ -19,7 +20,7 @@ impl Progress {
         let (bar, form) = match total {
             Some(total) => (
                 ProgressBar::new(total),
-                "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg} {eta}",
+                "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg} {left}",
             ),
             None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec} {msg}"),
         };
@@ -32,7 +33,7 @@ impl Progress {
         }
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         if let Ok(style) = ProgressStyle::with_template(form) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("left", left));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar }
@@ -47,7 +48,7 @@ impl Progress {
     /// Counts offsets of a range up to `total`.
     #[must_use]
     pub fn offsets(total: u64, show: bool) -> Self {
-        let form = "{bar:30} {percent}% {human_pos}/{human_len} offsets {msg} {eta} left";
+        let form = "{bar:30} {percent}% {human_pos}/{human_len} offsets {msg} {left}";
         Self::shown(ProgressBar::new(total), form, show)
     }
 
@@ -75,6 +76,15 @@ impl Progress {
     /// Takes it away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// `12s left`, once there is something to tell it from.
+fn left(state: &ProgressState, out: &mut dyn fmt::Write) {
+    if state.per_sec() > 0.0 {
+        let seconds = Duration::from_secs(state.eta().as_secs_f64().ceil() as u64);
+        // Where it can't be written there is nobody to read it.
+        let _ = write!(out, "{:#} left", HumanDuration(seconds));
     }
 }
 

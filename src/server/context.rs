@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use duramen_protocol::text::Text;
@@ -15,6 +15,7 @@ use super::fetch_session::FetchSessions;
 use super::in_process;
 use super::metrics::Metrics;
 use super::producer_ids::ProducerIds;
+use super::software::{Counted, SoftwareCounts};
 use crate::config::{BrokerConfig, Settings};
 use crate::controller::Controller;
 use crate::coordinator::Coordinator;
@@ -63,6 +64,8 @@ pub(crate) struct Services {
     pub(crate) groups: Arc<Coordinator>,
     /// Ids for idempotent producers.
     pub(crate) producer_ids: ProducerIds,
+    /// Open connections by what clients say that they are.
+    pub(crate) software: SoftwareCounts,
     /// The gate to the blocking pool for what is not in memory.
     pub(crate) cold_reads: ColdReads,
     /// What is counted.
@@ -92,6 +95,7 @@ impl Services {
             budget: ByteBudget::new(network.queued_bytes_max.map_or(usize::MAX, bytes)),
             sessions: Mutex::new(FetchSessions::new(bytes(network.fetch_sessions_max.into()))),
             producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+            software: SoftwareCounts::default(),
             cold_reads: ColdReads::default(),
             metrics: Metrics::new(),
             limits,
@@ -160,6 +164,8 @@ pub(crate) struct Peer {
     pub(crate) listener: Arc<str>,
     /// Cancelled when the listener stops: what can be answered at once must no longer wait.
     pub(crate) stop: CancellationToken,
+    /// What the client has said that it is.
+    pub(crate) software: OnceLock<Counted>,
 }
 
 /// One request's surroundings. Cloning is cheap.

@@ -2,7 +2,7 @@
 //! had in flight. Dropped before that, it takes the connections along.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
@@ -108,7 +108,8 @@ impl Caller {
     /// The task of one connection.
     async fn serve(self, services: Arc<Services>, stop: CancellationToken) {
         let Self { stream, remote, listener } = self;
-        let peer = |local| Peer { local, remote, listener, stop: stop.clone() };
+        let (stop, software) = (stop.clone(), OnceLock::new());
+        let peer = |local| Peer { local, remote, listener, stop, software };
         let ended = match stream {
             Stream::Socket(stream) => {
                 match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {

@@ -23,6 +23,7 @@ mod metrics;
 mod operations;
 mod producer_ids;
 mod reply;
+mod software;
 mod vigil;
 
 pub(crate) use context::{Handles, Services};

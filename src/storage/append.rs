@@ -179,15 +179,19 @@ impl Log {
         size: usize,
         now_ms: i64,
     ) -> Result<(), StorageError> {
-        let limit = u64::from(self.config.segment_bytes);
+        let mut limit = u64::from(self.config.segment_bytes);
         let Some(active) = self.segments.back_mut() else { return Err(StorageError::Closed) };
         if !self.config.may_use_reserve {
-            let (env, path) = (&self.home.env, &self.home.path);
-            let fits = !active.must_reserve(size as u64)
-                || self.home.space.before_reserve(env, path).is_ok();
-            if !fits || !self.home.space.may_grow(env, path) {
+            let (env, path, space) = (&self.home.env, &self.home.path, &self.home.space);
+            let wanted = size as u64;
+            let must_reserve = active.must_reserve(wanted);
+            let room =
+                if must_reserve { space.room_for(env, path, wanted) } else { Some(u64::MAX) };
+            let Some(room) = room.filter(|_| space.may_grow(env, path)) else {
                 return Err(StorageError::NoSpace { path: path.clone() });
-            }
+            };
+            // What is reserved ahead leaves the low mark alone.
+            limit = limit.min(active.len.saturating_add(room));
         }
         if let Err(error) = active.write(&self.home.files, parts, limit) {
             return Err(self.home.judge("write to", active.file.path(), &error));
@@ -207,6 +211,7 @@ impl Log {
             max_timestamp: facts.max_timestamp,
         };
         if let Some(active) = self.segments.back_mut() {
+            active.sound.add(active.len, active.len + note.size);
             active.publish(&note, u64::from(self.config.index_interval_bytes));
             // Entries that can't be written stay in memory; closing the segment tries again.
             let written = active.write_indexes_if_due(&*self.home.env.disk);

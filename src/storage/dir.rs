@@ -117,6 +117,9 @@ impl LogDir {
         let owned = (path.to_owned(), lock);
         let hooks = options.hooks.clone();
         let home = Arc::new(Home::new(env.clone(), owned, hooks, checkpoints, limits));
+        if let Ok(space) = env.disk.space(&home.path) {
+            home.space.observe(&home.path, space, 0);
+        }
         let threads = spawn_threads(&home, &options).map_err(unusable)?;
         Ok(Self { home, meta, was_clean, threads })
     }

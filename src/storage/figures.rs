@@ -89,6 +89,9 @@ impl LogDir {
         let home = &self.home;
         let space = home.env.disk.space(&home.path).ok();
         let marks = home.space.marks_on(space);
+        if let Some(space) = space {
+            home.space.observe(&home.path, space, 0);
+        }
         // Before the rest: it takes the lock of the list of logs, too.
         let cleaning = home.cleaning.figures(home);
         DirFigures {

@@ -102,6 +102,7 @@ impl Log {
     /// [`StorageError`]; the next start recovers the log then.
     pub fn close(mut self) -> Result<(), StorageError> {
         self.check()?;
+        self.take_findings();
         let closed = self.complete();
         closed.map_err(|error| self.home.fail("close", &self.state.dir, &error))?;
         // It stays known to the directory, whose last checkpoint needs its offsets.

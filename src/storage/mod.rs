@@ -45,6 +45,7 @@ pub mod refusal;
 pub mod retention;
 mod roll;
 mod segment;
+mod sound;
 mod space;
 mod survey;
 mod time_index;

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
+use duramen_protocol::records::BatchView;
 
 use crate::env::{Patience, Populate};
 
@@ -42,8 +43,8 @@ pub struct LogRead {
     pub segment_end: i64,
     /// The bytes were written lately, so they are in memory and as they were written.
     pub hot: bool,
-    /// Brings the bytes into memory. When there is one, run it where blocking is allowed before
-    /// the bytes are touched or sent.
+    /// The bytes were brought from the disk. Brings them again, should they have been pushed out before
+    /// they are touched or sent; run it where blocking is allowed.
     pub populate: Option<Populate>,
 }
 
@@ -124,20 +125,41 @@ impl Reader<'_> {
         let files = &self.home.files;
         let is_active = segment.base == self.bounds.active;
         let window = if is_active { self.bounds.window } else { segment.len };
-        let populate = match request.patience {
-            _ if hot || start == end => None,
-            Patience::Wait => {
-                Some(segment.populate(files, start, end, window).map_err(unreadable)?)
-            }
-            Patience::Now => match segment.is_in_memory(files, start, end).map_err(unreadable)? {
-                true => None,
-                false => return Err(ReadError::NotInMemory),
-            },
+        let slice = || segment.slice(files, start, end, window).map_err(unreadable);
+        let answer = |bytes, populate| LogRead {
+            bytes,
+            first_batch_offset: first.header.base_offset,
+            segment_end: self.segment_end(self.segment_at(segment.base)),
+            hot,
+            populate,
         };
-        let bytes = segment.slice(files, start, end, window).map_err(unreadable)?;
-        let first_batch_offset = first.header.base_offset;
-        let segment_end = self.segment_end(self.segment_at(segment.base));
-        Ok(LogRead { bytes, first_batch_offset, segment_end, hot, populate })
+        if hot || start == end {
+            return Ok(answer(slice()?, None));
+        }
+        let in_memory = segment.is_in_memory(files, start, end).map_err(unreadable)?;
+        if in_memory && segment.sound.covers(start, end) {
+            return Ok(answer(slice()?, None));
+        }
+        if request.patience == Patience::Now {
+            return Err(ReadError::NotInMemory);
+        }
+        let populate = segment.populate(files, start, end, window).map_err(unreadable)?;
+        populate.run().map_err(unreadable)?;
+        let mut bytes = slice()?;
+        bytes.truncate(sound_prefix(&bytes));
+        if bytes.is_empty() {
+            return Err(self.damage_of(segment, first));
+        }
+        segment.sound.add(start, start + bytes.len() as u64);
+        let populate = Some(populate).filter(|_| !in_memory);
+        Ok(answer(bytes, populate))
+    }
+
+    /// The checksum of `found` does not hold.
+    fn damage_of(&self, segment: &Segment, found: &Found) -> ReadError {
+        let (first, next) = (found.header.base_offset, found.header.next_offset());
+        let closer = self.look_closely(segment, first);
+        closer.err().unwrap_or(ReadError::Damaged { first, next })
     }
 
     /// The first batch of `segment` that ends at or after `offset`.
@@ -198,7 +220,8 @@ impl Reader<'_> {
                 Step::End => return self.end_of(segment, chain.next, end),
                 Step::Batch(found) => {
                     let epoch = self.epochs.epoch_for_offset(found.header.base_offset);
-                    let witness = Witness { epoch, complete: true, ..Witness::default() };
+                    let check = found.header.last_offset() >= offset;
+                    let witness = Witness { epoch, complete: true, check, ..Witness::default() };
                     let fault = chain.fault(&mut walk, &found, witness);
                     if fault.map_err(unreadable)?.is_none() {
                         chain.pass(&found.header);
@@ -258,4 +281,16 @@ impl Reader<'_> {
         let error: StorageError = self.home.judge("read", segment.file.path(), error);
         error.into()
     }
+}
+
+/// How many of `bytes` are whole batches whose checksums hold. Touches all of them.
+fn sound_prefix(bytes: &[u8]) -> usize {
+    let (mut sound, mut rest) = (0, bytes);
+    while let Ok((batch, behind)) = BatchView::split(rest)
+        && batch.crc_is_valid()
+    {
+        sound += batch.size();
+        rest = behind;
+    }
+    sound
 }

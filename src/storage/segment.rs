@@ -15,6 +15,7 @@ use super::epochs::EpochHistory;
 use super::file_cache::{FileCache, SegmentFile};
 use super::index_file::IndexFile;
 use super::offset_index::{OffsetEntry, OffsetIndex};
+use super::sound::Sound;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::walk::{Found, Step, Walk};
 
@@ -79,6 +80,8 @@ pub(super) struct Segment {
     pub(super) latest_is_checked: Arc<AtomicBool>,
     /// An index entry contradicted the log. All copies share it.
     pub(super) index_is_suspect: Arc<AtomicBool>,
+    /// What is as it was written. All copies share it.
+    pub(super) sound: Arc<Sound>,
 }
 
 impl Segment {
@@ -101,6 +104,7 @@ impl Segment {
             latest_is_proven: true,
             latest_is_checked: Arc::default(),
             index_is_suspect: Arc::default(),
+            sound: Arc::default(),
         }
     }
 
@@ -296,9 +300,10 @@ impl Segment {
         self.times.file.sync(disk)
     }
 
-    /// The file was cut: what was reserved is gone.
+    /// The file was cut: what was reserved is gone, and other bytes will stand where some stood.
     pub(super) fn forget_reserve(&mut self) {
         self.reserved = 0;
+        self.sound.clear();
     }
 
     /// Gives back the space reserved beyond the end.

@@ -2,7 +2,6 @@
 //! log above all. Topics stop growing below a low mark, at once and with an error, and go on by
 //! themselves above a high one.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -61,9 +60,25 @@ impl SpaceGuard {
         disk.map_or(self.marks, |disk| self.marks.on(disk))
     }
 
+    /// Takes the room on the disk as it is when `wanted` bytes are to be written: whether topics have
+    /// stopped growing.
+    pub(super) fn observe(&self, path: &Path, space: Space, wanted: u64) -> bool {
+        let (marks, free) = (self.marks.on(space), space.free);
+        let dir = path.display();
+        if free < marks.low.saturating_add(wanted) {
+            if self.is_low.swap(true, Ordering::Relaxed) {
+                return true;
+            }
+            tracing::warn!(%dir, free, "the disk is nearly full: topics stop growing");
+        } else if free >= marks.high && self.is_low.swap(false, Ordering::Relaxed) {
+            tracing::info!(%dir, "the disk has room again: topics grow");
+        }
+        self.is_low()
+    }
+
     /// Whether a topic may grow. Asks the disk only while it is full, twice a second.
     pub(super) fn may_grow(&self, env: &Env, path: &Path) -> bool {
-        if !self.is_low.load(Ordering::Relaxed) {
+        if !self.is_low() {
             return true;
         }
         let now = u64::try_from(env.clock.now().as_nanos()).unwrap_or(u64::MAX);
@@ -73,27 +88,15 @@ impl SpaceGuard {
         }
         let pause = u64::try_from(LOOK_AGAIN.as_nanos()).unwrap_or(u64::MAX);
         self.next_look_ns.store(now.saturating_add(pause), Ordering::Relaxed);
-        // A disk that does not tell its room is written until it refuses.
-        let enough = |space: Space| space.free >= self.marks.on(space).high;
-        let goes_on = env.disk.space(path).is_ok_and(enough);
-        if goes_on && self.is_low.swap(false, Ordering::Relaxed) {
-            tracing::info!(dir = %path.display(), "the disk has room again: topics grow");
-        }
-        goes_on
+        env.disk.space(path).is_ok_and(|space| !self.observe(path, space, 0))
     }
 
-    /// Before more space is reserved for a topic: whether that would touch the reserve.
-    ///
-    /// Errors of kind `StorageFull` say that it would.
-    pub(super) fn before_reserve(&self, env: &Env, path: &Path) -> io::Result<()> {
-        let Ok(space) = env.disk.space(path) else { return Ok(()) };
-        if space.free >= self.marks.on(space).low {
-            return Ok(());
-        }
-        if !self.is_low.swap(true, Ordering::Relaxed) {
-            let free = space.free;
-            tracing::warn!(dir = %path.display(), free, "the disk is nearly full: topics stop growing");
-        }
-        Err(io::ErrorKind::StorageFull.into())
+    /// How many bytes may be reserved for topics without touching the reserve, when that is enough for
+    /// the `wanted` ones. A disk that does not tell its room is written until it refuses.
+    pub(super) fn room_for(&self, env: &Env, path: &Path, wanted: u64) -> Option<u64> {
+        let Ok(space) = env.disk.space(path) else { return Some(u64::MAX) };
+        self.observe(path, space, wanted);
+        let room = space.free.saturating_sub(self.marks.on(space).low);
+        (room >= wanted).then_some(room)
     }
 }

@@ -35,6 +35,8 @@ pub struct Survey {
     pub clean: bool,
     /// Whose it is and in which format; `None` for a new one, an error when no broker would start.
     pub meta: Result<Option<MetaProperties>, OpenError>,
+    /// There is something in it beside partitions. In a new directory no broker has put that there.
+    pub strange: bool,
     /// Partitions.
     pub logs: usize,
     /// Their segments.
@@ -58,6 +60,7 @@ pub fn survey(env: &Env, path: &Path) -> io::Result<Survey> {
         holder: Holder::Nobody,
         clean: false,
         meta: Ok(None),
+        strange: false,
         logs: 0,
         segments: 0,
         bytes: 0,
@@ -65,7 +68,10 @@ pub fn survey(env: &Env, path: &Path) -> io::Result<Survey> {
         space: disk.space(path).ok(),
     };
     for entry in disk.list(path)? {
-        let Some(partition) = partition_of(&entry) else { continue };
+        let Some(partition) = partition_of(&entry) else {
+            found.strange |= !entry.name.starts_with('.') && entry.name != "lost+found";
+            continue;
+        };
         let dir = path.join(&entry.name);
         // Deleted while we look: there is nothing to tell of it.
         let Ok(files) = disk.list(&dir) else { continue };

@@ -54,6 +54,31 @@ async fn every_version_reads() {
 }
 
 #[tokio::test]
+async fn a_flipped_bit_is_told_in_every_version_and_takes_nothing_else_along() {
+    let (mut node, client, id) = orders(5).await;
+    drop(client);
+    node.stop().await;
+    let segment = node.segments("orders", 0).remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let size = bytes.len() / 5;
+    // In the value of the second record.
+    bytes[2 * size - 2] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let client = node.again().await;
+    for version in versions::<FetchRequest>() {
+        let read = async |offset| {
+            let mut request = fetch_request("orders", 0, offset);
+            request.topics[0].topic_id = id;
+            let data = partition_of(client.call(version, &request).await);
+            (error(data.error_code), fetched(&data))
+        };
+        assert_eq!(read(0).await, (ErrorCode::None, vec!["0".to_owned()]), "v{version}");
+        assert_eq!(read(1).await, (ErrorCode::CorruptMessage, vec![]), "v{version}");
+        assert_eq!(read(2).await.1, ["2", "3", "4"], "v{version}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_log_has_nothing_and_says_so_at_once() {
     let (_node, client, _) = orders(0).await;
     let data = client.fetch("orders", 0, 0).await;

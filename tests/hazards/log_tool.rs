@@ -31,6 +31,16 @@ fn node(count: usize) -> Node {
 }
 
 #[test]
+fn a_dump_of_a_whole_directory_names_a_partition_to_show() {
+    let node = node(3);
+    let output = duramen(&["log", "dump", &node.data().display().to_string()]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{words}");
+    let (_, named) = words.trim_end().split_once("name a partition in it, as ").unwrap();
+    assert!(duramen(&["log", "dump", named]).status.success(), "{named}");
+}
+
+#[test]
 fn a_dump_shows_what_was_produced_while_the_node_runs() {
     let node = node(500);
     let dir = node.data().join("orders-0").display().to_string();
@@ -65,7 +75,11 @@ fn a_check_says_what_is_wrong_and_repairs_only_what_can_be_derived() {
     assert!(!refused.status.success() && words.contains("in use by a broker"), "{words}");
     assert_eq!(words.lines().count(), 1, "{words}");
 
+    let idle = ["topic", "create", "idle", "-p", "2", "--brokers", &node.bootstrap()];
+    assert!(duramen(&idle).status.success());
     node.stop();
+    let sound = duramen(&["log", "verify", &data]);
+    assert!(sound.status.success(), "{}", String::from_utf8_lossy(&sound.stdout));
     let index = node.data().join("orders-0/00000000000000000000.timeindex");
     std::fs::write(&index, [7; 24]).unwrap();
     let wrong = duramen(&["log", "verify", &data]);
@@ -88,6 +102,19 @@ fn a_check_says_what_is_wrong_and_repairs_only_what_can_be_derived() {
     assert_eq!((&found["severity"], &found["position"]), (&"damage".into(), &0.into()));
     assert_eq!(found["first_offset"], 0);
     assert_eq!(rows.last().map(|row| &row["damage"]), Some(&1.into()));
+    let told = |path: &str| {
+        let output = duramen(&["log", "verify", path]);
+        assert_eq!(output.status.code(), Some(1));
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(words.lines().count(), 1, "{words}");
+        words
+    };
+    assert!(told(&data).contains("--skip-damage"));
+    std::fs::write(node.data().join("recovery-point-offset-checkpoint"), "9\n").unwrap();
+    assert!(told(&data).contains("the next start goes on without the file"));
+    std::fs::write(node.data().join("meta.properties"), "version=1\n").unwrap();
+    assert!(told(&data).contains("put a copy back"));
+    assert!(told(&format!("{data}/orders-0")).contains("log.dirs"));
 
     let missing = duramen(&["log", "verify", "/nowhere"]);
     assert_eq!(missing.status.code(), Some(4));

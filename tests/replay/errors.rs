@@ -40,7 +40,8 @@ async fn wrong_usage_is_told_before_anything_is_done() {
     for (words, message) in [
         (&["-o", "x"][..], "\"x\" is no offset"),
         (&["-o", "7:3"], "ends before it begins"),
-        (&["--filter-key", "("], "regex parse error"),
+        (&["--filter-key", "("], "\"(\" is no regular expression: unclosed group"),
+        (&["--filter-header", "=x"], "names no header"),
         (&["--filter-json", "$.a[=x"], "is no JSON path"),
         (&["--resume"], "what went to stdout can't be taken up again; use --to or --to-file"),
         (&["--checkpoint", "c"], "what went to stdout can't be taken up again"),

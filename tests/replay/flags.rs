@@ -147,6 +147,7 @@ async fn a_dry_run_counts_and_writes_nothing() {
         "write to     topic copy",
         "partitions   those of the source",
         "pace         original timing, 2 times as fast",
+        "filter       none",
         "take         200.0ms",
         "add headers  provenance",
     ] {
@@ -164,7 +165,7 @@ async fn a_dry_run_counts_and_writes_nothing() {
     let rate = ["t", "--rate", "2/s", "--filter-key", "[ab]", "--dry-run", "--format", "text"];
     let text = lab.replay(&rate).await.ok().out;
     assert!(text.starts_with("1\t0\t5\t2\t4\t"), "{text}");
-    assert!(text.contains("take\t500.0ms"), "{text}");
+    assert!(text.contains("take\t500.0ms") && text.contains("filter\tkey [ab]"), "{text}");
     assert_eq!(lab.read("copy", 1).await, []);
     assert!(!lab.file("t-to-copy.replay").exists());
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use duramen_protocol::messages::api_versions::ApiVersionsRequest;
 use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 
 use super::broker::Batch;
@@ -17,6 +18,10 @@ async fn exported() -> BTreeMap<String, Exported> {
     let client = node.connect().await;
     client.create("orders", 1).await;
     client.send("orders", 0, &Batch::of(["x"])).await;
+    let (client_software_name, client_software_version) = ("a-test".into(), "1".into());
+    let named =
+        ApiVersionsRequest { client_software_name, client_software_version, ..Default::default() };
+    client.ask(&named).await;
     let missing = MetadataRequestTopic { name: Some("none".into()), ..Default::default() };
     client.ask(&MetadataRequest { topics: Some(vec![missing]), ..Default::default() }).await;
     commit(&client, "payment-service", 0, 0).await;

@@ -45,6 +45,10 @@ async fn rates_of_a_broker_with_traffic() {
     assert_eq!((&orders["partitions"], &orders["durability"]), (&2.into(), &"disk".into()));
     assert_eq!(view["topics"][1]["in_records_per_second"], 0.0);
     assert!(view["broker"]["connections"].as_u64().unwrap() >= 2, "{view}");
+    let clients = view["broker"]["clients"].as_array().unwrap();
+    let ours = clients.iter().find(|client| client["software"] == "duramen-client").unwrap();
+    assert_eq!(ours["version"], env!("CARGO_PKG_VERSION"));
+    assert!(ours["connections"].as_u64().unwrap() >= 1, "{view}");
     assert!(view["broker"]["requests_per_second"].as_f64().unwrap() > 0.0);
     assert!(view["disks"][0]["free_bytes"].as_u64().unwrap() > 0);
     assert_eq!(
@@ -58,6 +62,7 @@ async fn rates_of_a_broker_with_traffic() {
     let at =
         |word: &str| text.find(&format!("\n{word} ")).unwrap_or_else(|| panic!("{word}: {text}"));
     assert!(at("bills") < at("orders"));
+    assert!(text.contains("\nclients duramen-client "), "{text}");
     let output = duramen(&[&words[..], &["--format", "text", "bil.*"]].concat()).await;
     assert_eq!(stdout(&output).split('\t').next(), Some("bills"));
     stop.store(true, Ordering::Relaxed);

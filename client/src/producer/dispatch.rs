@@ -223,7 +223,11 @@ impl Sender {
             self.stale |= is_stale_metadata(code);
             let words = answer.as_ref().and_then(|answer| answer.message.as_deref());
             let words = words.unwrap_or(code.message());
-            self.shared.set_last_error(format!("{words} ({})", code.name()));
+            // Behind a batch that the broker refused, others meet this: it is no cause.
+            let is_echo = code == ErrorCode::OutOfOrderSequenceNumber;
+            if !is_echo || self.shared.last_error().is_none() {
+                self.shared.set_last_error(format!("{words} ({})", code.name()));
+            }
         }
         let too_large = matches!(
             attempt,

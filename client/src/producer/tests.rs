@@ -105,6 +105,25 @@ async fn passing_errors_are_tried_again_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_given_up_names_the_cause_and_not_its_echo_on_batches_behind() {
+    let mut produced = 0;
+    let (_model, cluster) = Model::start(1, move |api, _| {
+        produced += u32::from(api == ApiKey::Produce);
+        match (api, produced) {
+            (ApiKey::Produce, 3) => Fault::Refuse(ErrorCode::KafkaStorageError),
+            (ApiKey::Produce, 4..) => Fault::Refuse(ErrorCode::OutOfOrderSequenceNumber),
+            _ => Fault::No,
+        }
+    });
+    let delivery_timeout = Duration::from_secs(5);
+    let options = ProducerOptions { delivery_timeout, ..small_batches() };
+    let producer = Producer::start(&cluster, options).unwrap();
+    let last = enqueue(&producer, 0, 0..300).await.pop().unwrap();
+    let words = last.await.unwrap_err().to_string();
+    assert!(words.contains("KAFKA_STORAGE_ERROR"), "{words}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_broker_is_left_and_asked_again() {
     arrives_despite(Fault::Silence, &[2]).await;
 }

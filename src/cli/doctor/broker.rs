@@ -74,13 +74,24 @@ fn is_here(address: &Address) -> bool {
     address.host == "localhost" || address.host.starts_with("127.") || address.host == "::1"
 }
 
-/// The builds of both sides, where HTTP tells the broker's, and the APIs that both speak.
-pub(super) fn versions(apis: &[ProbedApi], samples: Option<&Samples>) -> Vec<Finding> {
-    let build = samples.and_then(|samples| samples.one("duramen_build_info"));
-    let builds = |build: &str| versions::builds(env!("CARGO_PKG_VERSION"), build);
-    let mut findings: Vec<Finding> =
-        build.map(|sample| builds(sample.label("version"))).into_iter().collect();
+/// The builds of both sides, where HTTP tells the broker's, or else its metadata version; and the APIs
+/// that both speak.
+pub(super) async fn versions(
+    admin: &Admin,
+    apis: &[ProbedApi],
+    samples: Option<&Samples>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let ours = env!("CARGO_PKG_VERSION");
+    if let Some(build) = samples.and_then(|samples| samples.one("duramen_build_info")) {
+        findings.push(versions::builds(ours, build.label("version")));
+    }
     if !apis.is_empty() {
+        if findings.is_empty() {
+            let told = admin.describe_features().await.unwrap_or_default().finalized;
+            let level = told.iter().find(|feature| feature.name == "metadata.version");
+            findings.push(versions::unnamed(ours, level.map(|feature| feature.max)));
+        }
         let (served, missing): (Vec<&ProbedApi>, Vec<&ProbedApi>) =
             apis.iter().partition(|api| api.is_shared());
         let missing: Vec<&str> = missing.iter().map(|api| api.name).collect();

@@ -68,7 +68,7 @@ pub(super) fn state(surveys: &[Looked], cluster: Option<&str>) -> Vec<Finding> {
                 "give the broker's data directory with --data",
             )),
             Err(error) => {
-                findings.push(directory::unusable(&dir, "read", &error.to_string()));
+                findings.push(directory::unusable(&dir, "read", error));
             }
         }
     }
@@ -87,7 +87,7 @@ fn state_of(dir: &str, survey: &Survey, cluster: Option<&str>) -> Vec<Finding> {
         Ok(meta) => Ok(meta.as_ref().map(|meta| (meta.format, meta.cluster_id.as_str()))),
         Err(reason) => Err(reason.as_str()),
     };
-    findings.push(directory::format(dir, meta, cluster));
+    findings.push(directory::format(dir, meta, cluster, survey.strange));
     for (partition, damage) in &survey.damage {
         let lost: Vec<_> = damage.iter().map(|it| (it.first, it.next)).collect();
         findings.push(directory::damage(&partition.to_string(), &lost));
@@ -151,7 +151,7 @@ pub(super) fn probes(surveys: &[Looked]) -> Vec<Finding> {
         match probe(&env, path) {
             Ok(probe) => findings.extend([disk::sync(&dir, probe), disk::speed(&dir, probe)]),
             Err(error) => {
-                findings.push(directory::unusable(&dir, "write in", &error.to_string()));
+                findings.push(directory::unusable(&dir, "write in", &error));
             }
         }
     }

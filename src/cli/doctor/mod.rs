@@ -71,10 +71,14 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
 
     let seen = broker::look(&addresses, stopped, patience).await;
     let cluster = seen.cluster.as_deref();
+    let told = side.samples.is_some();
     let side = side.of_cluster(cluster);
+    // Directories that another cluster's broker told are none of this one's.
+    let others = told && side.samples.is_none() && args.data.is_empty();
+    let surveys = if others { Vec::new() } else { surveys };
     let mut findings = seen.findings;
     findings.extend(side.findings);
-    findings.extend(broker::versions(&seen.apis, side.samples.as_ref()));
+    findings.extend(broker::versions(&admin, &seen.apis, side.samples.as_ref()).await);
     if cluster.is_some() {
         findings.extend(broker::log_dirs(&admin, side.samples.as_ref()).await);
         findings.extend(broker::newest_record(&admin).await);

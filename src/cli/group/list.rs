@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Format, Table};
+use crate::cli::pattern;
 
 /// List groups
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub(super) struct ListArgs {
 
 pub(super) async fn run(admin: &Admin, args: ListArgs) -> Result<(), Failure> {
     let pattern = args.pattern.as_deref().unwrap_or(".*");
-    let pattern = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(Failure::usage)?;
+    let pattern = pattern::whole(pattern)?;
     let (states, kinds) = (words(&args.state), words(&args.kind));
     let groups = admin.list_groups(&states, &kinds).await?.complete()?;
     let mut table = Table::new(&["group", "type", "state", "protocol"]);

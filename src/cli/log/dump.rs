@@ -13,7 +13,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::offsets::{Edge, OffsetRange};
 use crate::cli::output::Format;
 use crate::cli::time::rfc3339;
-use crate::env::{Disk, Env};
+use crate::env::{DirEntry, Disk, Env};
 use crate::storage::offline::{
     Event, FileKind, IndexRow, SegmentSource, SmallFile, kind_of, read_small,
 };
@@ -84,6 +84,18 @@ struct Dump<'a> {
     to: i64,
 }
 
+/// Why a directory without segments can't be shown; of a whole data directory a partition is named.
+fn no_partition(path: &Path, entries: &[DirEntry]) -> Failure {
+    let partitions = entries.iter().filter(|entry| entry.is_dir && entry.name.ends_with("-0"));
+    // The broker's own ones come only where there are no others.
+    let of = partitions.min_by_key(|entry| entry.name.starts_with("__"));
+    let way_out = of.map_or(String::new(), |entry| {
+        format!("; name a partition in it, as {}", path.join(&entry.name).display())
+    });
+    let words = format!("{}: no partition: it has no segments{way_out}", path.display());
+    Failure::new(Exit::NotFound, words)
+}
+
 impl Dump<'_> {
     fn path(&mut self, path: &Path) -> Result<(), Failure> {
         match self.disk.list(path) {
@@ -91,8 +103,7 @@ impl Dump<'_> {
                 let files = entries.iter().filter(|entry| !entry.is_dir);
                 let paths: Vec<_> = files.map(|entry| path.join(&entry.name)).collect();
                 if !paths.iter().any(|path| matches!(kind_of(path), FileKind::Segment(_))) {
-                    let words = format!("{}: no partition: it has no segments", path.display());
-                    return Err(Failure::new(Exit::NotFound, words));
+                    return Err(no_partition(path, &entries));
                 }
                 self.partition(&paths)
             }

@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::raft::log::metadata_partition;
 use crate::raft::snapshot::SnapshotStore;
 use crate::storage::OpenError;
-use crate::storage::offline::{self, Finding, Severity, Summary, Watch};
+use crate::storage::offline::{self, FileKind, Finding, Severity, Summary, Watch, kind_of};
 
 /// Check a data directory: checksums, offsets, epochs, indexes, snapshots, checkpoints
 ///
@@ -170,16 +170,30 @@ fn finish(args: &VerifyArgs, mut report: Report, summary: &Summary) -> Result<()
     match report.first.filter(|_| wrong > 0) {
         None => Ok(()),
         Some(first) => {
-            let way_out = match (first.severity, args.repair) {
-                (Severity::Derived, false) => {
-                    "; stop the broker and use --repair, or start it: it does the same"
-                }
-                _ => "",
-            };
+            let way_out = way_out(&args.dir, &first);
             let count =
                 if wrong == 1 { "1 fault".to_owned() } else { format!("{wrong} faults, first") };
-            Err(Failure::new(Exit::Failed, format!("{count}: {first}{way_out}")))
+            Err(Failure::new(Exit::Failed, format!("{count}: {first}; {way_out}")))
         }
+    }
+}
+
+/// What to do about a fault in the data directory `dir`.
+fn way_out(dir: &Path, fault: &Finding) -> &'static str {
+    const COPY: &str =
+        "no broker of this build starts with it: use the one that wrote it, or put a copy back";
+    let in_metadata = fault.path.starts_with(dir.join(metadata_partition().to_string()));
+    match (fault.severity, kind_of(&fault.path)) {
+        (Severity::Note | Severity::Derived, _) => {
+            "stop the broker and use --repair, or start it: it does the same"
+        }
+        (Severity::Damage, _) if fault.path == dir => "name what the broker has as log.dirs",
+        (Severity::Damage, FileKind::MetaProperties) => COPY,
+        (Severity::Damage, _) if in_metadata => COPY,
+        (Severity::Damage, FileKind::Segment(_)) => {
+            "stop the broker and put a copy of the file back, or read on behind it: duramen consume --skip-damage"
+        }
+        (Severity::Damage, _) => "the next start goes on without the file, and writes it again",
     }
 }
 

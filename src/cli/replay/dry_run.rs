@@ -7,6 +7,7 @@ use super::speed;
 use super::work::Work;
 use super::{ReplayArgs, record};
 use crate::cli::exit::Failure;
+use crate::cli::filter::FilterArgs;
 use crate::cli::output::{Table, print};
 use crate::cli::time::rfc3339;
 
@@ -111,6 +112,7 @@ fn tell(
         ("read", format!("topic {}", args.source)),
         ("write to", destination.words()),
         ("partitions", partitions_words(args, plan, destination)),
+        ("filter", filters(args)),
         ("pace", speed::words(work.pace)),
         ("take", takes.map_or_else(|| "-".to_owned(), |takes| format!("{takes:.1?}"))),
         ("add headers", if args.no_provenance { "none" } else { "provenance" }.to_owned()),
@@ -123,12 +125,27 @@ fn tell(
         "to_file": args.to_file.as_ref().map(|file| file.display().to_string()),
         "keep_partitions": args.keep_partitions,
         "provenance": !args.no_provenance,
+        "filters": filters(args),
         "pace": speed::words(work.pace),
         "takes_ms": takes.map(|takes| u64::try_from(takes.as_millis()).unwrap_or(u64::MAX)),
         "partitions": partitions,
         "total": total.json(),
     });
     print(args.format, &json, &[table, would])
+}
+
+/// The filters as they were typed.
+fn filters(args: &ReplayArgs) -> String {
+    let FilterArgs { filter_key, filter_value, filter_header, filter_json } = &args.filter;
+    let kinds = [
+        ("key", filter_key),
+        ("value", filter_value),
+        ("header", filter_header),
+        ("json", filter_json),
+    ];
+    let each = kinds.into_iter().flat_map(|(kind, list)| list.iter().map(move |text| (kind, text)));
+    let words: Vec<_> = each.map(|(kind, text)| format!("{kind} {text}")).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }
 
 fn partitions_words(args: &ReplayArgs, plan: &Plan, destination: Destination<'_>) -> String {

@@ -8,7 +8,7 @@ use duramen_client::cluster::Topic;
 use duramen_client::consumer::Isolation;
 use duramen_client::{Admin, ClientError};
 
-use super::rates::{DiskLook, Look, NodeLook, TopicLook};
+use super::rates::{ClientLook, DiskLook, Look, NodeLook, TopicLook};
 use crate::cli::edges::edges_of;
 use crate::cli::scrape::{Sample, Samples};
 use crate::env::Env;
@@ -93,6 +93,17 @@ impl Place {
     }
 }
 
+fn clients(samples: &Samples) -> Vec<ClientLook> {
+    let told = samples.all("duramen_client_connections").map(|sample| ClientLook {
+        software: sample.label("software").to_owned(),
+        version: sample.label("version").to_owned(),
+        connections: sample.value as u64,
+    });
+    let mut clients: Vec<_> = told.collect();
+    clients.sort_by_key(|client| std::cmp::Reverse(client.connections));
+    clients
+}
+
 fn led(topic: &Topic) -> impl Iterator<Item = (duramen_client::Text, i32)> {
     let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
     led.map(|partition| (topic.name.clone(), partition.id))
@@ -133,6 +144,7 @@ impl Look {
         self.node = Some(NodeLook {
             version: build.map(|sample| sample.label("version").to_owned()).unwrap_or_default(),
             connections: sum("duramen_connections") as u64,
+            clients: clients(samples),
             accepted: sum("duramen_connections_accepted_total"),
             requests: sum("duramen_requests_total"),
             errors: sum("duramen_request_errors_total"),

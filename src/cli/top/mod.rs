@@ -1,4 +1,4 @@
-//! `duramen top`: what a broker does, live: topics, rates, sizes, connections, disk.
+//! `duramen top`: what a broker does, live: topics, rates, sizes, clients, disk.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -19,6 +19,7 @@ use tokio::io::AsyncReadExt;
 use super::connect::{ClusterArgs, duration};
 use super::exit::Failure;
 use super::output::{self, Format, Output};
+use super::pattern;
 use super::scrape::DEFAULT_HTTP;
 use super::screen::Screen;
 use super::signals::Signals;
@@ -27,9 +28,9 @@ use crate::env::Env;
 use gather::Place;
 use rates::{Look, Sort};
 
-/// Show what a broker does, live: topics, rates, sizes, connections, disk.
+/// Show what a broker does, live: topics, rates, sizes, clients, disk.
 ///
-/// Topics, records and sizes come by Kafka's protocol from any broker; bytes in and out, connections
+/// Topics, records and sizes come by Kafka's protocol from any broker; bytes in and out, clients
 /// and marks by HTTP from a duramen. In a terminal the view is drawn again and again: q ends it, and
 /// i o s r n sort by what comes in, goes out, size, records, name. In a pipe each view is appended.
 #[derive(Debug, Args)]
@@ -66,7 +67,7 @@ pub struct TopArgs {
 
 /// Looks until it is told to stop.
 pub(super) async fn run(args: TopArgs) -> Result<(), Failure> {
-    let pattern = regex::Regex::new(&format!("^(?:{})$", args.pattern)).map_err(Failure::usage)?;
+    let pattern = pattern::whole(&args.pattern)?;
     let place = Place {
         admin: Admin::new(&args.cluster.cluster()?),
         http: args.http.clone(),

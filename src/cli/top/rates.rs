@@ -34,11 +34,21 @@ pub(super) struct DiskLook {
     pub(super) offline: bool,
 }
 
+/// The connections of one client software.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ClientLook {
+    pub(super) software: String,
+    pub(super) version: String,
+    pub(super) connections: u64,
+}
+
 /// What only HTTP tells of the broker.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct NodeLook {
     pub(super) version: String,
     pub(super) connections: u64,
+    /// What clients say that they are, and how many connections each has; most first.
+    pub(super) clients: Vec<ClientLook>,
     pub(super) accepted: f64,
     pub(super) requests: f64,
     pub(super) errors: f64,

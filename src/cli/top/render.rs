@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rates::{Look, NodeRates, Row};
+use super::rates::{ClientLook, Look, NodeRates, Row};
 use crate::cli::output::{Format, Table};
 
 const UNKNOWN: &str = "-";
@@ -49,6 +49,7 @@ pub(super) fn heading(look: &Look, rates: &NodeRates) -> Vec<String> {
             or_unknown(rates.received),
             or_unknown(rates.sent),
         ));
+        lines.extend(clients(&node.clients));
         let cpu = rates.cpu.map_or_else(|| UNKNOWN.to_owned(), |cpu| format!("{:.0}", cpu * 100.0));
         lines.push(format!(
             "cpu {cpu} % · memory {}B · descriptors {}",
@@ -73,6 +74,16 @@ pub(super) fn heading(look: &Look, rates: &NodeRates) -> Vec<String> {
     }
     lines.extend(look.note.clone());
     lines
+}
+
+/// Who is connected, where anybody has said.
+fn clients(clients: &[ClientLook]) -> Option<String> {
+    let each = clients.iter().map(|ClientLook { software, version, connections }| {
+        let space = if version.is_empty() { "" } else { " " };
+        format!("{software}{space}{version} ×{connections}")
+    });
+    let words: Vec<_> = each.collect();
+    (!words.is_empty()).then(|| format!("clients {}", words.join(" · ")))
 }
 
 /// The topics.
@@ -141,6 +152,11 @@ pub(super) fn as_json(look: &Look, rates: &NodeRates, rows: &[Row], time_ms: i64
         json!({
             "version": node.version,
             "connections": node.connections,
+            "clients": node.clients.iter().map(|client| json!({
+                "software": client.software,
+                "version": client.version,
+                "connections": client.connections,
+            })).collect::<Vec<_>>(),
             "requests_per_second": rates.requests,
             "errors_per_second": rates.errors,
             "received_bytes_per_second": rates.received,

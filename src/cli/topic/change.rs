@@ -9,6 +9,7 @@ use crate::cli::configs::{ChangeArgs, assignment, each};
 use crate::cli::exit::Failure;
 use crate::cli::outcomes::tell;
 use crate::cli::output;
+use crate::cli::pattern;
 
 /// Create topics
 #[derive(Debug, Args)]
@@ -173,10 +174,8 @@ pub(super) async fn delete(admin: &Admin, args: DeleteArgs) -> Result<(), Failur
 }
 
 async fn matching(admin: &Admin, patterns: &[String]) -> Result<Vec<Text>, Failure> {
-    let patterns = patterns
-        .iter()
-        .map(|pattern| regex::Regex::new(&format!("^(?:{pattern})$")).map_err(Failure::usage))
-        .collect::<Result<Vec<_>, _>>()?;
+    let patterns =
+        patterns.iter().map(|text| pattern::whole(text)).collect::<Result<Vec<_>, _>>()?;
     let topics = admin.list_topics().await?;
     Ok(topics
         .iter()

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Format, Table};
+use crate::cli::pattern;
 
 /// List topics
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub(super) struct ListArgs {
 
 pub(super) async fn run(admin: &Admin, args: ListArgs) -> Result<(), Failure> {
     let pattern = args.pattern.as_deref().unwrap_or(".*");
-    let pattern = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(Failure::usage)?;
+    let pattern = pattern::whole(pattern)?;
     let topics = admin.list_topics().await?;
     let shown = topics
         .iter()

@@ -23,6 +23,10 @@ pub(crate) fn handle(
         let error_code = ErrorCode::InvalidRequest.code();
         return Reply::Now(ApiVersionsResponse { error_code, ..ApiVersionsResponse::default() });
     }
+    if named {
+        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        context.peer.software.get_or_init(|| context.services.software.count(name, version));
+    }
     Reply::Now(ApiVersionsResponse {
         api_keys: api::TABLE.iter().map(range).collect(),
         finalized_features_epoch: context.services.image().offset(),

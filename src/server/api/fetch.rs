@@ -23,6 +23,8 @@ use crate::server::reply::Reply;
 
 /// First version that names topics by id (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
+/// First version whose partitions have a snapshot id.
+const SNAPSHOT_VERSION: i16 = 12;
 
 /// One fetch request on its way: what to read and when it is enough.
 struct Fetching {
@@ -231,7 +233,8 @@ impl Fetching {
             if let (Some(from), Ok(fetched)) = (&from, &found) {
                 from.traffic().fetched_bytes.inc_by(fetched.records.len() as u64);
             }
-            let partition = partition_data(target.partition, found, self.isolation);
+            let version = self.context.api_version;
+            let partition = partition_data(target.partition, found, self.isolation, version);
             let news = Found {
                 has_records: partition.records.as_ref().is_some_and(|records| !records.is_empty()),
                 has_error: partition.error_code != 0 || partition.diverging_epoch.end_offset >= 0,
@@ -269,6 +272,7 @@ fn partition_data(
     index: i32,
     found: Result<Fetched, ErrorCode>,
     isolation: Isolation,
+    version: i16,
 ) -> PartitionData {
     let aborted = (isolation == Isolation::ReadCommitted).then(Vec::new);
     match found {
@@ -285,7 +289,9 @@ fn partition_data(
             // No field says where reading may go on; this one is ignored by who does not know.
             if let Some(next) = fetched.damaged_up_to {
                 data.error_code = ErrorCode::CorruptMessage.code();
-                data.snapshot_id = SnapshotId { end_offset: next, epoch: -1 };
+                if version >= SNAPSHOT_VERSION {
+                    data.snapshot_id = SnapshotId { end_offset: next, epoch: -1 };
+                }
             }
             if let Some(end) = fetched.diverging {
                 data.diverging_epoch =

@@ -76,6 +76,7 @@ families! {
     FETCH_WAIT = "duramen_fetch_wait_seconds" "how long fetch answers waited for records";
 
     CONNECTIONS = "duramen_connections" "open client connections";
+    CLIENTS = "duramen_client_connections" "open connections by what clients say that they are, the first 100 that do";
     CONNECTIONS_MAX = "duramen_connections_limit" "how many there may be (max.connections)";
     ACCEPTED = "duramen_connections_accepted" "connections accepted";
     ENDED = "duramen_connections_ended" "connections that ended or were turned away, by reason";

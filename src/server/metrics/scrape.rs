@@ -91,6 +91,11 @@ impl Metrics {
 
     fn traffic(&self, out: &mut DescriptorEncoder<'_>, services: &Services) -> fmt::Result {
         f::CONNECTIONS.one(out, &self.connections)?;
+        let software = services.software.all();
+        let samples = software.iter().map(|((name, version), count)| {
+            ([("software", name.as_str()), ("version", version.as_str())], ConstGauge::new(*count))
+        });
+        f::CLIENTS.each(out, samples)?;
         let most = services.config.network.connections_max;
         f::CONNECTIONS_MAX.one(out, &ConstGauge::new(most))?;
         f::ACCEPTED.one(out, &self.connections_accepted)?;

@@ -17,6 +17,8 @@ pub(super) struct IndexCheck {
     offsets: Entries<OffsetEntry>,
     times: Entries<TimeEntry>,
     latest: i64,
+    /// Nothing was written to the segment: it need not have indexes.
+    is_empty: bool,
 }
 
 #[derive(Debug)]
@@ -41,8 +43,8 @@ impl<E: Copy> Entries<E> {
         self.fault.get_or_insert_with(reason);
     }
 
-    fn finding(self) -> Option<Finding> {
-        let reason = self.fault?;
+    fn finding(self, may_miss: bool) -> Option<Finding> {
+        let reason = self.fault.filter(|reason| !may_miss || reason != MISSING)?;
         Some(Finding::new(&self.path, Severity::Derived, reason))
     }
 }
@@ -69,7 +71,7 @@ impl IndexCheck {
                 (fault, _) => Err(fault.unwrap_or_default()),
             })
         });
-        Ok(Self { offsets, times: Entries::of(path, times)?, latest: -1 })
+        Ok(Self { offsets, times: Entries::of(path, times)?, latest: -1, is_empty: len == 0 })
     }
 
     /// A sound batch.
@@ -130,14 +132,11 @@ impl IndexCheck {
                     format!("it ends with timestamp {closing}, the latest in the log is {latest}")
                 });
             }
-            return [self.offsets.finding(), self.times.finding()].into_iter().flatten().collect();
         }
         // What recovery makes anew is not missed.
-        let lag = |fault: &Option<String>| fault.as_deref() == Some(MISSING);
-        let (offsets, times) = (self.offsets, self.times);
-        let offsets = if lag(&offsets.fault) { None } else { offsets.finding() };
-        let times = if lag(&times.fault) { None } else { times.finding() };
-        [offsets, times].into_iter().flatten().collect()
+        let may_miss = !is_closed || self.is_empty;
+        let found = [self.offsets.finding(may_miss), self.times.finding(may_miss)];
+        found.into_iter().flatten().collect()
     }
 }
 

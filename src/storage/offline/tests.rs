@@ -76,6 +76,17 @@ fn nothing_is_found_in_a_sound_directory() {
 }
 
 #[test]
+fn a_log_that_nothing_was_written_to_misses_no_index() {
+    let env = sim();
+    let dir = open(&env, Path::new("/data"));
+    dir.create_log(&tp(), TOPIC_ID, small()).unwrap().close().unwrap();
+    dir.close(-1).unwrap();
+    let (summary, findings) = check(&env);
+    assert_eq!(findings, []);
+    assert_eq!((summary.partitions, summary.batches, summary.was_clean), (1, 0, true));
+}
+
+#[test]
 fn damage_is_told_with_file_position_and_offsets() {
     let env = sim();
     directory(&env, true);

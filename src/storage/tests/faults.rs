@@ -125,6 +125,39 @@ fn a_full_disk_is_told_reads_go_on_and_appends_resume() {
 }
 
 #[test]
+fn what_is_reserved_ahead_leaves_the_low_mark_alone() {
+    let mut refused = 0;
+    for capacity in (200_000..2_000_000).step_by(100_000) {
+        let world = new_world();
+        let dir = open(&world.env(), Path::new(PATH));
+        let config = LogConfig { segment_bytes: 1 << 30, ..small() };
+        let mut log = dir.create_log(&tp(), TOPIC_ID, config).unwrap();
+        world.disk.set_capacity(Some(capacity));
+        while append(&mut log, &batch(1, 1, &[7; 5000]), info(1)).is_ok() {}
+        let found = dir.figures();
+        let space = found.space.unwrap();
+        assert!(found.full && space.free >= found.low_mark, "{capacity}: {space:?}");
+        assert!(log.log_end_offset() * 5000 > i64::try_from(capacity).unwrap() * 9 / 10 - 6000);
+        refused += 1;
+    }
+    assert!(refused > 10);
+}
+
+#[test]
+fn whether_a_disk_is_full_is_known_without_a_write() {
+    let world = new_world();
+    let dir = open(&world.env(), Path::new(PATH));
+    world.disk.set_capacity(Some(world.disk.used()));
+    drop(dir);
+    let dir = open(&world.env(), Path::new(PATH));
+    assert!(dir.home.space.is_low(), "from the start");
+    world.disk.set_capacity(None);
+    assert!(!dir.figures().full, "nobody has to write first");
+    world.disk.set_capacity(Some(world.disk.used()));
+    assert!(dir.figures().full);
+}
+
+#[test]
 fn a_full_disk_does_not_keep_a_log_from_being_recovered() {
     let world = new_world();
     let dir = open(&world.env(), Path::new(PATH));

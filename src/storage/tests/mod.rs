@@ -419,3 +419,43 @@ fn damage_below_the_recovery_point_is_told_and_not_cut() {
         }
     }
 }
+
+#[test]
+fn what_comes_from_the_disk_is_held_against_its_checksum_before_it_is_served() {
+    let path = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let dir = open(&env, path.path());
+    let config = LogConfig { segment_bytes: 100_000, ..small() };
+    let mut log = new_log(&dir, config.clone());
+    for n in 0..30_u8 {
+        append(&mut log, &batch(2, 1000, &[n; 100]), info(1000)).unwrap();
+    }
+    let all = read_all(&log, 0);
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    // A bit of a value: lengths, offsets and epochs are as they were.
+    let file = path.path().join("orders-0/00000000000000000000.log");
+    let file = env.disk.open(&file, crate::env::OpenMode::Write).unwrap();
+    file.write_at(&[std::io::IoSlice::new(&[all[10 * 161 + 120] ^ 4])], 10 * 161 + 120).unwrap();
+    let (dir, log, report) = reopen(path.path(), &config);
+    assert_eq!(report.damage, []);
+    let read = |offset, patience| {
+        log.read(&ReadRequest { offset, max_bytes: 1 << 20, min_one: true, up_to: 99, patience })
+    };
+    // Nobody has held it against its checksum yet, and that takes time.
+    assert_eq!(read(0, Patience::Now).unwrap_err(), ReadError::NotInMemory);
+    assert_eq!(read(0, Patience::Wait).unwrap().bytes, all[..10 * 161]);
+    for offset in [20, 21] {
+        let error = read(offset, Patience::Wait).unwrap_err();
+        assert_eq!(error, ReadError::Damaged { first: 20, next: 22 });
+    }
+    assert_eq!(read(22, Patience::Wait).unwrap().bytes, all[11 * 161..]);
+    assert_eq!(read(22, Patience::Now).unwrap().bytes, all[11 * 161..], "once is enough");
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    let (_dir, log, _) = reopen(path.path(), &config);
+    assert_eq!(
+        log.damage().iter().map(|lost| (lost.first, lost.next)).collect::<Vec<_>>(),
+        [(20, 22)]
+    );
+}

@@ -1,5 +1,7 @@
 //! PURE. The state of a data directory.
 
+use std::io;
+
 use super::Finding;
 
 const CHECK: &str = "directory";
@@ -54,11 +56,13 @@ pub(in crate::cli::doctor) fn user(
     }
 }
 
-/// The format and owner, or why no broker starts on it (`reason` says the way out itself).
+/// The format and owner, or why no broker starts on it (`reason` says the way out itself). `strange` says
+/// that there are files which no broker made.
 pub(in crate::cli::doctor) fn format(
     dir: &str,
     meta: Result<Option<(u32, &str)>, &str>,
     cluster: Option<&str>,
+    strange: bool,
 ) -> Finding {
     const CHECK: &str = "format";
     match meta {
@@ -69,6 +73,11 @@ pub(in crate::cli::doctor) fn format(
                 .unwrap_or((reason, "see docs/operations.md"));
             Finding::fail(CHECK, found, fix)
         }
+        Ok(None) if strange => Finding::warn(
+            CHECK,
+            format!("{dir} holds files, but no meta.properties: no broker has been started on it"),
+            "give the broker's data directory with --data, or an empty one",
+        ),
         Ok(None) => Finding::ok(CHECK, format!("{dir} is new")),
         Ok(Some((_, owner))) if cluster.is_some_and(|cluster| cluster != owner) => Finding::warn(
             CHECK,
@@ -105,12 +114,15 @@ pub(in crate::cli::doctor) fn offline(dir: &str) -> Finding {
 }
 
 /// A directory that can't be read or written, in the words of the system.
-pub(in crate::cli::doctor) fn unusable(dir: &str, doing: &str, reason: &str) -> Finding {
-    Finding::fail(
-        "permissions",
-        format!("can't {doing} {dir}: {reason}"),
-        "give it to the user that runs the broker (chown -R), or choose another with --data",
-    )
+pub(in crate::cli::doctor) fn unusable(dir: &str, doing: &str, reason: &io::Error) -> Finding {
+    let fix = match reason.kind() {
+        io::ErrorKind::NotADirectory => "give the broker's data directory with --data",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount its file system so that it can be written; see dmesg if the system has made it read-only"
+        }
+        _ => "give it to the user that runs the broker (chown -R), or choose another with --data",
+    };
+    Finding::fail("permissions", format!("can't {doing} {dir}: {reason}"), fix)
 }
 
 #[cfg(test)]
@@ -130,12 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn what_can_not_be_used_says_the_way_out_of_its_reason() {
+        let fix = |kind: io::ErrorKind| unusable("d", "write in", &kind.into()).fix;
+        assert!(fix(io::ErrorKind::PermissionDenied).contains("chown"));
+        assert!(fix(io::ErrorKind::ReadOnlyFilesystem).contains("mount"));
+        assert!(fix(io::ErrorKind::NotADirectory).contains("--data"));
+    }
+
+    #[test]
     fn what_keeps_a_broker_from_starting_fails_with_its_own_way_out() {
         let newer = "d has storage format 9, this build reads up to 1: use a newer build";
-        let finding = format("d", Err(newer), None);
+        let finding = format("d", Err(newer), None, false);
         assert_eq!((finding.level, finding.fix.as_str()), (Level::Fail, "use a newer build"));
-        assert_eq!(format("d", Ok(Some((1, "c"))), Some("c")).level, Level::Ok);
-        assert_eq!(format("d", Ok(Some((1, "c"))), Some("other")).level, Level::Warn);
+        assert_eq!(format("d", Ok(Some((1, "c"))), Some("c"), false).level, Level::Ok);
+        assert_eq!(format("d", Ok(Some((1, "c"))), Some("other"), false).level, Level::Warn);
+        assert_eq!(format("d", Ok(None), None, false).level, Level::Ok);
+        assert_eq!(format("d", Ok(None), None, true).level, Level::Warn);
         assert!(damage("t-0", &[(5, 8)]).found.contains("5 to 7"));
     }
 }

@@ -16,6 +16,15 @@ pub(in crate::cli::doctor) fn builds(cli: &str, broker: &str) -> Finding {
     }
 }
 
+/// A broker that does not tell its build: another than ours, or one without HTTP. `level` is the
+/// `metadata.version` of its cluster.
+pub(in crate::cli::doctor) fn unnamed(cli: &str, level: Option<i16>) -> Finding {
+    let broker = level.map_or("tells no version (a duramen does by HTTP)".to_owned(), |level| {
+        format!("runs metadata.version {level}")
+    });
+    Finding::ok(CHECK, format!("the cli is {cli}, the broker {broker}"))
+}
+
 /// The APIs that this client speaks and the broker does not, by name; `served` is how many it does.
 pub(in crate::cli::doctor) fn apis(served: usize, missing: &[&str]) -> Finding {
     const CHECK: &str = "protocol";
@@ -38,6 +47,7 @@ mod tests {
     fn different_releases_are_told() {
         assert_eq!(builds("0.1.0", "0.1.0").level, Level::Ok);
         assert_eq!(builds("0.1.0", "0.2.0").level, Level::Warn);
+        assert!(unnamed("0.1.0", Some(30)).found.contains("metadata.version 30"));
         assert_eq!(apis(3, &[]).level, Level::Ok);
         assert!(apis(3, &["Fetch", "Produce"]).found.contains("Fetch, Produce"));
     }

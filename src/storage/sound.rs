@@ -1,0 +1,80 @@
+//! Which bytes of a segment are known to be as they were written: this process appended them, or held
+//! them against their checksums when it read them from the disk.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Ranges kept; of more, the smallest is forgotten and checked again when it is read.
+const KEPT: usize = 16;
+
+/// Ranges of bytes, from and to, in order and apart.
+#[derive(Debug, Default)]
+pub(super) struct Sound {
+    ranges: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Sound {
+    /// Bytes `[from, to)` are sound.
+    pub(super) fn add(&self, from: u64, to: u64) {
+        let mut ranges = self.lock();
+        if let Some(last) = ranges.last_mut().filter(|last| last.1 == from) {
+            last.1 = to;
+            return;
+        }
+        let touches = |range: &(u64, u64)| range.0 <= to && from <= range.1;
+        let union = ranges.iter().filter(|range| touches(range));
+        let (from, to) = union.fold((from, to), |all, it| (all.0.min(it.0), all.1.max(it.1)));
+        ranges.retain(|range| !touches(range));
+        let at = ranges.partition_point(|range| range.0 < from);
+        ranges.insert(at, (from, to));
+        if ranges.len() > KEPT {
+            let smallest = ranges.iter().enumerate().min_by_key(|(_, range)| range.1 - range.0);
+            if let Some((at, _)) = smallest {
+                ranges.remove(at);
+            }
+        }
+    }
+
+    /// Whether all of `[from, to)` is.
+    pub(super) fn covers(&self, from: u64, to: u64) -> bool {
+        self.lock().iter().any(|range| range.0 <= from && to <= range.1)
+    }
+
+    /// Nothing is known any more.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, u64)>> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_grow_together() {
+        let sound = Sound::default();
+        for (from, to) in [(0, 10), (10, 20), (40, 50), (30, 35), (18, 30)] {
+            sound.add(from, to);
+        }
+        assert_eq!(*sound.lock(), [(0, 35), (40, 50)]);
+        assert!(sound.covers(0, 35) && sound.covers(41, 50));
+        assert!(!sound.covers(34, 41) && !sound.covers(50, 51));
+        sound.add(35, 40);
+        assert!(sound.covers(0, 50));
+        sound.clear();
+        assert!(!sound.covers(0, 1));
+    }
+
+    #[test]
+    fn few_are_kept() {
+        let sound = Sound::default();
+        for n in 0..1000 {
+            sound.add(n * 100, n * 100 + 10 + n);
+        }
+        assert_eq!(sound.lock().len(), KEPT);
+        assert!(sound.covers(99_900, 99_910));
+    }
+}
