@@ -233,14 +233,26 @@ impl Cluster {
     /// # Errors
     /// When no broker answers in time, or a named topic does not exist or may not be seen.
     pub async fn refresh(&self, topics: Topics<'_>) -> Result<Arc<ClusterView>, ClientError> {
+        self.refresh_within(topics, self.inner.options.operation_timeout, is_unreachable).await
+    }
+
+    /// [`Cluster::refresh`] within this time, that gives up early also where `hopeless` says so.
+    pub(crate) async fn refresh_within(
+        &self,
+        topics: Topics<'_>,
+        limit: Duration,
+        hopeless: impl Fn(&ClientError, u32) -> bool,
+    ) -> Result<Arc<ClusterView>, ClientError> {
         let patience = match topics {
             Topics::NamedOrMade(_) => 7,
             _ => 2,
         };
+        let mut missed = 0;
         let hopeless = |error: &ClientError, failures| {
-            is_unreachable(error, failures) || is_unknown_topic(error) && failures >= patience
+            missed += u32::from(is_unknown_topic(error));
+            hopeless(error, failures) || is_unknown_topic(error) && missed >= patience
         };
-        self.retrying_unless("metadata", hopeless, || async move {
+        self.retrying_unless("metadata", limit, hopeless, || async move {
             let answer = self.fetch_metadata(topics).await?;
             for topic in &answer.topics {
                 check_topic(topic.error_code, topic.name.as_ref(), &topic.topic_id, topics)?;
@@ -333,7 +345,8 @@ impl Cluster {
         what: &str,
         operation: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
-        self.retrying_unless(what, is_unreachable, operation).await
+        self.retrying_unless(what, self.inner.options.operation_timeout, is_unreachable, operation)
+            .await
     }
 
     /// [`Cluster::retrying`] that also waits for brokers to come back.
@@ -342,7 +355,8 @@ impl Cluster {
         what: &str,
         operation: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
-        self.retrying_unless(what, |_, _| false, operation).await
+        let limit = self.inner.options.operation_timeout;
+        self.retrying_unless(what, limit, |_, _| false, operation).await
     }
 
     /// [`Cluster::retrying`] that gives up early where `hopeless` says so, given the error and the
@@ -350,10 +364,10 @@ impl Cluster {
     async fn retrying_unless<T, F: Future<Output = Result<T, ClientError>>>(
         &self,
         what: &str,
-        hopeless: impl Fn(&ClientError, u32) -> bool,
+        limit: Duration,
+        mut hopeless: impl FnMut(&ClientError, u32) -> bool,
         mut operation: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
-        let limit = self.inner.options.operation_timeout;
         let deadline = Instant::now() + limit;
         let mut failures = 0;
         loop {
@@ -404,7 +418,7 @@ fn is_unreachable(error: &ClientError, failures: u32) -> bool {
     matches!(error, ClientError::Unreachable { .. }) && failures >= 3
 }
 
-pub(crate) fn is_unknown_topic(error: &ClientError) -> bool {
+fn is_unknown_topic(error: &ClientError) -> bool {
     matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
 }
 

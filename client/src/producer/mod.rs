@@ -32,7 +32,7 @@ use accumulator::{Accumulator, Refusal};
 use sender::Sender;
 
 use crate::clock::wall_ms;
-use crate::cluster::{Cluster, Topics, is_unknown_topic};
+use crate::cluster::{Cluster, Topics};
 use crate::error::ClientError;
 use crate::random::Random;
 
@@ -162,7 +162,7 @@ impl Producer {
         self.reserve(size).await?;
         let reserved = Reserved { shared, bytes: size };
         let deadline = Instant::now() + shared.options.delivery_timeout;
-        let (mut failures, mut last) = (0, None);
+        let mut failures = 0;
         loop {
             let refusal = match self.append(&record, size) {
                 Ok(delivery) => {
@@ -172,7 +172,7 @@ impl Producer {
                 Err(refusal) => refusal,
             };
             failures += 1;
-            last = self.learn(&record, &refusal, failures, (deadline, last)).await?;
+            self.learn(&record, &refusal, failures, deadline).await?;
         }
     }
 
@@ -245,15 +245,15 @@ impl Producer {
         Ok(())
     }
 
-    /// Learns about the record's topic, so that it can be taken in; says what went wrong in passing, which
-    /// the next call is told as `last`.
+    /// Learns about the record's topic, so that it can be taken in. A topic that is not there is told soon;
+    /// brokers that are not may come back.
     async fn learn(
         &self,
         record: &ProducerRecord<'_>,
         refusal: &Refusal,
         failures: u32,
-        (deadline, last): (Instant, Option<String>),
-    ) -> Result<Option<String>, ClientError> {
+        deadline: Instant,
+    ) -> Result<(), ClientError> {
         let Handle { shared, cluster } = &*self.handle;
         let missing = match refusal {
             Refusal::Batch(error) => return Err(ClientError::Record(error.clone())),
@@ -273,7 +273,7 @@ impl Producer {
                 return Err(ClientError::Expired {
                     what: format!("topic {}", record.topic),
                     after: shared.options.delivery_timeout,
-                    last: last.unwrap_or_else(|| missing.to_owned()),
+                    last: missing.to_owned(),
                 });
             }
             tokio::time::sleep(wait).await;
@@ -281,16 +281,13 @@ impl Producer {
         let names = [Text::from(record.topic)];
         let make = shared.options.allow_topic_creation;
         let topics = if make { Topics::NamedOrMade(&names) } else { Topics::Named(&names) };
-        match cluster.refresh(topics).await {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match cluster.refresh_within(topics, left, |_, _| false).await {
             Ok(view) => {
                 if let Some(topic) = view.topic(record.topic) {
                     shared.accumulator().learn(topic);
                 }
-                Ok(None)
-            }
-            // A topic that is not there was looked for long enough; brokers may come back.
-            Err(error) if error.is_retriable() && !is_unknown_topic(&error) => {
-                Ok(Some(error.to_string()))
+                Ok(())
             }
             Err(error) => Err(error),
         }

@@ -309,6 +309,15 @@ async fn a_record_of_a_topic_not_known_yet_waits_for_brokers_as_long_as_for_its_
     delivery.await.unwrap();
     assert_eq!(model.values(0), numbers(0..1));
 
+    // One that is not there is told soon, once there is a broker to ask.
+    model.lock().topic_id = None;
+    let late = away_for(Duration::from_secs(30), &cluster);
+    let producer = Producer::start(&late, options.clone().allow_topic_creation(false)).unwrap();
+    let before = Instant::now();
+    let error = producer.enqueue(ProducerRecord::new("t", b"v")).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    assert!((30..=34).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+
     let gone = away_for(Duration::from_secs(10_000), &cluster);
     let producer = Producer::start(&gone, options).unwrap();
     let before = Instant::now();

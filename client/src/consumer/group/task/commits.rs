@@ -271,8 +271,8 @@ mod tests {
 
     /// A cooperative member of generation 1 that reads `t-0`, while the group gathers for the next one; and
     /// what it hears of each commit, and says its generation is.
-    fn gathering(codes: &[ErrorCode]) -> (Task, Arc<Mutex<Vec<i32>>>) {
-        let mut codes = codes.to_vec().into_iter();
+    fn gathering(codes: Vec<ErrorCode>) -> (Task, Arc<Mutex<Vec<i32>>>) {
+        let mut codes = codes.into_iter();
         let said: Arc<Mutex<Vec<i32>>> = Arc::default();
         let heard = Arc::clone(&said);
         let cluster = played(ClusterOptions::default(), move |_, asked| match asked.header.api {
@@ -342,7 +342,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_commit_does_not_wait_for_a_group_that_gathers() {
-        let (mut task, said) = gathering(&[ErrorCode::None]);
+        let (mut task, said) = gathering(vec![ErrorCode::None]);
         assert!(ask(&mut task).await.try_recv().unwrap().is_ok());
         assert_eq!(*said.lock().unwrap(), [1]);
     }
@@ -350,7 +350,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_commit_that_comes_in_the_middle_of_a_rebalance_goes_again_behind_it() {
         for code in [ErrorCode::RebalanceInProgress, ErrorCode::IllegalGeneration] {
-            let (mut task, said) = gathering(&[code]);
+            let (mut task, said) = gathering(vec![code]);
             let mut done = ask(&mut task).await;
             task.commit_next();
             assert!(!task.commits.in_flight && done.try_recv().is_err(), "it is not tried at once");
@@ -362,7 +362,7 @@ mod tests {
             assert_eq!(task.given.len(), 1, "nothing was lost meanwhile");
         }
         // The answer comes when the member is of the next generation already.
-        let (mut task, said) = gathering(&[ErrorCode::IllegalGeneration]);
+        let (mut task, said) = gathering(vec![ErrorCode::IllegalGeneration]);
         let (reply, mut done) = oneshot::channel();
         task.commits.push(Commit { offsets: vec![at(7)], why: Why::Asked(reply) });
         task.commit_next();
@@ -379,7 +379,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_closes_does_not_try_for_ever() {
-        let (mut task, said) = gathering(&[ErrorCode::IllegalGeneration; 2]);
+        let (mut task, said) = gathering(vec![ErrorCode::IllegalGeneration; 2]);
         task.close_by = Some(Instant::now());
         assert!(ask(&mut task).await.try_recv().unwrap().is_err());
         assert_eq!(*said.lock().unwrap(), [1]);
