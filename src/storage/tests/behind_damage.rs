@@ -41,7 +41,8 @@ fn crashed(payloads: &[Vec<u8>], durable: bool) -> (SimEnv, Vec<std::ops::Range<
     let mut log = dir.create_log(&tp(), TOPIC_ID, config()).unwrap();
     append(&mut log, &batch(1, 1000, b"first"), info(1000)).unwrap();
     dir.run_once();
-    let mut places = vec![0..log.size_bytes()];
+    let first = 0..log.size_bytes();
+    let mut places = vec![first];
     for payload in payloads {
         let from = log.size_bytes();
         append(&mut log, &batch(1, 1000, payload), info(1000)).unwrap();
