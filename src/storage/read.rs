@@ -136,21 +136,30 @@ impl Reader<'_> {
         if hot || start == end {
             return Ok(answer(slice()?, None));
         }
+        let known = segment.sound.covers(start, end);
         let in_memory = segment.is_in_memory(files, start, end).map_err(unreadable)?;
-        if in_memory && segment.sound.covers(start, end) {
-            return Ok(answer(slice()?, None));
-        }
         if request.patience == Patience::Now {
-            return Err(ReadError::NotInMemory);
+            return match known && in_memory {
+                true => Ok(answer(slice()?, None)),
+                false => Err(ReadError::NotInMemory),
+            };
+        }
+        // By now what is known may be in memory again: finding it has read what stands there.
+        if known || !in_memory {
+            segment.sound.pushed_out(start);
         }
         let populate = segment.populate(files, start, end, window).map_err(unreadable)?;
         populate.run().map_err(unreadable)?;
         let mut bytes = slice()?;
+        // Of a file that is being cut nothing may be touched.
+        if self.is_outdated() {
+            return Err(ReadError::Changed);
+        }
         bytes.truncate(sound_prefix(&bytes));
         if bytes.is_empty() {
             return Err(self.damage_of(segment, first));
         }
-        segment.sound.add(start, start + bytes.len() as u64);
+        segment.sound.checked(start, start + bytes.len() as u64);
         let populate = Some(populate).filter(|_| !in_memory);
         Ok(answer(bytes, populate))
     }
