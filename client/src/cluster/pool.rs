@@ -96,6 +96,7 @@ impl Pool {
         let targets = self.targets(view);
         let named = targets.get(..view.brokers.len()).unwrap_or_default();
         let open = named.iter().filter(|target| self.open(&target.address).is_some()).count();
+        let mut refused = None;
         for target in named {
             let connected = self.open(&target.address).is_some();
             let answers = self.slot(&target.address).breaker().circuit() == Circuit::Closed;
@@ -103,12 +104,16 @@ impl Pool {
                 continue;
             }
             match self.connect(target).await {
+                Ok(connection) => return Ok(connection),
                 Err(Failure::Unreachable(_)) => {}
-                known => return known.map_err(|failure| failure.of(&target.address)),
+                Err(Failure::Refused(error)) => refused = Some(error),
             }
         }
         if let Some(connection) = targets.iter().find_map(|target| self.open(&target.address)) {
             return Ok(connection);
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
         let addresses: Vec<Address> = targets.iter().map(|it| it.address.clone()).collect();
         self.wait_for_one(&addresses).await;
