@@ -251,7 +251,8 @@ impl Reader<'_> {
             if self.is_outdated() {
                 return Err(ReadError::Changed);
             }
-            self.state.add_damage(Damage { first, next, segment: segment.base, from, to });
+            let damage = Damage { first, next, segment: segment.base, from, to };
+            self.state.add_damage(damage, self.bounds.files_gone);
             if next > offset {
                 return Err(ReadError::Damaged { first, next });
             }
@@ -271,7 +272,8 @@ impl Reader<'_> {
             return Err(ReadError::Changed);
         }
         let (first, at) = (next, segment.len);
-        self.state.add_damage(Damage { first, next: end, segment: segment.base, from: at, to: at });
+        let damage = Damage { first, next: end, segment: segment.base, from: at, to: at };
+        self.state.add_damage(damage, self.bounds.files_gone);
         Err(ReadError::Damaged { first, next: end })
     }
 
