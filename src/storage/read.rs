@@ -9,6 +9,7 @@ use crate::env::{Patience, Populate};
 
 use super::chain::{Chain, Witness};
 use super::damage::{Damage, after_hole};
+use super::epochs::EpochHistory;
 use super::error::{ReadError, StorageError};
 use super::segment::Segment;
 use super::view::Reader;
@@ -136,16 +137,14 @@ impl Reader<'_> {
         if hot || start == end {
             return Ok(answer(slice()?, None));
         }
-        let known = segment.sound.covers(start, end);
         let in_memory = segment.is_in_memory(files, start, end).map_err(unreadable)?;
-        if request.patience == Patience::Now {
-            return match known && in_memory {
-                true => Ok(answer(slice()?, None)),
-                false => Err(ReadError::NotInMemory),
-            };
+        if in_memory && segment.sound.covers(start, end) {
+            return Ok(answer(slice()?, None));
         }
-        // By now what is known may be in memory again: finding it has read what stands there.
-        if known || !in_memory {
+        if request.patience == Patience::Now {
+            return Err(ReadError::NotInMemory);
+        }
+        if !in_memory {
             segment.sound.pushed_out(start);
         }
         let populate = segment.populate(files, start, end, window).map_err(unreadable)?;
@@ -183,8 +182,7 @@ impl Reader<'_> {
         let end = self.segment_end(self.segment_at(segment.base));
         let care = Some((self.epochs, end)).filter(|_| !hot);
         let patience = if hot { Patience::Wait } else { patience };
-        let at = (&*self.home.env.disk, &self.home.files);
-        let found = match segment.find(at, patience, offset, care) {
+        let found = match self.find_near(segment, offset, patience, care) {
             // Also of damage the bounds are found where waiting is allowed.
             Err(error)
                 if patience == Patience::Now
@@ -210,6 +208,31 @@ impl Reader<'_> {
         }
     }
 
+    /// The same as far as the segment itself tells. What is looked at with `care` may have to come from the
+    /// disk, which brings along what is not known to be sound then.
+    fn find_near(
+        &self,
+        segment: &Segment,
+        offset: i64,
+        patience: Patience,
+        care: Option<(&EpochHistory, i64)>,
+    ) -> io::Result<Option<Found>> {
+        let find = |patience| {
+            segment.find((&*self.home.env.disk, &self.home.files), patience, offset, care)
+        };
+        if care.is_none() || patience == Patience::Now {
+            return find(patience);
+        }
+        match find(Patience::Now) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let found = find(Patience::Wait)?;
+                segment.sound.pushed_out(found.map_or(segment.len, |found| found.position));
+                Ok(found)
+            }
+            found => found,
+        }
+    }
+
     /// What stands at `offset` of a segment with damage that nobody knew of: a sound batch that
     /// ends at or after it, nothing, or the damage itself. Walks the segment; what is damaged is
     /// taken over when the log is next maintained.
@@ -217,6 +240,8 @@ impl Reader<'_> {
         let unreadable = |error: io::Error| self.unreadable(segment, &error);
         let end = self.segment_end(self.segment_at(segment.base));
         let file = self.home.files.file(&segment.file).map_err(unreadable)?;
+        // All of it may come from the disk now.
+        segment.sound.clear();
         let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
         loop {

@@ -15,8 +15,8 @@ pub(super) struct Sound {
 #[derive(Debug, Default)]
 struct Known {
     ranges: Vec<(u64, u64)>,
-    /// Where the bytes end that were checked last.
-    checked_to: u64,
+    /// The bytes that were checked last, from and to.
+    checked: (u64, u64),
 }
 
 impl Sound {
@@ -29,7 +29,7 @@ impl Sound {
     pub(super) fn checked(&self, from: u64, to: u64) {
         let mut known = self.lock();
         known.add(from, to);
-        known.checked_to = to;
+        known.checked = (from, to);
     }
 
     /// Whether all of `[from, to)` is.
@@ -41,7 +41,7 @@ impl Sound {
     /// nothing is known any more but what was checked on the way there.
     pub(super) fn pushed_out(&self, from: u64) {
         let mut known = self.lock();
-        let goes_on = known.checked_to == from;
+        let goes_on = (known.checked.0..=known.checked.1).contains(&from);
         known.ranges.retain_mut(|range| {
             range.1 = range.1.min(from);
             goes_on && range.0 < range.1
@@ -112,7 +112,9 @@ mod tests {
         sound.add(1000, 1100);
         sound.pushed_out(600);
         assert_eq!(sound.lock().ranges, [(300, 600)]);
-        sound.pushed_out(500);
+        sound.pushed_out(550);
+        assert_eq!(sound.lock().ranges, [(300, 550)], "not all of what was checked was taken");
+        sound.pushed_out(400);
         assert_eq!(sound.lock().ranges, []);
     }
 
