@@ -51,8 +51,8 @@ pub(super) struct LogState {
     derived: Mutex<Derived>,
     /// What the background found out about closed segments.
     findings: Mutex<Vec<Finding>>,
-    /// Damage that readers met.
-    damage: Mutex<Vec<Damage>>,
+    /// Damage that readers met, with [`LogState::files_gone`] as it was then.
+    damage: Mutex<Vec<(u64, Damage)>>,
     /// Held while a derived file is written, so that an older one never replaces a newer one.
     /// Taken before `derived`, which is never held across a write.
     writing: Mutex<()>,
@@ -318,20 +318,23 @@ impl LogState {
         self.files_gone.load(Ordering::Acquire)
     }
 
-    /// A reader has met damage.
-    pub(super) fn add_damage(&self, damage: Damage) {
+    /// A reader has met damage in the files that there were when so many had gone.
+    pub(super) fn add_damage(&self, damage: Damage, files_gone: u64) {
         let mut met = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        if !met.contains(&damage) {
+        if !met.contains(&(files_gone, damage)) {
             let Damage { first, next, segment, from, to } = damage;
             let log = &self.topic_partition;
             tracing::error!(%log, first, next, segment, from, to, "found damage");
-            met.push(damage);
+            met.push((files_gone, damage));
         }
     }
 
-    /// The damage that readers have met since the last call.
+    /// The damage that readers have met since the last call. Where files have gone meanwhile others may
+    /// stand in their place; what is still there is met again.
     pub(super) fn take_damage(&self) -> Vec<Damage> {
-        std::mem::take(&mut *self.damage.lock().unwrap_or_else(PoisonError::into_inner))
+        let met = std::mem::take(&mut *self.damage.lock().unwrap_or_else(PoisonError::into_inner));
+        let now = self.files_gone();
+        met.into_iter().filter(|(then, _)| *then == now).map(|(_, damage)| damage).collect()
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {

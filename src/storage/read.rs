@@ -9,6 +9,7 @@ use crate::env::{Patience, Populate};
 
 use super::chain::{Chain, Witness};
 use super::damage::{Damage, after_hole};
+use super::epochs::EpochHistory;
 use super::error::{ReadError, StorageError};
 use super::segment::Segment;
 use super::view::Reader;
@@ -143,14 +144,21 @@ impl Reader<'_> {
         if request.patience == Patience::Now {
             return Err(ReadError::NotInMemory);
         }
+        if !in_memory {
+            segment.sound.pushed_out(start);
+        }
         let populate = segment.populate(files, start, end, window).map_err(unreadable)?;
         populate.run().map_err(unreadable)?;
         let mut bytes = slice()?;
+        // Of a file that is being cut nothing may be touched.
+        if self.is_outdated() {
+            return Err(ReadError::Changed);
+        }
         bytes.truncate(sound_prefix(&bytes));
         if bytes.is_empty() {
             return Err(self.damage_of(segment, first));
         }
-        segment.sound.add(start, start + bytes.len() as u64);
+        segment.sound.checked(start, start + bytes.len() as u64);
         let populate = Some(populate).filter(|_| !in_memory);
         Ok(answer(bytes, populate))
     }
@@ -174,8 +182,7 @@ impl Reader<'_> {
         let end = self.segment_end(self.segment_at(segment.base));
         let care = Some((self.epochs, end)).filter(|_| !hot);
         let patience = if hot { Patience::Wait } else { patience };
-        let at = (&*self.home.env.disk, &self.home.files);
-        let found = match segment.find(at, patience, offset, care) {
+        let found = match self.find_near(segment, offset, patience, care) {
             // Also of damage the bounds are found where waiting is allowed.
             Err(error)
                 if patience == Patience::Now
@@ -201,6 +208,31 @@ impl Reader<'_> {
         }
     }
 
+    /// The same as far as the segment itself tells. What is looked at with `care` may have to come from the
+    /// disk, which brings along what is not known to be sound then.
+    fn find_near(
+        &self,
+        segment: &Segment,
+        offset: i64,
+        patience: Patience,
+        care: Option<(&EpochHistory, i64)>,
+    ) -> io::Result<Option<Found>> {
+        let find = |patience| {
+            segment.find((&*self.home.env.disk, &self.home.files), patience, offset, care)
+        };
+        if care.is_none() || patience == Patience::Now {
+            return find(patience);
+        }
+        match find(Patience::Now) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let found = find(Patience::Wait)?;
+                segment.sound.pushed_out(found.map_or(segment.len, |found| found.position));
+                Ok(found)
+            }
+            found => found,
+        }
+    }
+
     /// What stands at `offset` of a segment with damage that nobody knew of: a sound batch that
     /// ends at or after it, nothing, or the damage itself. Walks the segment; what is damaged is
     /// taken over when the log is next maintained.
@@ -208,6 +240,8 @@ impl Reader<'_> {
         let unreadable = |error: io::Error| self.unreadable(segment, &error);
         let end = self.segment_end(self.segment_at(segment.base));
         let file = self.home.files.file(&segment.file).map_err(unreadable)?;
+        // All of it may come from the disk now.
+        segment.sound.clear();
         let mut walk = Walk::new(&*file, 0, segment.len, CLOSE_WINDOW).over(&segment.holes);
         let mut chain = Chain { next: segment.base, epoch: -1, end };
         loop {
@@ -242,7 +276,8 @@ impl Reader<'_> {
             if self.is_outdated() {
                 return Err(ReadError::Changed);
             }
-            self.state.add_damage(Damage { first, next, segment: segment.base, from, to });
+            let damage = Damage { first, next, segment: segment.base, from, to };
+            self.state.add_damage(damage, self.bounds.files_gone);
             if next > offset {
                 return Err(ReadError::Damaged { first, next });
             }
@@ -262,7 +297,8 @@ impl Reader<'_> {
             return Err(ReadError::Changed);
         }
         let (first, at) = (next, segment.len);
-        self.state.add_damage(Damage { first, next: end, segment: segment.base, from: at, to: at });
+        let damage = Damage { first, next: end, segment: segment.base, from: at, to: at };
+        self.state.add_damage(damage, self.bounds.files_gone);
         Err(ReadError::Damaged { first, next: end })
     }
 

@@ -192,6 +192,33 @@ async fn what_passes_is_tried_again() {
     assert_eq!(cluster.metrics().connections_failed, 2);
 }
 
+/// Is refused by one broker, as when only that one has another password.
+struct AllBut(i32);
+
+impl Authenticate for AllBut {
+    fn authenticate<'a>(&'a self, target: &'a Target, _: &'a Connection) -> Authenticating<'a> {
+        let code = ErrorCode::SaslAuthenticationFailed;
+        let refused = ClientError::refused("authentication".to_owned(), code, None);
+        let accepted = target.broker != Some(self.0);
+        Box::pin(async move { if accepted { Ok(()) } else { Err(refused) } })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_refuses_this_client_is_not_asked_where_another_will_do() {
+    for refuses in [1, 2] {
+        let (_, open) = Model::start(1, |_, _| Fault::No);
+        let connector = open.options().connector.clone().authenticate(AllBut(refuses));
+        let options = ClusterOptions::default().connector(connector);
+        let cluster = Cluster::new("played:1", options).unwrap();
+        for _ in 0..9 {
+            cluster.fetch_metadata(Topics::None).await.unwrap();
+        }
+        let metrics = cluster.metrics();
+        assert!(cluster.view().brokers.len() > 1 && metrics.connections_failed <= 1);
+    }
+}
+
 #[tokio::test]
 async fn an_exchange_is_framed_like_any_request() {
     let (client, mut peer) = crate::testing::Peer::pair();

@@ -146,7 +146,7 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Inner {
     options: ClusterOptions,
-    pool: Pool,
+    pool: Arc<Pool>,
     view: RwLock<Arc<ClusterView>>,
     random: Mutex<Random>,
 }
@@ -190,7 +190,7 @@ impl Cluster {
 
     fn build(bootstrap: Vec<Address>, options: ClusterOptions) -> Self {
         let inner = Inner {
-            pool: Pool::new(bootstrap, &options),
+            pool: Arc::new(Pool::new(bootstrap, &options)),
             options,
             view: RwLock::default(),
             random: Mutex::new(Random::from_entropy()),

@@ -32,6 +32,8 @@ pub(super) struct Pool {
 
 /// Brokers that are connected so that not one alone is asked where any will do.
 const SPREAD: usize = 3;
+/// How long one of these is waited for where another is connected.
+const SPREAD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One address.
 #[derive(Debug, Default)]
@@ -92,23 +94,37 @@ impl Pool {
     /// Any broker, not the same each time: one that lags behind is not to serve every caller. Takes turns
     /// among those that the cluster named, of which up to [`SPREAD`] are connected for this; else one that is
     /// connected, else whichever can be, those given at the start included.
-    pub(super) async fn any(&self, view: &ClusterView) -> Result<Connection, ClientError> {
+    pub(super) async fn any(
+        self: &Arc<Self>,
+        view: &ClusterView,
+    ) -> Result<Connection, ClientError> {
         let targets = self.targets(view);
         let named = targets.get(..view.brokers.len()).unwrap_or_default();
         let open = named.iter().filter(|target| self.open(&target.address).is_some()).count();
+        let mut refused = None;
         for target in named {
             let connected = self.open(&target.address).is_some();
-            let answers = self.slot(&target.address).breaker().circuit() == Circuit::Closed;
-            if !connected && (open >= SPREAD || !answers) {
+            let slot = self.slot(&target.address);
+            let answers = slot.breaker().circuit() == Circuit::Closed;
+            let is_tried = slot.connection.try_lock().is_err();
+            if !connected && (open >= SPREAD || !answers || open > 0 && is_tried) {
                 continue;
             }
-            match self.connect(target).await {
+            let made = match connected || open == 0 {
+                true => self.connect(target).await,
+                false => self.connect_soon(target).await,
+            };
+            match made {
+                Ok(connection) => return Ok(connection),
                 Err(Failure::Unreachable(_)) => {}
-                known => return known.map_err(|failure| failure.of(&target.address)),
+                Err(Failure::Refused(error)) => refused = Some(error),
             }
         }
         if let Some(connection) = targets.iter().find_map(|target| self.open(&target.address)) {
             return Ok(connection);
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
         let addresses: Vec<Address> = targets.iter().map(|it| it.address.clone()).collect();
         self.wait_for_one(&addresses).await;
@@ -217,6 +233,17 @@ impl Pool {
         let made = self.attempt(&slot, target).await?;
         *connection = Some(made.clone());
         Ok(made)
+    }
+
+    /// The same for who has another one: it goes on to be made when that takes long, as with a broker that is
+    /// silent.
+    async fn connect_soon(self: &Arc<Self>, target: &Target) -> Result<Connection, Failure> {
+        let (pool, target) = (Arc::clone(self), target.clone());
+        let making = async move { pool.connect(&target).await }.in_current_span();
+        match timeout(SPREAD_PATIENCE, tokio::spawn(making)).await {
+            Ok(Ok(made)) => made,
+            _ => Err(Failure::default()),
+        }
     }
 
     /// Makes a connection, if the breaker lets this caller.

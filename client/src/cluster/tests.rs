@@ -228,3 +228,33 @@ async fn a_broker_that_does_not_answer_is_not_asked_where_another_will_do() {
     let asked = asked.lock().unwrap();
     assert!(asked.contains(&1) && asked.contains(&3) && !asked.contains(&2), "{asked:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_is_silent_holds_nobody_up_where_another_is_connected() {
+    let (cluster, asked) = lagging(|_| true);
+    // Broker 2 takes connections and says nothing.
+    let options = cluster.options().clone();
+    let (connector, dials) = (options.connector.clone(), Arc::new(AtomicI32::new(0)));
+    let dialled = Arc::clone(&dials);
+    let connector = Connector::by(move |target| {
+        let is_two = target.address.port == 2;
+        dialled.fetch_add(is_two.into(), Ordering::Relaxed);
+        let connector = connector.clone();
+        async move {
+            match is_two {
+                true => std::future::pending().await,
+                false => connector.connect(target).await,
+            }
+        }
+    });
+    let cluster = Cluster::new("played:1", options.connector(connector)).unwrap();
+    let began = Instant::now();
+    for _ in 0..20 {
+        let _ = cluster.fetch_metadata(Topics::None).await.unwrap();
+    }
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    tokio::time::sleep(cluster.options().connect_timeout).await;
+    assert_eq!((cluster.circuit(2), dials.load(Ordering::Relaxed)), (Circuit::Open, 1));
+    let asked = asked.lock().unwrap();
+    assert!(asked.contains(&1) && asked.contains(&3) && !asked.contains(&2), "{asked:?}");
+}

@@ -55,6 +55,9 @@ const ROOM_MIN: usize = 4 * 1024;
 
 /// Batches whose memory is kept: it comes on top of the producer's buffer.
 const SPARES: usize = 32;
+/// How many times the memory that a batch would get anew may be that of a former one: the producer's buffer
+/// counts records.
+const SPARE_ROOM: usize = 4;
 
 /// See the top of the file.
 #[derive(Debug)]
@@ -191,7 +194,7 @@ impl Accumulator {
         }
         let cell = cell(&mut self.open, BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {
-            builder: match self.spare.pop() {
+            builder: match fitting(&mut self.spare, buffer.room) {
                 Some(memory) => BatchBuilder::within(buffer.batch_bytes, memory),
                 None => BatchBuilder::with_room(buffer.batch_bytes, buffer.room),
             },
@@ -314,6 +317,13 @@ impl Accumulator {
     pub(super) fn undelivered(&self) -> Vec<Arc<BatchDelivery>> {
         self.open.iter().filter(|delivery| !delivery.is_complete()).cloned().collect()
     }
+}
+
+/// Memory for a batch that would begin with `room` bytes: a small batch does not hold that of a large one.
+fn fitting(spare: &mut Vec<Vec<u8>>, room: usize) -> Option<Vec<u8>> {
+    let most = room.saturating_mul(SPARE_ROOM);
+    let at = spare.iter().rposition(|memory| memory.capacity() <= most)?;
+    Some(spare.swap_remove(at))
 }
 
 /// A place for the fate of a new batch: that of one whose fate is known and asked about by nobody, if there

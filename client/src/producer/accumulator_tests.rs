@@ -106,6 +106,24 @@ fn what_is_kept_of_former_batches_is_bounded() {
 }
 
 #[test]
+fn a_small_batch_does_not_hold_the_memory_of_a_large_one() {
+    let mut accumulator = accumulator(&[Some(1), Some(1)]);
+    accumulator.batch_bytes = 1 << 20;
+    accumulator.recycle(Vec::with_capacity(1 << 20));
+    accumulator.recycle(Vec::with_capacity(ROOM_MIN));
+    accumulator.recycle(Vec::with_capacity(1 << 20));
+    let mut memory = |partition| {
+        put(&mut accumulator, partition, 10).unwrap();
+        let (mut taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 1);
+        let mut content = Content::new(1, taken.remove(0).1);
+        drop(content.bytes(&BatchOptions::default(), -1, None, &mut Vec::new()).unwrap());
+        content.memory().unwrap().capacity()
+    };
+    assert_eq!((memory(0), memory(1)), (ROOM_MIN, 1000), "that of another small one, or its own");
+    assert_eq!(accumulator.spare.len(), 2);
+}
+
+#[test]
 fn a_batch_leaves_when_it_is_full_or_old_or_wanted() {
     let mut accumulator = accumulator(&[Some(1), Some(1)]);
     let now = Instant::now();

@@ -1,6 +1,7 @@
 //! Fetch (key 1): record batches from an offset on, as slices of the log's map. Waits for
-//! `min_bytes` up to `max_wait_ms`. What was not written lately is looked up and brought into memory
-//! on the blocking pool before the answer is written, so that no connection's task waits for a disk.
+//! `min_bytes` up to `max_wait_ms`. What is not in memory, or was not checked since it came from the
+//! disk, is brought in and checked on the blocking pool before the answer is written, so that no
+//! connection's task waits for a disk.
 
 use std::sync::Arc;
 use std::time::Duration;

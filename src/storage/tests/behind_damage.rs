@@ -190,6 +190,26 @@ fn damage_behind_known_damage_is_told_and_kept_by_itself() {
     assert_eq!((read_at(&log, 5).unwrap(), log.log_end_offset()), (5, 7));
 }
 
+/// A reader met damage, and before that was taken over the log was cut: other bytes stand there by then.
+#[test]
+fn damage_that_was_cut_off_is_not_taken_for_what_is_written_in_its_place() {
+    let payloads: Vec<_> = (0..4).map(|n| vec![n; 300]).collect();
+    let (world, places) = crashed(&payloads, true);
+    let (_dir, mut log, _) = start(&world);
+    world.disk.flip_bit(Path::new(SEGMENT), places[2].start, 3).unwrap();
+    assert!(matches!(read_at(&log, 2), Err(ReadError::Damaged { first: 2, next: 3 })));
+    assert_eq!(log.truncate_to(2).unwrap(), 2);
+    for offset in 2..5 {
+        let written = append(&mut log, &batch(1, 1000, &[9; 300]), info(1000)).unwrap();
+        assert_eq!(written.first_offset, offset);
+    }
+    log.apply_retention(1000, 0).unwrap();
+    assert_eq!(log.damage(), []);
+    for offset in 2..5 {
+        assert_eq!(read_at(&log, offset).unwrap(), offset);
+    }
+}
+
 /// A log of several segments, closed properly, and the size of each of its 20 batches.
 fn closed() -> (SimEnv, u64) {
     let world = SimEnv::new(1, 1_000_000);

@@ -459,3 +459,57 @@ fn what_comes_from_the_disk_is_held_against_its_checksum_before_it_is_served() {
         [(20, 22)]
     );
 }
+
+/// The page cache may push out what was written long ago, or read; the disk gives back what it has.
+#[test]
+fn what_was_pushed_out_of_memory_is_checked_when_it_comes_back() {
+    let path = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let nothing_is_hot = LogDirOptions { hot_bytes: 0, ..options() };
+    let dir = LogDir::open(&env, path.path(), nothing_is_hot).unwrap();
+    let mut log = new_log(&dir, LogConfig { segment_bytes: 100_000, ..small() });
+    for n in 0..4_u8 {
+        append(&mut log, &batch(1, 1000, &[n; 100]), info(1000)).unwrap();
+    }
+    let file = path.path().join("orders-0/00000000000000000000.log");
+    let file = env.disk.open(&file, crate::env::OpenMode::Write).unwrap();
+    for n in [0, 2_u8] {
+        file.write_at(&[std::io::IoSlice::new(&[n ^ 4])], u64::from(n) * 161 + 120).unwrap();
+    }
+    file.sync_data().unwrap();
+    file.drop_cache();
+    if file.read_now(&mut [0], 0).is_ok() {
+        return; // a file system that has nothing but memory
+    }
+    let read = |offset, patience| {
+        let request = ReadRequest { offset, max_bytes: 1, min_one: true, up_to: 99, patience };
+        log.read(&request).map(|read| read.bytes.len())
+    };
+    assert_eq!(read(1, Patience::Wait), Ok(161));
+    assert_eq!(read(1, Patience::Now), Ok(161), "once is enough");
+    // With it came what stands beside it.
+    for offset in [2, 0] {
+        assert_eq!(read(offset, Patience::Now), Err(ReadError::NotInMemory));
+        let damaged = ReadError::Damaged { first: offset, next: offset + 1 };
+        assert_eq!(read(offset, Patience::Wait), Err(damaged));
+    }
+}
+
+/// A file is cut in its place when nobody looks at it. Who begins to just then must not touch what is gone.
+#[test]
+fn nothing_is_touched_of_a_file_that_is_being_cut() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = open(&Env::real(), path.path());
+    let config = LogConfig { segment_bytes: 100_000, ..small() };
+    let mut log = new_log(&dir, config.clone());
+    append(&mut log, &batch(1, 1000, &[1; 100]), info(1000)).unwrap();
+    log.close().unwrap();
+    dir.close(-1).unwrap();
+    let (_dir, log, _) = reopen(path.path(), &config);
+    let view = log.view(0, 1).unwrap();
+    log.state.begin_cut(0);
+    let patience = Patience::Wait;
+    let request = ReadRequest { offset: 0, max_bytes: 1 << 20, min_one: true, up_to: 1, patience };
+    assert_eq!(view.read(&request).unwrap_err(), ReadError::Changed);
+    assert!(!log.segments[0].sound.covers(0, 1), "it was read");
+}
