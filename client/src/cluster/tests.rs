@@ -8,7 +8,7 @@ use duramen_protocol::messages::metadata::{
 };
 
 use super::*;
-use crate::testing::{Answer, Asked, played};
+use crate::testing::{Answer, Asked, Dial, dialled, played};
 
 fn answer(asked: &Asked, leader: i32, epoch: i32) -> Answer {
     let request: MetadataRequest = asked.read();
@@ -205,21 +205,15 @@ async fn a_broker_that_lags_behind_does_not_serve_everybody() {
 async fn a_broker_that_does_not_answer_is_not_asked_where_another_will_do() {
     let (cluster, asked) = lagging(|_| true);
     // Broker 2 takes no connections.
-    let options = cluster.options().clone();
-    let (connector, dials) = (options.connector.clone(), Arc::new(AtomicI32::new(0)));
-    let dialled = Arc::clone(&dials);
-    let connector = Connector::by(move |target| {
-        let is_two = target.address.port == 2;
-        dialled.fetch_add(is_two.into(), Ordering::Relaxed);
-        let connector = connector.clone();
-        async move {
-            match is_two {
-                true => Err(std::io::ErrorKind::ConnectionRefused.into()),
-                false => connector.connect(target).await,
-            }
+    let dials = Arc::new(AtomicI32::new(0));
+    let asked_for = Arc::clone(&dials);
+    let cluster = dialled(&cluster, move |port| {
+        if port != 2 {
+            return Dial::Made;
         }
+        asked_for.fetch_add(1, Ordering::Relaxed);
+        Dial::Refused
     });
-    let cluster = Cluster::new("played:1", options.connector(connector)).unwrap();
     for _ in 0..20 {
         let _ = cluster.fetch_metadata(Topics::None).await.unwrap();
     }
@@ -232,22 +226,16 @@ async fn a_broker_that_does_not_answer_is_not_asked_where_another_will_do() {
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_is_silent_holds_nobody_up_where_another_is_connected() {
     let (cluster, asked) = lagging(|_| true);
-    // Broker 2 takes connections and says nothing.
-    let options = cluster.options().clone();
-    let (connector, dials) = (options.connector.clone(), Arc::new(AtomicI32::new(0)));
-    let dialled = Arc::clone(&dials);
-    let connector = Connector::by(move |target| {
-        let is_two = target.address.port == 2;
-        dialled.fetch_add(is_two.into(), Ordering::Relaxed);
-        let connector = connector.clone();
-        async move {
-            match is_two {
-                true => std::future::pending().await,
-                false => connector.connect(target).await,
-            }
+    // Broker 2 lets connections wait for ever.
+    let dials = Arc::new(AtomicI32::new(0));
+    let asked_for = Arc::clone(&dials);
+    let cluster = dialled(&cluster, move |port| {
+        if port != 2 {
+            return Dial::Made;
         }
+        asked_for.fetch_add(1, Ordering::Relaxed);
+        Dial::Silent
     });
-    let cluster = Cluster::new("played:1", options.connector(connector)).unwrap();
     let began = Instant::now();
     for _ in 0..20 {
         let _ = cluster.fetch_metadata(Topics::None).await.unwrap();

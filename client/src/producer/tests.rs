@@ -6,8 +6,8 @@ use duramen_protocol::api::ApiKey;
 use duramen_protocol::error::ErrorCode;
 
 use super::*;
+use crate::testing::away_for;
 use crate::testing::model::{Fault, MADE, Model};
-use crate::transport::Connector;
 
 fn small_batches() -> ProducerOptions {
     ProducerOptions { batch_bytes: 200, request_bytes: 600, ..ProducerOptions::default() }
@@ -281,22 +281,6 @@ async fn a_topic_that_was_deleted_is_made_again_for_records_only() {
     let delivery = enqueue(&producer, 0, 1..2).await.remove(0);
     delivery.await.unwrap();
     assert_eq!(model.lock().topic_id, Some(MADE));
-}
-
-/// A cluster whose brokers take no connections for a while.
-fn away_for(time: Duration, cluster: &Cluster) -> Cluster {
-    let options = cluster.options().clone();
-    let (connector, back) = (options.connector.clone(), Instant::now() + time);
-    let connector = Connector::by(move |target| {
-        let connector = connector.clone();
-        async move {
-            match Instant::now() < back {
-                true => Err(std::io::ErrorKind::ConnectionRefused.into()),
-                false => connector.connect(target).await,
-            }
-        }
-    });
-    Cluster::new("played:1", options.connector(connector)).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

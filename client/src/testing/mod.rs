@@ -15,6 +15,7 @@ use duramen_protocol::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use duramen_protocol::messages::{Message, Request};
 use duramen_protocol::primitives::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
 
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::transport::Connector;
@@ -132,6 +133,40 @@ pub(crate) fn played(
         std::future::ready(Ok(client))
     });
     Cluster::new("played:1", options.connector(connector)).unwrap()
+}
+
+/// What becomes of a connection that is asked for.
+pub(crate) enum Dial {
+    Made,
+    Refused,
+    /// It is never made, and nothing says so.
+    Silent,
+}
+
+/// The same brokers, but not each connection to them is made: `dial` is asked about each, by its port.
+pub(crate) fn dialled(
+    cluster: &Cluster,
+    dial: impl Fn(u16) -> Dial + Send + Sync + 'static,
+) -> Cluster {
+    let options = cluster.options().clone();
+    let connector = options.connector.clone();
+    let connector = Connector::by(move |target| {
+        let (connector, dial) = (connector.clone(), dial(target.address.port));
+        async move {
+            match dial {
+                Dial::Made => connector.connect(target).await,
+                Dial::Refused => Err(std::io::ErrorKind::ConnectionRefused.into()),
+                Dial::Silent => std::future::pending().await,
+            }
+        }
+    });
+    Cluster::new("played:1", options.connector(connector)).unwrap()
+}
+
+/// The same brokers, which take no connections for a while.
+pub(crate) fn away_for(time: Duration, cluster: &Cluster) -> Cluster {
+    let back = Instant::now() + time;
+    dialled(cluster, move |_| if Instant::now() < back { Dial::Refused } else { Dial::Made })
 }
 
 /// The result of a future, or nothing when it is dropped after so many polls without one.

@@ -216,12 +216,11 @@ mod tests {
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
-    use crate::cluster::{Cluster, ClusterOptions};
+    use crate::cluster::ClusterOptions;
     use crate::consumer::group::member::{JoinAnswer, Joined};
     use crate::consumer::group::positions::Position;
     use crate::consumer::group::{Assignor, GroupOptions, GroupProtocol};
-    use crate::testing::{Answer, Asked, played};
-    use crate::transport::Connector;
+    use crate::testing::{Answer, Asked, away_for, played};
 
     fn answer(asked: &Asked) -> Answer {
         match asked.header.api {
@@ -251,22 +250,6 @@ mod tests {
         });
         let topics = topics.collect();
         asked.answer(&OffsetCommitResponse { topics, ..Default::default() })
-    }
-
-    /// A cluster whose broker takes no connections for a while.
-    fn away_for(time: Duration) -> Cluster {
-        let options = played(ClusterOptions::default(), |_, asked| answer(asked)).options().clone();
-        let (connector, back) = (options.connector.clone(), Instant::now() + time);
-        let connector = Connector::by(move |target| {
-            let connector = connector.clone();
-            async move {
-                match Instant::now() < back {
-                    true => Err(std::io::ErrorKind::ConnectionRefused.into()),
-                    false => connector.connect(target).await,
-                }
-            }
-        });
-        Cluster::new("played:1", options.connector(connector)).unwrap()
     }
 
     /// A cooperative member of generation 1 that reads `t-0`, while the group gathers for the next one; and
@@ -387,7 +370,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_commit_outlasts_a_coordinator_that_starts_again() {
-        let coordinator = Coordinator::new(&away_for(Duration::from_secs(5)), &"g".into());
+        let cluster = played(ClusterOptions::default(), |_, asked| answer(asked));
+        let away = away_for(Duration::from_secs(5), &cluster);
+        let coordinator = Coordinator::new(&away, &"g".into());
         let (_sender, identity) = watch::channel(Some(("m".into(), 1)));
         let offsets = [(TopicPartition::new("t", 0), CommittedOffset::at(7))];
         let gone = deliver(&coordinator, identity, None, &offsets, &TopicIds::new(), true).await;
