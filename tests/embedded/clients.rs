@@ -10,6 +10,7 @@ use duramen_client::consumer::group::{GroupConsumer, GroupEvent, GroupOptions};
 use duramen_client::transport::{Address, Target};
 use duramen_client::{Admin, Cluster};
 use duramen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use duramen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use crate::lab::{eventually, on_each, producer, read, write};
@@ -52,18 +53,37 @@ fn a_fetch_that_waits_is_answered_when_the_broker_stops() {
             }],
             ..FetchRequest::default()
         };
-        let waiting = {
-            let connection = connection.clone();
-            tokio::spawn(async move { connection.call(&request).await })
-        };
-        // Requests of a connection are served in their order: the fetch is there when this is answered.
-        let others = async { cluster.fetch_metadata(Topics::None).await };
-        assert!(others.await.is_ok() && !waiting.is_finished());
-        broker.stop().await;
-        let answer = waiting.await.unwrap().unwrap();
+        // Requests of a connection are served in their order, and the answers wait for each other: the
+        // fetch is there when others see what was asked for behind it.
+        let request_behind = made_if_missing("behind");
+        let mut waiting = std::pin::pin!(connection.call(&request));
+        let mut behind = std::pin::pin!(connection.call(&request_behind));
+        let watcher = broker.client();
+        tokio::select! {
+            biased;
+            answer = &mut waiting => panic!("nothing came to be read: {answer:?}"),
+            _ = &mut behind => panic!("answered before what was asked first"),
+            () = eventually("the topic is there", async || {
+                watcher.refresh(Topics::All).await.unwrap().topic("behind").is_some()
+            }) => {}
+        }
+        let (answer, created, ()) = tokio::join!(waiting, behind, broker.stop());
+        assert!(created.is_ok());
+        let answer = answer.unwrap();
         assert_eq!(answer.responses[0].partitions[0].error_code, 0);
         assert!(connection.ended().is_some() || connection.closed().await.to_string() != "");
     });
+}
+
+/// Asks for a topic's metadata, which makes the topic.
+fn made_if_missing(topic: &str) -> MetadataRequest {
+    let asked =
+        MetadataRequestTopic { name: Some(topic.into()), ..MetadataRequestTopic::default() };
+    MetadataRequest {
+        topics: Some(vec![asked]),
+        allow_auto_topic_creation: true,
+        ..MetadataRequest::default()
+    }
 }
 
 #[test]
