@@ -29,7 +29,8 @@ pub enum OpenMode {
 pub enum Patience {
     /// As long as it takes.
     Wait,
-    /// Not at all: what is not in memory is an error of kind [`io::ErrorKind::WouldBlock`].
+    /// Not at all: what is not in memory is an error of kind [`io::ErrorKind::WouldBlock`], or not among the
+    /// bytes that come.
     Now,
 }
 
@@ -199,10 +200,11 @@ pub trait DiskFile: Debug + Send + Sync {
     /// As the operating system says.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 
-    /// As [`DiskFile::read_at`], but only of what is in memory: it never waits for the disk.
+    /// As [`DiskFile::read_at`], but only as far as it is in memory: it never waits for the disk. The kernel
+    /// begins to bring what is missing, though: to ask again soon tells nothing of what was there.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when the bytes are not in memory, or nobody can tell; others
+    /// [`io::ErrorKind::WouldBlock`] when not even the first byte is in memory, or nobody can tell; others
     /// as the operating system says.
     fn read_now(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())

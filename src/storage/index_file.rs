@@ -190,7 +190,11 @@ impl IndexFile {
         out: &mut [u8],
     ) -> io::Result<()> {
         let read = patience.read(file, out, (n * self.width) as u64)?;
-        if read == out.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        match patience {
+            _ if read == out.len() => Ok(()),
+            Patience::Now => Err(io::ErrorKind::WouldBlock.into()),
+            Patience::Wait => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 }
 

@@ -141,11 +141,11 @@ impl Reader<'_> {
         if in_memory && segment.sound.covers(start, end) {
             return Ok(answer(slice()?, None));
         }
-        if request.patience == Patience::Now {
-            return Err(ReadError::NotInMemory);
-        }
         if !in_memory {
             segment.sound.pushed_out(start);
+        }
+        if request.patience == Patience::Now {
+            return Err(ReadError::NotInMemory);
         }
         let populate = segment.populate(files, start, end, window).map_err(unreadable)?;
         populate.run().map_err(unreadable)?;

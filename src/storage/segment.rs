@@ -360,6 +360,25 @@ impl Segment {
         let start = hint.map_or(0, |entry| entry.position);
         let mut walk =
             Walk::new(&*file, start, self.len, LOOK_AROUND).over(&self.holes).with(patience);
+        let mut reached = start;
+        let found = self.walk_to(offset, &mut walk, hint, care, &mut reached);
+        // The kernel brings it now, and what stands beside it: whoever looks again finds it in memory.
+        if let Some(missed) = walk.missed() {
+            self.sound.pushed_out(missed.min(reached));
+        }
+        found
+    }
+
+    /// The same, from where `walk` stands; `reached` tells how far it came: to the batch that was looked for,
+    /// or behind the last one before it.
+    fn walk_to(
+        &self,
+        offset: i64,
+        walk: &mut Walk<'_>,
+        hint: Option<OffsetEntry>,
+        care: Option<(&EpochHistory, i64)>,
+        reached: &mut u64,
+    ) -> io::Result<Option<Found>> {
         let end = care.map_or(i64::MAX, |(_, end)| end);
         let mut chain = Chain { next: self.base, epoch: -1, end };
         if let Some(entry) = hint {
@@ -375,28 +394,28 @@ impl Segment {
                 }
                 _ => false,
             };
-            walk.seek(if proven { start } else { 0 });
+            walk.seek(if proven { entry.position } else { 0 });
+            *reached = walk.position();
             self.index_is_suspect.fetch_or(!proven, Ordering::Relaxed);
         }
         loop {
-            let step = walk.step()?;
-            if let Step::Batch(found) = &step
-                && let Some((epochs, _)) = care
-            {
+            let found = match walk.step()? {
+                Step::Batch(found) => found,
+                Step::End => return Ok(None),
+                Step::Broken(_) => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            let is_the_one = found.header.last_offset() >= offset;
+            *reached = if is_the_one { found.position } else { found.end() };
+            if let Some((epochs, _)) = care {
                 let epoch = epochs.epoch_for_offset(found.header.base_offset);
                 let witness = Witness { epoch, complete: true, ..Witness::default() };
-                if chain.fault(&mut walk, found, witness)?.is_some() {
+                if chain.fault(walk, &found, witness)?.is_some() {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
                 chain.pass(&found.header);
             }
-            match step {
-                Step::Batch(found) if found.header.last_offset() >= offset => {
-                    return Ok(Some(found));
-                }
-                Step::Batch(_) => {}
-                Step::End => return Ok(None),
-                Step::Broken(_) => return Err(io::ErrorKind::InvalidData.into()),
+            if is_the_one {
+                return Ok(Some(found));
             }
         }
     }

@@ -84,6 +84,8 @@ pub(super) struct Walk<'a> {
     /// Position of the window, and how much of it is filled.
     at: u64,
     filled: usize,
+    /// The first byte that was wanted, without waiting, and not in memory.
+    missed: Option<u64>,
 }
 
 impl<'a> Walk<'a> {
@@ -92,7 +94,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64, window: usize) -> Self {
         let window = vec![0; window.max(HEADER_LEN)];
         let patience = Patience::Wait;
-        Self { file, patience, position, end, holes: &[], window, at: 0, filled: 0 }
+        Self { file, patience, position, end, holes: &[], window, at: 0, filled: 0, missed: None }
     }
 
     /// Passes over these stretches of the file.
@@ -105,6 +107,12 @@ impl<'a> Walk<'a> {
     pub(super) fn with(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// From where on bytes were not in memory that the walk looked at or beside; if it waited for the disk, or
+    /// all were, from nowhere.
+    pub(super) fn missed(&self) -> Option<u64> {
+        self.missed
     }
 
     /// Where the next batch should begin.
@@ -230,14 +238,29 @@ impl<'a> Walk<'a> {
             Some(start) => start,
             None => {
                 let want = self.window.len().min(left);
-                let room = self.window.get_mut(..want).unwrap_or_default();
-                self.filled = self.patience.read(self.file, room, position)?;
-                self.at = position;
+                self.fill(position, want)?;
+                if self.filled < len && self.patience == Patience::Now {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
                 0
             }
         };
         let end = (start + len).min(self.filled);
         Ok(self.window.get(start..end).unwrap_or_default())
+    }
+
+    /// Moves the window: `want` bytes from `position` on, fewer where the file ends or, without waiting, what
+    /// is in memory.
+    fn fill(&mut self, position: u64, want: usize) -> io::Result<()> {
+        let room = self.window.get_mut(..want).unwrap_or_default();
+        (self.at, self.filled) = (position, 0);
+        let read = self.patience.read(self.file, room, position);
+        self.filled = *read.as_ref().unwrap_or(&0);
+        if self.patience == Patience::Now && self.filled < want {
+            let missed = position + self.filled as u64;
+            self.missed = Some(self.missed.map_or(missed, |before| before.min(missed)));
+        }
+        read.map(|_| ())
     }
 }
 

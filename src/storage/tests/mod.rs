@@ -478,13 +478,15 @@ fn what_was_pushed_out_of_memory_is_checked_when_it_comes_back() {
     }
     file.sync_data().unwrap();
     file.drop_cache();
-    if file.read_now(&mut [0], 0).is_ok() {
-        return; // a file system that has nothing but memory
-    }
     let read = |offset, patience| {
         let request = ReadRequest { offset, max_bytes: 1, min_one: true, up_to: 99, patience };
         log.read(&request).map(|read| read.bytes.len())
     };
+    if read(1, Patience::Now).is_ok() {
+        return; // a file system that has nothing but memory
+    }
+    // To be refused is to know: the kernel has begun to bring it.
+    assert_eq!(file.read_at(&mut [0; 644], 0).unwrap(), 644);
     assert_eq!(read(1, Patience::Wait), Ok(161));
     assert_eq!(read(1, Patience::Now), Ok(161), "once is enough");
     // With it came what stands beside it.
@@ -492,6 +494,40 @@ fn what_was_pushed_out_of_memory_is_checked_when_it_comes_back() {
         assert_eq!(read(offset, Patience::Now), Err(ReadError::NotInMemory));
         let damaged = ReadError::Damaged { first: offset, next: offset + 1 };
         assert_eq!(read(offset, Patience::Wait), Err(damaged));
+    }
+}
+
+/// Who reads a file from its front to its end, as the disk gives it, has checked all of it then.
+#[test]
+fn what_one_reader_checked_on_its_way_needs_no_second_look() {
+    let path = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let nothing_is_hot = LogDirOptions { hot_bytes: 0, ..options() };
+    let dir = LogDir::open(&env, path.path(), nothing_is_hot).unwrap();
+    let config = LogConfig { segment_bytes: 4 << 20, ..small() };
+    let mut log = new_log(&dir, config);
+    for n in 0..200_u8 {
+        append(&mut log, &batch(1, 1000, &[n; 9000]), info(1000)).unwrap();
+    }
+    let file = path.path().join("orders-0/00000000000000000000.log");
+    let file = env.disk.open(&file, crate::env::OpenMode::Write).unwrap();
+    file.sync_data().unwrap();
+    file.drop_cache();
+    let read = |offset, patience| {
+        let request =
+            ReadRequest { offset, max_bytes: 30_000, min_one: true, up_to: 999, patience };
+        log.read(&request).map(|read| read.bytes.len() as i64 / 9061)
+    };
+    let (mut offset, mut waited) = (0, 0);
+    while offset < 200 {
+        let came = read(offset, Patience::Now).or_else(|_| {
+            waited += 1;
+            read(offset, Patience::Wait)
+        });
+        offset += came.unwrap();
+    }
+    if waited > 0 {
+        assert!(log.segments[0].sound.covers(0, 200 * 9061), "{:?}", log.segments[0].sound);
     }
 }
 
