@@ -220,7 +220,7 @@ impl Fetcher {
         let Some(topic) = self.view.topic(&state.topic).cloned() else {
             let what = format!("topic {}", state.topic);
             let error = ClientError::refused(what, ErrorCode::UnknownTopicOrPartition, None);
-            return self.missing(reading, GONE_AFTER, error).map(|()| None);
+            return self.missing(reading, error).map(|()| None);
         };
         let Some(known) = topic.partition(state.partition) else {
             let error = ClientError::NoPartition {
@@ -228,8 +228,8 @@ impl Fetcher {
                 partition: state.partition,
                 count: topic.partitions.len(),
             };
-            // It may be younger than what is known of the topic.
-            return self.missing(reading, 1, error).map(|()| None);
+            // It may be younger than what brokers know of the topic.
+            return self.missing(reading, error).map(|()| None);
         };
         let (leader, leader_epoch) = (known.leader, known.leader_epoch);
         let Some(state) = self.partitions.get_mut(&reading) else { return Ok(None) };
@@ -258,19 +258,13 @@ impl Fetcher {
 
     /// A topic or partition is not there, as far as is known. When it was looked for often enough, that
     /// is believed.
-    fn missing(
-        &mut self,
-        reading: Reading,
-        looks: u32,
-        error: ClientError,
-    ) -> Result<(), ClientError> {
+    fn missing(&mut self, reading: Reading, error: ClientError) -> Result<(), ClientError> {
         self.stale = true;
         let missed = self.partitions.get(&reading).map_or(0, |state| state.missed);
-        if self.fails_without_topic && missed >= looks {
-            return Err(error);
-        }
-        if missed >= GONE_AFTER {
-            self.is_gone(reading);
+        match missed >= GONE_AFTER {
+            true if self.fails_without_topic => return Err(error),
+            true => self.is_gone(reading),
+            false => {}
         }
         Ok(())
     }

@@ -216,6 +216,16 @@ async fn damage_and_what_does_not_exist_end_reading_with_a_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_brokers_do_not_show_yet_is_looked_for_again() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    let from = vec![assign(1, Start::Offset(0), None)];
+    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
+    model.clone().grow_after(3).await;
+    fill(&model, 1, 10, Compression::None);
+    assert!(matches!(consumer.next().await, Some(Ok(Event::Records(_)))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_marker_is_not_shown_but_passed_over() {
     let (model, cluster) = Model::start(1, |_, _| Fault::No);
     fill(&model, 0, 10, Compression::None);

@@ -36,6 +36,10 @@ use crate::cluster::{Cluster, Topics};
 use crate::error::ClientError;
 use crate::random::Random;
 
+/// Times that a topic's metadata is asked for before a partition it does not show is believed not to be: of
+/// one that has just grown a broker may not know yet.
+const LOOKS_FOR_A_PARTITION: u32 = 5;
+
 /// A handle on a producer; clones share it. When the last one is dropped, what was enqueued is still
 /// delivered in the background, as long as the runtime lives; [`Producer::flush`] waits for it.
 #[derive(Debug, Clone)]
@@ -257,7 +261,7 @@ impl Producer {
         let Handle { shared, cluster } = &*self.handle;
         let missing = match refusal {
             Refusal::Batch(error) => return Err(ClientError::Record(error.clone())),
-            Refusal::UnknownPartition { partition, count } if failures > 1 => {
+            Refusal::UnknownPartition { partition, count } if failures > LOOKS_FOR_A_PARTITION => {
                 return Err(ClientError::NoPartition {
                     topic: Text::from(record.topic),
                     partition: *partition,
@@ -265,6 +269,7 @@ impl Producer {
                 });
             }
             Refusal::NoPartition => "no partition has a leader",
+            Refusal::UnknownPartition { .. } => "the partition is not known yet",
             _ => "the topic is not known yet",
         };
         if failures > 1 {

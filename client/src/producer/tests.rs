@@ -254,6 +254,16 @@ async fn what_does_not_exist_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_brokers_do_not_show_yet_is_looked_for_again() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    tokio::spawn(model.clone().grow_after(3));
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
+    let record = ProducerRecord { partition: Some(1), ..ProducerRecord::new("t", b"00007") };
+    assert_eq!(producer.send(record).await.unwrap().partition, 1);
+    assert_eq!(model.values(1), numbers(7..8));
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_codec_is_sent_and_read_back() {
     for compression in Compression::ALL {
         let (model, cluster) = Model::start(1, |_, _| Fault::No);

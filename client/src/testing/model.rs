@@ -121,6 +121,15 @@ impl Model {
         self.0.lock().unwrap()
     }
 
+    /// Another partition, when metadata was asked for so many times.
+    pub(crate) async fn grow_after(self, looks: usize) {
+        let is_metadata = |api: &&ApiKey| **api == ApiKey::Metadata;
+        while self.lock().asked.iter().filter(is_metadata).count() < looks {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.lock().logs.push(Log::default());
+    }
+
     /// The values of a partition in order.
     pub(crate) fn values(&self, partition: usize) -> Vec<String> {
         let mut scratch = Vec::new();
