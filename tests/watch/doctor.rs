@@ -16,7 +16,10 @@ struct Found {
 
 impl Found {
     async fn of(words: &[&str]) -> Self {
-        let output = duramen(&[&["doctor", "--format", "json"], words].concat()).await;
+        // Nobody here is silent for ever, but the machine may be busy with other things.
+        let patient = ["--timeout", "60s"];
+        let patient: &[&str] = if words.contains(&"--timeout") { &[] } else { &patient };
+        let output = duramen(&[&["doctor", "--format", "json"], words, patient].concat()).await;
         let text = String::from_utf8_lossy(&output.stdout);
         let json: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
         let findings = json["findings"].as_array().unwrap().clone();
