@@ -88,10 +88,7 @@ async fn another_replay_is_not_taken_for_this_one() {
     for (other, message) in [
         (&["--to", "copy"][..], "had --filter-key [\"key-\"]; go on with the same, or remove"),
         (&["--to", "copy", "--filter-key", "key-", "-o", "5"], "had --offset \"start\""),
-        (
-            &["--to", "copy", "--filter-key", "key-", "--no-provenance"],
-            "had --no-provenance false",
-        ),
+        (&["--to", "copy", "--filter-key", "key-", "--no-provenance"], "had --no-provenance false"),
         (&["--to", "copy", "--filter-key", "key-", "--keep-partitions"], "had --keep-partitions"),
         (&["--to-file", "f", "--checkpoint", "t-to-copy.replay"], "the replay to be resumed had"),
     ] {
