@@ -272,9 +272,11 @@ fn a_directory_that_may_only_be_read() {
     mode(dir.parent().unwrap(), 0o755);
     mode(folder.path(), 0o755);
     mode(&dir, 0o555);
-    // Another user may not reach the folder of the build.
+    // Another user may not reach the folder of the build. A process of its own copies: what this one had
+    // open for writing, a child that another test begins would have too, and then nobody may run it.
     let binary = folder.path().join("duramen");
-    std::fs::copy(env!("CARGO_BIN_EXE_duramen"), &binary).unwrap();
+    let (from, mut copy) = (env!("CARGO_BIN_EXE_duramen"), std::process::Command::new("cp"));
+    assert!(copy.arg(from).arg(&binary).status().unwrap().success());
     let mut command = std::process::Command::new(&binary);
     if rustix::process::geteuid().is_root() {
         command.uid(65_534);
