@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -203,7 +203,8 @@ pub fn free_port() -> u16 {
     (0..UNASKED.len())
         .map(|_| first + GIVEN.fetch_add(1, Ordering::Relaxed))
         .filter_map(|number| UNASKED.clone().nth(number % UNASKED.len()))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        // Not by listening: a child that another test begins meanwhile would listen on for a moment.
+        .find(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err())
         .expect("a free port")
 }
 
