@@ -124,21 +124,23 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
-    /// Long enough for loopback, short enough to wait for.
-    const PATIENCE: Duration = Duration::from_millis(200);
+    /// For who says something, however late.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    /// For who never will.
+    const SHORT: Duration = Duration::from_millis(200);
 
-    async fn refused(host: &str, port: u16) -> ProbeError {
+    async fn refused(host: &str, port: u16, patience: Duration) -> ProbeError {
         let address = Address { host: host.to_owned(), port };
-        probe(&address, "test", PATIENCE).await.unwrap_err()
+        probe(&address, "test", patience).await.unwrap_err()
     }
 
     #[tokio::test]
     async fn each_way_not_to_be_a_broker_is_told() {
-        assert_eq!(refused("no.such.host.invalid", 9092).await, ProbeError::NoSuchHost);
+        assert_eq!(refused("no.such.host.invalid", 9092, PATIENCE).await, ProbeError::NoSuchHost);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         // it takes connections into its backlog, and says nothing
-        let silent = refused("127.0.0.1", port).await;
+        let silent = refused("127.0.0.1", port, SHORT).await;
         let of_time = ["no answer in time", "did not answer"];
         assert!(of_time.iter().any(|words| silent.to_string().contains(words)), "{silent}");
         let web = tokio::spawn(async move {
@@ -146,8 +148,9 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         });
-        assert!(matches!(refused("127.0.0.1", port).await, ProbeError::NotKafka(_)));
+        let web_page = refused("127.0.0.1", port, PATIENCE).await;
+        assert!(matches!(web_page, ProbeError::NotKafka(_)), "{web_page}");
         web.await.unwrap();
-        assert_eq!(refused("127.0.0.1", port).await, ProbeError::Closed);
+        assert_eq!(refused("127.0.0.1", port, PATIENCE).await, ProbeError::Closed);
     }
 }

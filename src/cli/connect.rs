@@ -13,6 +13,9 @@ use super::time::parse_duration_ms;
 /// Where a broker is when nothing says otherwise.
 const DEFAULT_BROKERS: &str = "127.0.0.1:9092";
 
+/// How long a broker may take to answer when nothing says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How to reach the cluster.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArgs {
@@ -22,18 +25,24 @@ pub struct ClusterArgs {
     /// Talk to the cluster of this name; see `duramen profile`
     #[arg(long, env = "DURAMEN_PROFILE", value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// How long a broker may take to answer
-    #[arg(
-        long,
-        default_value = "30s",
-        value_name = "DURATION",
-        value_parser = duration,
-        global = true
-    )]
-    pub timeout: Duration,
+    /// How long a broker may take to answer [default: 30s; in doctor 5s, for the HTTP side of top 2s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, global = true)]
+    timeout: Option<Duration>,
 }
 
 impl ClusterArgs {
+    /// How long a broker may take to answer.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout_or(PATIENCE)
+    }
+
+    /// The same where it is usually another time.
+    #[must_use]
+    pub fn timeout_or(&self, usual: Duration) -> Duration {
+        self.timeout.unwrap_or(usual)
+    }
+
     /// The brokers to begin with.
     ///
     /// # Errors
@@ -59,11 +68,11 @@ impl ClusterArgs {
     pub fn cluster(&self) -> Result<Cluster, Failure> {
         let connection = ConnectionOptions::default()
             .client_id(Text::from("duramen-cli"))
-            .request_timeout(self.timeout);
+            .request_timeout(self.timeout());
         let options = ClusterOptions::default()
             .connection(connection)
-            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
-            .operation_timeout(self.timeout * 2);
+            .connect_timeout(self.timeout().min(Duration::from_secs(10)))
+            .operation_timeout(self.timeout() * 2);
         Ok(Cluster::new(&self.brokers()?, options)?)
     }
 }

@@ -168,7 +168,7 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(DiskLock::new(file))
+        Ok(DiskLock::new(Locked(file)))
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
@@ -181,6 +181,18 @@ impl Disk for RealDisk {
 
     fn max_open_files(&self) -> u64 {
         getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    }
+}
+
+/// A file with a lock. Closing it is not enough: a child of this process, until it runs its program, has what
+/// was open when it was begun, and so would keep the lock.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing follows in any case.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
 }
 
@@ -356,6 +368,20 @@ mod tests {
         file.set_len(4).unwrap();
         assert_eq!(file.len().unwrap(), 4);
         assert!(reserved < 2048 || blocks() < 100, "{reserved} then {} blocks", blocks());
+    }
+
+    #[test]
+    fn a_lock_goes_with_its_holder_also_where_a_child_has_the_file_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, disk) = (dir.path().join("f"), RealDisk::default());
+        let file = File::create(&path).unwrap();
+        let of_a_child = file.try_clone().unwrap();
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let held = DiskLock::new(Locked(file));
+        assert!(disk.lock(&path).is_err());
+        drop(held);
+        assert!(disk.lock(&path).is_ok());
+        drop(of_a_child);
     }
 
     #[test]

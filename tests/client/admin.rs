@@ -433,6 +433,13 @@ pub async fn groups_are_told_and_changed(lab: Arc<Lab>) {
         [MemberName::Id("nobody".into()), MemberName::Id(classic.members[0].member_id.clone())];
     let removed = admin.remove_members(&names[0], &members).await.unwrap();
     assert_eq!(codes(&removed), [Some(ErrorCode::UnknownMemberId), None]);
+    let out = classic.members[0].member_id.clone();
+    eventually("who was removed is back under another name", || async {
+        let told = admin.describe_groups(&names[..1]).await.unwrap();
+        let group = told[0].result.as_ref().ok()?;
+        (group.state == "Stable" && group.members.first()?.member_id != out).then_some(())
+    })
+    .await;
 
     // both are dropped, and leave
     reading.abort();

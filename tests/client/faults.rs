@@ -63,7 +63,8 @@ async fn written_despite(
 }
 
 pub async fn connections_that_are_cut_lose_and_double_nothing(lab: Arc<Lab>) {
-    let faults = Faults { cut_after: Some(500..30_000), ..Faults::default() };
+    // More than five times the most that a connection takes is written, and read.
+    let faults = Faults { cut_after: Some(500..20_000), ..Faults::default() };
     let proxy = Proxy::new(faults);
     written_despite(&lab, "cut", &proxy, Duration::from_secs(5), 3_000).await;
     assert!(proxy.cuts() > 3, "{} cuts", proxy.cuts());
@@ -78,25 +79,28 @@ pub async fn connections_that_are_cut_lose_and_double_nothing(lab: Arc<Lab>) {
 }
 
 pub async fn connections_that_stand_still_are_replaced(lab: Arc<Lab>) {
-    let proxy = Proxy::new(Faults::default());
-    let pausing = proxy.clone();
-    let pauses = tokio::spawn(async move {
-        for _ in 0..3 {
-            sleep(Duration::from_millis(300)).await;
-            pausing.pause(true);
-            sleep(Duration::from_millis(1_500)).await;
-            pausing.pause(false);
-        }
-    });
-    let request_timeout = Duration::from_millis(500);
-    let mut topics = 0;
-    while !pauses.is_finished() {
-        topics += 1;
-        let topic = format!("still-{topics}");
-        written_despite(&lab, &topic, &proxy, request_timeout, 500).await;
+    // While the client connects, and in the midst of what it writes.
+    for still_after in [100, 3_000, 9_000] {
+        let proxy = Proxy::new(Faults { still_after: Some(still_after), ..Faults::default() });
+        let replaced = async {
+            until("all stands still", || proxy.is_still()).await;
+            let before = proxy.connections();
+            until("another connection is made", || proxy.connections() > before).await;
+            // What stood still comes to the broker behind it, too.
+            proxy.go_on();
+        };
+        let (topic, timeout) = (format!("still-{still_after}"), Duration::from_millis(500));
+        tokio::join!(written_despite(&lab, &topic, &proxy, timeout, 500), replaced);
     }
-    pauses.await.unwrap();
-    assert!(proxy.connections() > 2, "{} connections", proxy.connections());
+}
+
+async fn until(reason: &str, is: impl Fn() -> bool) {
+    let so = async {
+        while !is() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, so).await.expect(reason);
 }
 
 pub async fn slow_connections_are_only_slow(lab: Arc<Lab>) {

@@ -23,6 +23,8 @@ const PIECE: usize = 1000;
 pub struct Faults {
     /// Each way is cut after so many bytes.
     pub cut_after: Option<Range<u64>>,
+    /// Everything stands still once so many bytes have passed over all connections.
+    pub still_after: Option<u64>,
     /// Each piece waits so many milliseconds.
     pub delay_ms: Option<Range<u64>>,
 }
@@ -36,7 +38,8 @@ pub struct Proxy {
 struct Shared {
     faults: Faults,
     chance: Mutex<Chance>,
-    paused: watch::Sender<bool>,
+    still: watch::Sender<bool>,
+    passed: AtomicU64,
     connections: AtomicU64,
     cuts: AtomicU64,
 }
@@ -48,7 +51,8 @@ impl Proxy {
         let shared = Shared {
             faults,
             chance: Mutex::new(chance),
-            paused: watch::Sender::new(false),
+            still: watch::Sender::new(false),
+            passed: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
         };
@@ -61,9 +65,14 @@ impl Proxy {
         Connector::by(move |target| proxy.clone().connect(target))
     }
 
-    /// Holds everything back from now on, or lets it go again.
-    pub fn pause(&self, paused: bool) {
-        self.shared.paused.send_replace(paused);
+    /// Whether everything is held back.
+    pub fn is_still(&self) -> bool {
+        *self.shared.still.borrow()
+    }
+
+    /// Lets go again what is held back.
+    pub fn go_on(&self) {
+        self.shared.still.send_replace(false);
     }
 
     pub fn cuts(&self) -> u64 {
@@ -110,7 +119,7 @@ impl Proxy {
             if read == 0 {
                 return to.shutdown().await;
             }
-            let _ = self.shared.paused.subscribe().wait_for(|paused| !paused).await;
+            let _ = self.shared.still.subscribe().wait_for(|still| !still).await;
             if let Some(delay) = self.shared.faults.delay_ms.clone() {
                 tokio::time::sleep(Duration::from_millis(self.within(delay))).await;
             }
@@ -119,11 +128,20 @@ impl Proxy {
                 None => read,
             };
             to.write_all(&piece[..passed]).await?;
+            self.count(u64::try_from(passed).unwrap());
             if passed < read {
                 self.shared.cuts.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
             left = left.map(|left| left.saturating_sub(u64::try_from(passed).unwrap()));
+        }
+    }
+
+    fn count(&self, passed: u64) {
+        let before = self.shared.passed.fetch_add(passed, Ordering::Relaxed);
+        let limit = self.shared.faults.still_after;
+        if limit.is_some_and(|limit| (before..before + passed).contains(&limit)) {
+            self.shared.still.send_replace(true);
         }
     }
 

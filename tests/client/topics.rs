@@ -7,7 +7,7 @@ use duramen_client::producer::{Compression, Producer, ProducerOptions, ProducerR
 use duramen_client::{Admin, ClusterOptions, Remedy};
 use duramen_protocol::error::ErrorCode;
 
-use crate::lab::{Lab, cluster, create, enqueue, numbers, read_all};
+use crate::lab::{Lab, PATIENCE, cluster, create, enqueue, numbers, read_all};
 
 pub async fn a_topic_that_is_missing_is_told_in_time(lab: Arc<Lab>) {
     let options = ClusterOptions::default().operation_timeout(Duration::from_secs(2));
@@ -15,7 +15,8 @@ pub async fn a_topic_that_is_missing_is_told_in_time(lab: Arc<Lab>) {
     let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     let began = Instant::now();
     let error = producer.send(ProducerRecord::new("nowhere", b"v")).await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    // Not as long as a record may take to its delivery.
+    assert!(began.elapsed() < Duration::from_secs(100), "{:?}", began.elapsed());
     assert!(error.to_string().contains("nowhere"), "{error}");
     // whoever makes it later finds the producer willing
     create(&lab.cluster(), "nowhere", 1, &[]).await;
@@ -85,7 +86,7 @@ pub async fn a_topic_that_grows_is_used_whole(lab: Arc<Lab>) {
     assert_eq!(producer.send(named).await.unwrap().partition, 3);
     let (began, mut seen) = (Instant::now(), [false; 4]);
     while seen != [true; 4] {
-        assert!(began.elapsed() < Duration::from_secs(60), "only {seen:?}");
+        assert!(began.elapsed() < PATIENCE, "only {seen:?}");
         let delivered = producer.send(ProducerRecord::new("grows", &[b'x'; 70_000])).await.unwrap();
         seen[usize::try_from(delivered.partition).unwrap()] = true;
     }

@@ -93,7 +93,9 @@ fn members_of_a_group_share_a_topic_and_remember_how_far_they_came() {
         let builder = Broker::builder()
             .directory(folder.path())
             .default_partitions(4)
-            .initial_rebalance_delay(Duration::ZERO);
+            .initial_rebalance_delay(Duration::ZERO)
+            .set("group.consumer.min.heartbeat.interval.ms", "100")
+            .set("group.consumer.heartbeat.interval.ms", "100");
         let broker = builder.clone().start().await.unwrap();
         send_numbers(&broker.client(), 0..100).await;
         let seen = read_as_two(&broker.client(), 100).await;

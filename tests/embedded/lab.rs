@@ -8,7 +8,7 @@ use duramen_client::{Cluster, Producer, ProducerOptions, ProducerRecord};
 use tokio::runtime::{Builder, Runtime};
 
 /// How long anything may take: the machine that runs the tests may be busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One runtime of each kind.
 pub fn runtimes() -> [Runtime; 2] {

@@ -1,11 +1,11 @@
 //! Start, stop and drop.
 
 use std::path::Path;
-use std::time::Duration;
 
 use duramen::Broker;
 use duramen::broker::StartError;
 use duramen_client::{Admin, ProducerRecord};
+use tokio_util::sync::CancellationToken;
 
 use crate::lab::{eventually, on_each, producer, read, runtimes, write};
 
@@ -181,14 +181,15 @@ fn every_ack_before_a_stop_is_kept_and_nothing_twice() {
         let broker = Broker::builder().directory(folder.path()).start().await.unwrap();
         let producer = producer(&broker.client());
         let (acked, mut seen) = tokio::sync::watch::channel(0_usize);
+        let stopped = CancellationToken::new();
+        let until = stopped.clone();
         let sending = tokio::spawn(async move {
             for number in 0_usize.. {
                 let value = number.to_string();
                 let record = ProducerRecord::new("orders", value.as_bytes());
                 let sent = producer.send(ProducerRecord { partition: Some(0), ..record });
-                // What is not acknowledged now never will be.
-                match tokio::time::timeout(Duration::from_secs(1), sent).await {
-                    Ok(Ok(_)) => acked.send_replace(number + 1),
+                match until.run_until_cancelled(sent).await {
+                    Some(Ok(_)) => acked.send_replace(number + 1),
                     _ => return number,
                 };
             }
@@ -196,6 +197,8 @@ fn every_ack_before_a_stop_is_kept_and_nothing_twice() {
         });
         seen.wait_for(|count| *count >= 20).await.unwrap();
         broker.stop().await;
+        // What is not acknowledged now never will be.
+        stopped.cancel();
         let acked = sending.await.unwrap();
         let broker = Broker::builder().directory(folder.path()).start().await.unwrap();
         let wanted: Vec<String> = (0..acked).map(|number| number.to_string()).collect();

@@ -82,7 +82,10 @@ fn neither_threads_nor_files_stay_after_a_stop_or_a_drop() {
             let gone = || metrics.num_alive_tasks() <= alive;
             runtime.block_on(eventually("its tasks are gone", async || gone()));
         }
-        assert_eq!(held().0, at_start, "threads of runtimes that are gone");
+        // The system counts a thread for a moment after it was joined.
+        let [runtime, _] = runtimes();
+        let gone = async || held().0 == at_start;
+        runtime.block_on(eventually("the threads of runtimes that are gone", gone));
     });
 }
 

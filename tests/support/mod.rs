@@ -37,7 +37,7 @@ pub fn eventually<T>(reason: &str, deadline: Duration, mut ask: impl FnMut() -> 
 /// The body that the HTTP listener at `address` answers to a GET of `path`.
 pub fn http_get(address: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

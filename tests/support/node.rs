@@ -3,9 +3,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,8 +16,8 @@ use super::child::Running;
 use super::eventually;
 use super::reference::{self, Reference};
 
-/// How long a node may take from its start to its first answer (Apache Kafka needs seconds).
-const READY: Duration = Duration::from_secs(60);
+/// How long a node may take from its start to its first answer (Apache Kafka needs seconds), and to its end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running broker: Duramen, or Apache Kafka when the tests are proved on the reference.
 #[derive(Debug)]
@@ -119,7 +121,7 @@ impl Node {
             Kind::Duramen { .. } => self.port,
         };
         let log = self.folder.path().join("node.log");
-        eventually("the node answers ApiVersions", READY, || {
+        eventually("the node answers ApiVersions", PATIENCE, || {
             let gone = child.try_wait().expect("the process can be asked");
             assert!(
                 gone.is_none(),
@@ -142,7 +144,7 @@ impl Node {
     pub fn stop(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the node runs");
         child.ask_to_stop();
-        eventually("the node stops after SIGTERM", Duration::from_secs(30), || {
+        eventually("the node stops after SIGTERM", PATIENCE, || {
             child.try_wait().expect("the process can be asked")
         })
     }
@@ -190,10 +192,20 @@ impl Node {
     }
 }
 
-/// A port that was free a moment ago.
+/// Ports that the system gives to nobody who asks for any, nor to who connects.
+const UNASKED: Range<u16> = 10_000..32_768;
+
+/// A port where nothing listens, for the caller alone: who stops and starts again finds it free.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    // Processes that run beside this one begin elsewhere.
+    let first = usize::try_from(std::process::id()).expect("a number") * 97;
+    (0..UNASKED.len())
+        .map(|_| first + GIVEN.fetch_add(1, Ordering::Relaxed))
+        .filter_map(|number| UNASKED.clone().nth(number % UNASKED.len()))
+        // Not by listening: a child that another test begins meanwhile would listen on for a moment.
+        .find(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err())
+        .expect("a free port")
 }
 
 fn open_log(path: &Path) -> File {

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::broker::Batch;
+use super::broker::{Batch, eventually};
 use super::{duramen, with_http};
+
+/// The machine may be busy with other things.
+const PATIENT: [&str; 2] = ["--timeout", "60s"];
 
 fn stdout(output: &std::process::Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -29,19 +32,24 @@ async fn rates_of_a_broker_with_traffic() {
         }
     });
     let words = ["top", "--once", "--interval", "300ms", "--brokers", &kafka, "--http", &http];
-    let output = duramen(&[&words[..], &["--format", "json"]].concat()).await;
-    assert!(output.status.success(), "{output:?}");
-    let view: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let words = [&words[..], &PATIENT].concat();
+    // The writer may not have its turn in those 300 ms.
+    let view = eventually("what is written and read is busiest", async || {
+        let output = duramen(&[&words[..], &["--format", "json"]].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        let view: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let busiest = &view["topics"][0];
+        let figures = [
+            "in_records_per_second",
+            "in_bytes_per_second",
+            "out_bytes_per_second",
+            "out_records_per_second_estimate",
+        ];
+        let moves = figures.iter().all(|figure| busiest[figure].as_f64() > Some(0.0));
+        (moves && busiest["topic"] == "orders").then_some(view)
+    })
+    .await;
     let orders = &view["topics"][0];
-    assert_eq!(orders["topic"], "orders", "what is busiest comes first: {view}");
-    for figure in [
-        "in_records_per_second",
-        "in_bytes_per_second",
-        "out_bytes_per_second",
-        "out_records_per_second_estimate",
-    ] {
-        assert!(orders[figure].as_f64().unwrap() > 0.0, "{figure}: {view}");
-    }
     assert_eq!((&orders["partitions"], &orders["durability"]), (&2.into(), &"disk".into()));
     assert_eq!(view["topics"][1]["in_records_per_second"], 0.0);
     assert!(view["broker"]["connections"].as_u64().unwrap() >= 2, "{view}");
@@ -84,7 +92,7 @@ async fn without_http_or_with_another_brokers_it_says_so_and_goes_on() {
     ] {
         let words =
             ["top", "--once", "-i", "100ms", "--format", "json", "-b", &kafka, "--http", http];
-        let output = duramen(&words).await;
+        let output = duramen(&[&words[..], &PATIENT].concat()).await;
         assert!(output.status.success(), "{output:?}");
         let view: Value = serde_json::from_str(&stdout(&output)).unwrap();
         assert!(view["note"].as_str().unwrap().contains(why), "{view}");

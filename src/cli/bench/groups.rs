@@ -2,6 +2,7 @@
 //! its own, as every client's has, and says no more than the classic protocol asks of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -59,6 +60,8 @@ pub(super) struct GroupsArgs {
 /// Members come together here between the parts, and the bench with them.
 struct Parts {
     barrier: Barrier,
+    /// Members that have not joined yet.
+    outside: AtomicUsize,
     topic: Text,
     heartbeats: usize,
     commits: usize,
@@ -78,6 +81,7 @@ pub(super) async fn run(cluster: &ClusterArgs, args: GroupsArgs) -> Result<(), F
     }
     let parts = Arc::new(Parts {
         barrier: Barrier::new(count + 1),
+        outside: AtomicUsize::new(count),
         topic: Text::from(&args.topic.topic),
         heartbeats: args.heartbeats,
         commits: args.commits,
@@ -181,8 +185,8 @@ async fn run_member(mut member: BareMember, parts: Arc<Parts>, at: TopicPartitio
     let began = Instant::now();
     member.join().await?;
     joins.add(began.elapsed(), 1);
-    // Whoever came late called all others again: it is stable when nobody is called any more.
-    settle(&mut member).await?;
+    parts.outside.fetch_sub(1, Ordering::Relaxed);
+    settle(&mut member, &parts).await?;
     parts.barrier.wait().await;
     for _ in 0..parts.heartbeats {
         let began = Instant::now();
@@ -203,15 +207,20 @@ async fn run_member(mut member: BareMember, parts: Arc<Parts>, at: TopicPartitio
     Ok(measured)
 }
 
-/// Follows rebalances until there was none for a second.
-async fn settle(member: &mut BareMember) -> Result<(), ClientError> {
+/// Follows rebalances: whoever comes late calls all others again. The group is stable when all are in it
+/// and nobody was called for a second.
+async fn settle(member: &mut BareMember, parts: &Parts) -> Result<(), ClientError> {
     let mut quiet = 0;
     while quiet < 4 {
         sleep(Duration::from_millis(250)).await;
-        quiet += 1;
-        if member.heartbeat().await? == MemberStanding::Called {
-            member.join().await?;
-            quiet = 0;
+        let all_in = parts.outside.load(Ordering::Relaxed) == 0;
+        match member.heartbeat().await? {
+            MemberStanding::Called => {
+                member.join().await?;
+                quiet = 0;
+            }
+            _ if all_in => quiet += 1,
+            _ => {}
         }
     }
     Ok(())

@@ -61,7 +61,7 @@ pub(super) async fn run(cluster: &ClusterArgs, args: LatencyArgs) -> Result<(), 
     if args.load.size < STAMP_BYTES {
         return Err(Failure::usage(format!("--size must be at least {STAMP_BYTES}")));
     }
-    let patience = cluster.timeout;
+    let patience = cluster.timeout();
     let cluster = cluster.cluster()?;
     let partitions = args.topic.ready(&cluster).await?;
     let topic = &args.topic.topic;

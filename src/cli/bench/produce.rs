@@ -46,7 +46,7 @@ pub(super) struct ProduceArgs {
 }
 
 pub(super) async fn run(cluster: &ClusterArgs, args: ProduceArgs) -> Result<(), Failure> {
-    let timeout = cluster.timeout;
+    let timeout = cluster.timeout();
     let cluster = cluster.cluster()?;
     let partitions = args.topic.ready(&cluster).await?;
     let producer = args.load.producer(&cluster, timeout, args.linger)?;

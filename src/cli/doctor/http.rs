@@ -14,8 +14,8 @@ pub(super) struct Side {
     address: String,
     pub(super) findings: Vec<Finding>,
     pub(super) samples: Option<Samples>,
-    /// The broker's clock.
-    pub(super) date: Option<String>,
+    /// The broker's clock against ours.
+    pub(super) clock: Option<Finding>,
 }
 
 /// Asks for health and metrics.
@@ -35,8 +35,10 @@ pub(super) async fn look(address: &str, patience: Duration) -> Side {
             return side;
         }
     }
+    let asked = now_ms() / 1000;
     if let Ok(answer) = get(address, "/health/ready", patience).await {
-        side.date = answer.date;
+        let theirs = answer.date.as_deref().and_then(http_date_ms);
+        side.clock = theirs.map(|theirs| clock::broker(theirs / 1000, asked..=now_ms() / 1000));
         side.findings.push(match answer.status {
             200 => Finding::ok("health", "the broker is live and ready"),
             _ => Finding::fail(
@@ -65,10 +67,4 @@ impl Side {
             _ => self,
         }
     }
-}
-
-/// The broker's clock against ours.
-pub(super) fn clock(date: Option<&str>) -> Option<Finding> {
-    let theirs = http_date_ms(date?)? / 1000;
-    Some(clock::broker(theirs - now_ms() / 1000))
 }

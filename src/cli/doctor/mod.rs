@@ -55,12 +55,12 @@ pub struct DoctorArgs {
     format: Format,
 }
 
-/// How long one address may take.
+/// How long one address may take, unless --timeout says so.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks, says what it found, and fails when something failed.
 pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
-    let patience = args.cluster.timeout.min(ADDRESS_PATIENCE);
+    let patience = args.cluster.timeout_or(ADDRESS_PATIENCE);
     let addresses = addresses(&args.cluster.brokers()?)?;
     let admin = duramen_client::Admin::new(&args.cluster.cluster()?);
 
@@ -83,7 +83,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         findings.extend(broker::log_dirs(&admin, side.samples.as_ref()).await);
         findings.extend(broker::newest_record(&admin).await);
     }
-    findings.extend(http::clock(side.date.as_deref()));
+    findings.extend(side.clock);
     findings.extend(data::limits(&surveys, side.samples.as_ref()));
     findings.extend(data::state(&surveys, cluster));
     if !args.no_probe {

@@ -120,7 +120,7 @@ pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
         .linger(args.linger)
         .batch_bytes(args.batch_size.max(1))
         .request_bytes(args.batch_size.max(256 * 1024))
-        .request_timeout(args.cluster.timeout)
+        .request_timeout(args.cluster.timeout())
         .delivery_timeout(args.delivery_timeout)
         .allow_topic_creation(!args.no_create);
     let max_line = options.buffer_bytes;

@@ -231,7 +231,7 @@ async fn replay(
                 topic: Text::from(args.to.as_deref().unwrap_or_default()),
                 keep_partitions: args.keep_partitions,
                 compression: args.compression,
-                request_timeout: args.cluster.timeout,
+                request_timeout: args.cluster.timeout(),
             };
             to_topic.run(resumed).await
         }

@@ -13,8 +13,8 @@ use crate::cli::edges::edges_of;
 use crate::cli::scrape::{Sample, Samples};
 use crate::env::Env;
 
-/// How long HTTP may take: the view goes on without it.
-const HTTP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long HTTP may take, unless --timeout says so: the view goes on without it.
+pub(super) const HTTP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where to look.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Place {
     pub(super) admin: Admin,
     /// `HOST:PORT`, or off.
     pub(super) http: String,
+    /// How long that may take.
+    pub(super) patience: Duration,
     /// Topics shown: those whose whole name matches, and the broker's own only if asked for.
     pub(super) pattern: regex::Regex,
     pub(super) internal: bool,
@@ -81,7 +83,7 @@ impl Place {
         if http == "off" {
             return Ok(None);
         }
-        let samples = Samples::of(http, HTTP_PATIENCE)
+        let samples = Samples::of(http, self.patience)
             .await
             .map_err(|reason| format!("http {http}: {reason}; {WITHOUT} (see --http)"))?;
         match samples.cluster_id() {

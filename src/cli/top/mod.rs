@@ -25,7 +25,7 @@ use super::screen::Screen;
 use super::signals::Signals;
 use super::time::now_ms;
 use crate::env::Env;
-use gather::Place;
+use gather::{HTTP_PATIENCE, Place};
 use rates::{Look, Sort};
 
 /// Show what a broker does, live: topics, rates, sizes, clients, disk.
@@ -71,6 +71,7 @@ pub(super) async fn run(args: TopArgs) -> Result<(), Failure> {
     let place = Place {
         admin: Admin::new(&args.cluster.cluster()?),
         http: args.http.clone(),
+        patience: args.cluster.timeout_or(HTTP_PATIENCE),
         pattern,
         internal: args.internal,
         env: Env::real(),

@@ -1,14 +1,18 @@
 //! PURE. Whether this machine's clock, the broker's and those in the records agree.
 
+use std::ops::RangeInclusive;
+
 use super::Finding;
 
 const CHECK: &str = "clock";
 const FIX: &str = "set the clocks by NTP (chronyc tracking, timedatectl)";
 
-/// The broker's clock against ours; `ahead_s` is how far it is ahead, in whole seconds.
-pub(in crate::cli::doctor) fn broker(ahead_s: i64) -> Finding {
-    let apart = ahead_s.unsigned_abs();
-    let way = if ahead_s > 0 { "ahead of" } else { "behind" };
+/// The broker's clock against ours: what it said, and when it was asked and was heard, in seconds since
+/// 1970. How long it took to answer is not held against it.
+pub(in crate::cli::doctor) fn broker(said: i64, between: RangeInclusive<i64>) -> Finding {
+    let (ahead, behind) = (said - between.end(), between.start() - said);
+    let apart = ahead.max(behind).max(0);
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
     let found = format!("the broker's clock is {apart} s {way} this machine's");
     match apart {
         0..=2 => Finding::ok(CHECK, "the broker's clock agrees with this machine's"),
@@ -38,8 +42,11 @@ mod tests {
 
     #[test]
     fn clocks_may_differ_by_what_a_header_of_whole_seconds_can_tell() {
-        let levels = [0, -2, 3, -60, 61].map(|ahead| broker(ahead).level);
+        let levels = [100, 98, 103, 40, 161].map(|said| broker(said, 100..=100).level);
         assert_eq!(levels, [Level::Ok, Level::Ok, Level::Warn, Level::Warn, Level::Fail]);
+        // One that took its time to answer.
+        let levels = [97, 98, 105, 112, 113].map(|said| broker(said, 100..=110).level);
+        assert_eq!(levels, [Level::Warn, Level::Ok, Level::Ok, Level::Ok, Level::Warn]);
         assert_eq!(newest_record("t-0", -1).level, Level::Ok);
         assert_eq!(newest_record("t-0", 3_600_000).level, Level::Warn);
     }
