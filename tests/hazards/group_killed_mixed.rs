@@ -201,6 +201,7 @@ impl Life<'_> {
     }
 }
 
+/// The member of the new protocol is not given up either when the machine holds it up: it would not know.
 fn timeout_ms() -> i32 {
-    i32::try_from(REBALANCE.as_millis()).unwrap()
+    60_000
 }
