@@ -121,6 +121,42 @@ fn a_batch_that_is_sent_again_waits_for_the_disk_as_it_did_before() {
     assert_eq!(log.durable_offset(), 4, "a sync was asked for");
 }
 
+/// The story: a broker dies while five batches of a producer are in flight on both sides of a roll. It starts,
+/// notes how far the log is sound, and dies again before the producer has sent anything. Whatever the
+/// producer then sends again is known.
+#[test]
+fn what_is_in_flight_over_a_roll_is_known_after_two_crashes() {
+    for before in 0..6 {
+        let path = tempfile::tempdir().unwrap();
+        let mut dir = open(&Env::real(), path.path());
+        let mut log = new_log(&dir, small());
+        let sent = |base_sequence: i32| {
+            let facts = BatchHeader { producer_id: 9, producer_epoch: 0, ..header(1, 1000) };
+            batch_of(BatchHeader { base_sequence, ..facts }, b"in flight")
+        };
+        // So that another one of the five is the first of its segment.
+        for _ in 0..before {
+            append(&mut log, &batch(1, 1000, b"of nobody"), info(1000)).unwrap();
+        }
+        for sequence in 0..18 {
+            assert!(!append(&mut log, &sent(sequence), info(1000)).unwrap().duplicate);
+        }
+        assert!(log.segments.len() > 1);
+        // Snapshots of producers too are written by then.
+        dir.run_once();
+        for _ in 0..2 {
+            drop(log);
+            drop(dir);
+            (dir, log, _) = reopen(path.path(), &small());
+            dir.checkpoint().unwrap();
+        }
+        for sequence in 13..18 {
+            let again = append(&mut log, &sent(sequence), info(1000));
+            assert!(again.is_ok_and(|it| it.duplicate), "{sequence} of 18 behind {before}");
+        }
+    }
+}
+
 /// Batches of one record each at 1000, 1010, 1020 … ms, `count` of them.
 fn log_by_time(dir: &LogDir, count: i64) -> Log {
     let mut log = new_log(dir, small());
