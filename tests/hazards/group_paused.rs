@@ -10,7 +10,8 @@ use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::JoinGroupRequest;
 
 use crate::group_lab::{
-    JOIN, Ledger, Member, PATIENCE, check_passing, join_request, node_with, offsets, stable_within,
+    JOIN, Ledger, Member, PATIENCE, check_passing, join_request, node_with, offsets,
+    patient_request, stable_within,
 };
 use crate::support::eventually;
 use crate::support::wire::Wire;
@@ -21,31 +22,25 @@ const SESSION_MS: i32 = 1_000;
 /// What `join_request` asks for.
 const REBALANCE: Duration = Duration::from_secs(5);
 
-/// A member that is not given up, however long the machine holds it up.
-fn patient(id: &str) -> JoinGroupRequest {
-    let long = 300_000;
-    JoinGroupRequest { session_timeout_ms: long, rebalance_timeout_ms: long, ..join_request(id) }
-}
-
 #[test]
 fn what_a_member_may_commit_follows_its_generation() {
     let node = node_with(&["group.initial.rebalance.delay.ms=0"], PARTITIONS);
     let ledger = Ledger::default();
     let mut first = Member::new(node.port()).unwrap();
-    first.enter(patient, PARTITIONS, &ledger).unwrap();
+    first.enter(patient_request, PARTITIONS, &ledger).unwrap();
     assert_eq!(first.owned.len(), 6);
     assert_eq!(first.commit(0, 10).unwrap(), ErrorCode::None);
     let mut second = Member::new(node.port()).unwrap();
-    let promised = second.wire.ask(JOIN, &patient("")).unwrap();
+    let promised = second.wire.ask(JOIN, &patient_request("")).unwrap();
     second.id = promised.member_id;
-    let waiting = second.wire.send(JOIN, &patient(&second.id)).unwrap();
+    let waiting = second.wire.send(JOIN, &patient_request(&second.id)).unwrap();
     eventually("the first hears of it", PATIENCE, || {
         (first.heartbeat().unwrap() == ErrorCode::RebalanceInProgress).then_some(())
     });
     // Before it joins again it still owns what it had.
     assert_eq!(first.commit(0, 11).unwrap(), ErrorCode::None);
     let old = first.generation;
-    let joined = first.join(patient).unwrap();
+    let joined = first.join(patient_request).unwrap();
     let other = second.wire.receive::<JoinGroupRequest>(JOIN, waiting);
     let other = other.unwrap();
     second.took(&other);
