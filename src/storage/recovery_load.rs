@@ -25,7 +25,7 @@ use super::recovery_walk::{Gathered, WalkPlan, Walked, is_sound_again, walk};
 use super::segment::{Segment, is_full};
 
 /// A snapshot knows the last batch of each producer, and one may have four more in flight: they lie within so
-/// much of the log's end.
+/// much of the log's end, or within a segment's length of it.
 const IN_FLIGHT_BYTES: u64 = 8 << 20;
 
 /// The work in progress on one log.
@@ -183,13 +183,14 @@ impl<'a> Loader<'a> {
         let dir = &self.found.dir;
         let read = |offset| files.read_snapshot(self.disk, dir, offset, (self.now_ms, expiration));
         let mut damaged = Vec::new();
+        let in_flight = IN_FLIGHT_BYTES.min(u64::from(self.config.segment_bytes));
         let (mut producers, mut newest) = (None, None);
         for offset in files.snapshots.iter().rev().copied() {
             if offset > limit || offset < first_base {
                 continue;
             }
             match read(offset)? {
-                Some(states) if was_clean || files.bytes_from(offset) >= IN_FLIGHT_BYTES => {
+                Some(states) if was_clean || files.bytes_from(offset) >= in_flight => {
                     producers = Some(states);
                     break;
                 }
