@@ -51,8 +51,10 @@ enum Outcome {
     Skipped,
 }
 
-/// Settings of the shared node: small enough to see rolls and limits.
-const SETTINGS: &[&str] = &["log.segment.bytes=1048576", "num.partitions=1"];
+/// Settings of the shared node: small enough to see rolls and limits. Records of long ago, which some cases
+/// write, stay however long all of them take.
+const SETTINGS: &[&str] =
+    &["log.segment.bytes=1048576", "num.partitions=1", "log.retention.check.interval.ms=86400000"];
 
 /// And: members of groups that are killed are missed after a while, and those not that the machine holds up
 /// for a moment.

@@ -6,10 +6,12 @@
 //! in each run; `HAZARD_EFFORT=100` tries every one there is. The sites of one log are all enumerated in
 //! `src/storage/tests/power_loss.rs`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use duramen::Broker;
 use duramen::config::RawConfig;
+use duramen::env::Disk;
 use duramen::env::sim::{Fault, SimDisk, SimEnv};
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::messages::create_topics::{
@@ -128,6 +130,11 @@ fn serve(
         assert!(failed.iter().filter(|failed| **failed).count() <= 2, "{what}: {failed:?}");
     }
     drop(broker);
+    // What it had begun has ended by then: nothing of it comes after the crash.
+    eventually("the broker has let go of its directories", PATIENCE, || {
+        let locks = ["/data/a/.lock", "/data/b/.lock"].map(|lock| world.disk.lock(Path::new(lock)));
+        locks.iter().all(Result::is_ok).then_some(())
+    });
     Ok(acked)
 }
 
