@@ -15,6 +15,9 @@ if [[ -z "${CARGO_TARGET_DIR:-}" ]] && { [[ "${CI:-}" == true ]] || [[ -d "$CACH
 fi
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
 
+# A network that fails for a moment is no fault of what is built.
+export CARGO_NET_RETRY="${CARGO_NET_RETRY:-10}"
+
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
 die() {

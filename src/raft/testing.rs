@@ -90,6 +90,7 @@ impl Node {
     pub(crate) async fn stop(self) {
         self.cancel.cancel();
         self.driver.await.unwrap();
+        let _none_is_written = self.raft.snapshot_turn.acquire().await.unwrap();
         self.dir.close(-1).unwrap();
     }
 
@@ -97,5 +98,7 @@ impl Node {
     pub(crate) async fn crash(self) {
         self.driver.abort();
         let _ = self.driver.await;
+        // A process that is gone writes no snapshot either.
+        let _none_is_written = self.raft.snapshot_turn.acquire().await.unwrap();
     }
 }

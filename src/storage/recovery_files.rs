@@ -105,6 +105,11 @@ impl Files {
         Ok(files)
     }
 
+    /// Bytes of the segments that begin at `offset` or behind.
+    pub(super) fn bytes_from(&self, offset: i64) -> u64 {
+        self.segments.iter().filter(|file| file.base >= offset).map(|file| file.len).sum()
+    }
+
     /// The producers of a snapshot; `None` if it can't be believed.
     pub(super) fn read_snapshot(
         &self,

@@ -24,6 +24,10 @@ use super::recovery_files::{Files, SegmentFiles, complete_deletion};
 use super::recovery_walk::{Gathered, WalkPlan, Walked, is_sound_again, walk};
 use super::segment::{Segment, is_full};
 
+/// A snapshot knows the last batch of each producer, and one may have four more in flight: they lie within so
+/// much of the log's end, or within a segment's length of it.
+const IN_FLIGHT_BYTES: u64 = 8 << 20;
+
 /// The work in progress on one log.
 pub(super) struct Loader<'a> {
     found: &'a UnrecoveredLog,
@@ -170,30 +174,37 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes the newest producer snapshot that can be believed. After a crash one above the
-    /// recovery point might tell of batches that are lost.
+    /// recovery point might tell of batches that are lost, and one near the end of the log tells too
+    /// little of what was in flight: an older one is taken, and the log is read from there.
     fn load_producers(&mut self, files: &mut Files, first_base: i64) -> io::Result<()> {
-        let limit = if self.found.was_clean { i64::MAX } else { self.at.recovery_point };
+        let was_clean = self.found.was_clean;
+        let limit = if was_clean { i64::MAX } else { self.at.recovery_point };
         let expiration = self.config.producer_expiration_ms;
         let dir = &self.found.dir;
         let read = |offset| files.read_snapshot(self.disk, dir, offset, (self.now_ms, expiration));
         let mut damaged = Vec::new();
-        let mut producers = ProducerStates::starting_at(first_base);
+        let in_flight = IN_FLIGHT_BYTES.min(u64::from(self.config.segment_bytes));
+        let (mut producers, mut newest) = (None, None);
         for offset in files.snapshots.iter().rev().copied() {
             if offset > limit || offset < first_base {
                 continue;
             }
             match read(offset)? {
-                Some(states) => {
-                    producers = states;
+                Some(states) if was_clean || files.bytes_from(offset) >= in_flight => {
+                    producers = Some(states);
                     break;
                 }
+                Some(states) => _ = newest.get_or_insert(states),
                 None => damaged.push(offset),
             }
         }
+        // A log that has lost its beginning does not tell all that a snapshot does.
+        let newest = newest.filter(|_| first_base > 0);
+        let all = || ProducerStates::starting_at(first_base);
         for offset in damaged {
             self.report.rebuilt.push(files.remove_snapshot(self.disk, dir, offset)?);
         }
-        self.gathered.producers = producers;
+        self.gathered.producers = producers.or(newest).unwrap_or_else(all);
         Ok(())
     }
 

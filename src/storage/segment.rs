@@ -442,7 +442,7 @@ impl Segment {
         let file = files.file(&self.file)?;
         let last = end.saturating_sub(1);
         let samples = (start..last).step_by(SAMPLE_EVERY).chain([last]);
-        Ok(samples.into_iter().all(|at| file.read_now(&mut [0], at).is_ok()))
+        Ok(samples.into_iter().all(|at| file.read_now(&mut [0], at).is_ok_and(|read| read == 1)))
     }
 
     /// Published bytes `[start, end)`, without copying them.

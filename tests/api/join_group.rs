@@ -1,11 +1,13 @@
 //! JoinGroup.
 
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::{DescribeGroupsRequest, JoinGroupRequest, ListGroupsRequest};
+use duramen_protocol::messages::{
+    DescribeGroupsRequest, JoinGroupRequest, JoinGroupResponse, ListGroupsRequest,
+};
 
 use crate::support::client::{error, versions};
 use crate::support::groups::{GROUP, QUICK, coordinator, coordinator_with, join_request};
-use crate::support::{Node, eventually};
+use crate::support::{Client, Node, eventually};
 
 #[tokio::test]
 async fn every_version_enters_and_hears_of_its_generation() {
@@ -130,6 +132,15 @@ async fn a_broker_that_stops_does_not_wait_for_those_who_wait() {
     assert_eq!(error(waiting.await.unwrap().error_code), ErrorCode::NotCoordinator);
 }
 
+/// When the machine holds up some of those that join, the others are called together again and do not come:
+/// they are given up long before anybody's patience ends.
+async fn join_once(client: Client) -> JoinGroupResponse {
+    let request = |id: &str| JoinGroupRequest { session_timeout_ms: 20_000, ..join_request(id) };
+    let given = client.ask(&request("")).await;
+    assert_eq!(error(given.error_code), ErrorCode::MemberIdRequired);
+    client.ask(&request(&given.member_id)).await
+}
+
 #[tokio::test]
 async fn a_thousand_members_join_at_once_and_are_one_generation() {
     // 20 connections with 50 members each, as the requests of one connection may wait side by side.
@@ -139,8 +150,7 @@ async fn a_thousand_members_join_at_once_and_are_one_generation() {
     for _ in 0..20 {
         let client = node.connect().await;
         for _ in 0..50 {
-            let client = client.clone();
-            joining.spawn(async move { client.join("").await });
+            joining.spawn(join_once(client.clone()));
         }
     }
     let joined = joining.join_all().await;

@@ -34,7 +34,7 @@ pub const CASES: &[Case] = &[
 
 pub const PARTITIONS: i32 = 3;
 /// For whatever must happen in the end, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Of the node that is killed: members learn of each other soon.
 const SETTINGS: &[&str] = &[
     "group.initial.rebalance.delay.ms=300",

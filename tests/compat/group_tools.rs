@@ -62,7 +62,7 @@ fn live_then_empty(context: &Context) {
     thread::scope(|scope| {
         let (leave, left) = oneshot::channel();
         let member = scope.spawn(|| runtime.block_on(read_until(&cluster, left)));
-        eventually("all is read and committed", Duration::from_secs(60), || {
+        eventually("all is read and committed", Duration::from_secs(180), || {
             assert!(!member.is_finished(), "the member ended too early");
             (committed(context, GROUP) == [(0, ALL), (1, ALL)]).then_some(())
         });

@@ -43,7 +43,7 @@ pub const CASES: &[Case] = &[
 const KILLS: usize = 8;
 /// Apache Kafka takes seconds to come back.
 const KILLS_OF_REFERENCE: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn kcat(context: &Context) {
     let bootstrap = context.bootstrap();
@@ -213,14 +213,14 @@ fn kill_loop(_: &Context) {
         scope.spawn(|| commit_on(port, &stop, &answered));
         for _ in 0..kills {
             let before = answered.load(Ordering::SeqCst);
-            eventually("commits are answered", Duration::from_secs(60), || {
+            eventually("commits are answered", PATIENCE, || {
                 (answered.load(Ordering::SeqCst) > before + 5).then_some(())
             });
             thread::sleep(Duration::from_millis(chance.below(50))); // the moment of the kill
             node.kill();
             let kept_at_least = answered.load(Ordering::SeqCst);
             node.restart();
-            eventually("what was answered is there", Duration::from_secs(60), || {
+            eventually("what was answered is there", PATIENCE, || {
                 let kept = committed(&mut Wire::connect(port).ok()?)?;
                 assert!(kept >= kept_at_least, "{kept} for {kept_at_least}");
                 Some(())
@@ -269,7 +269,7 @@ fn find_coordinator(wire: &mut Wire) {
     eventually("there is a coordinator", PATIENCE, || {
         (wire.ask(6, &request).unwrap().coordinators[0].error_code == 0).then_some(())
     });
-    eventually("the coordinator has loaded", Duration::from_secs(60), || committed(wire));
+    eventually("the coordinator has loaded", PATIENCE, || committed(wire));
 }
 
 /// The error of a commit; `None` when the connection is gone.

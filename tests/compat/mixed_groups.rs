@@ -24,7 +24,7 @@ use crate::support::child::Running;
 const PARTITIONS: i32 = 6;
 /// Numbers of a round.
 const ROUND: u32 = 300;
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 pub const CASES: &[Case] = &[
     Case { name: "mixed_groups::with_kcat", need: Need::Kcat, run: kcat },

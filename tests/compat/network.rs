@@ -66,7 +66,7 @@ fn snippet(context: &Context) {
     };
     let mut ask = Command::new(env!("CARGO_BIN_EXE_duramen"));
     ask.args(["topic", "list"]);
-    eventually("the broker answers", Duration::from_secs(60), || {
+    eventually("the broker answers", Duration::from_secs(180), || {
         (inside(&ask).code == 0).then_some(())
     });
     let program = context.tools.python_script("orders.py", &[]);

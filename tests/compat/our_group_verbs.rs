@@ -17,7 +17,7 @@ pub const CASES: &[Case] =
     &[Case { name: "our_group_verbs::on_groups_of_java", need: Need::Java, run: java }];
 
 /// A JVM takes some seconds to begin and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn java(context: &Context) {
     on_protocol(context, "classic");

@@ -15,7 +15,7 @@ use crate::support::eventually;
 use crate::support::reference::cache;
 
 /// How long one command of a client may take.
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// What was found.
 pub struct Tools {
@@ -87,10 +87,10 @@ impl Tools {
         (!there).then(|| format!("{what} not found: run scripts/clients, which says why"))
     }
 
-    /// kcat with these arguments.
+    /// kcat with these arguments. By itself it waits for metadata for five seconds alone.
     pub fn kcat_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.kcat.as_ref().expect("kcat was found"));
-        command.args(arguments);
+        command.args(["-m", "60"]).args(arguments);
         command
     }
 

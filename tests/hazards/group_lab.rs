@@ -91,6 +91,12 @@ pub fn join_request(member: &str) -> JoinGroupRequest {
     }
 }
 
+/// The same of a member that is not given up, however long the machine holds it up.
+pub fn patient_request(member: &str) -> JoinGroupRequest {
+    let (session_timeout_ms, rebalance_timeout_ms) = (300_000, 300_000);
+    JoinGroupRequest { session_timeout_ms, rebalance_timeout_ms, ..join_request(member) }
+}
+
 pub fn protocol(name: &str, metadata: &[u8]) -> JoinGroupRequestProtocol {
     JoinGroupRequestProtocol { name: name.into(), metadata: Bytes::copy_from_slice(metadata) }
 }

@@ -15,7 +15,7 @@ use duramen_protocol::primitives::Decoder;
 use duramen_protocol::records::builder::{BatchBuilder, BatchOptions};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The last version that names topics by name.
 const PRODUCE: i16 = 12;
@@ -93,7 +93,7 @@ impl Wire {
         };
         let request = ProduceRequest {
             acks: -1,
-            timeout_ms: 30_000,
+            timeout_ms: 60_000,
             topic_data: vec![topic],
             ..ProduceRequest::default()
         };

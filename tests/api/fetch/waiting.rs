@@ -1,6 +1,9 @@
 //! Long polls.
 
+use duramen_protocol::messages::produce::ProduceRequest;
+
 use super::*;
+use crate::support::eventually;
 
 /// A fetch that waits as long as it may.
 fn patient(offset: i64) -> FetchRequest {
@@ -108,12 +111,17 @@ async fn requests_behind_a_long_poll_are_served_and_answered_after_it() {
 #[tokio::test]
 async fn a_broker_that_stops_answers_those_who_wait() {
     let (mut node, client, _) = orders(1).await;
+    let other = node.connect().await;
+    other.create("behind", 1).await;
     let waiting = client.connection.begin(12, &patient(1), PATIENCE).unwrap();
-    // An answer on another connection, so that the poll has certainly begun.
-    let polled = crate::support::raw::request_frame(12, 1, &patient(1));
-    let mut raw = node.raw().await;
-    raw.send(&polled).await;
-    node.connect().await.end("orders", 0).await;
+    // Requests of a connection are served in their order: the poll has begun when others see what was
+    // done behind it.
+    let produce = crate::support::client::produce_request("behind", 0, &Batch::of(["x"]).build());
+    client.connection.begin_unanswered(9, &ProduceRequest { acks: 0, ..produce }).unwrap();
+    eventually("what was sent behind the poll is there", async || {
+        (other.end("behind", 0).await == 1).then_some(())
+    })
+    .await;
     tokio::time::timeout(PATIENCE, node.stop()).await.expect("the broker stops");
     let data = partition_of(waiting.await.unwrap());
     assert_eq!((data.error_code, fetched(&data).len()), (0, 0));

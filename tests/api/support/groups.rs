@@ -51,11 +51,12 @@ pub async fn coordinator_with(settings: &[&str]) -> (Node, Client) {
     (node, client)
 }
 
+/// A member joins that is not given up, however long the machine holds the test up.
 pub fn join_request(member: &str) -> JoinGroupRequest {
     JoinGroupRequest {
         group_id: GROUP.into(),
-        session_timeout_ms: 10_000,
-        rebalance_timeout_ms: 60_000,
+        session_timeout_ms: 300_000,
+        rebalance_timeout_ms: 300_000,
         member_id: member.into(),
         protocol_type: "consumer".into(),
         protocols: vec![JoinGroupRequestProtocol {
@@ -71,7 +72,7 @@ pub fn consumer_join(member: &str) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: GROUP.into(),
         member_id: member.into(),
-        rebalance_timeout_ms: 60_000,
+        rebalance_timeout_ms: 300_000,
         subscribed_topic_names: Some(vec![TOPIC.into()]),
         topic_partitions: Some(Vec::new()),
         ..ConsumerGroupHeartbeatRequest::default()

@@ -10,7 +10,7 @@ const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.ERROR })
 
 /** Kafka's brokers learn of a change a moment after the answer to it. */
 async function eventually(reason, ask) {
-  for (let n = 0; n < 300; n++) {
+  for (let n = 0; n < 3000; n++) {
     if (await ask()) return
     await new Promise(resolve => setTimeout(resolve, 20))
   }

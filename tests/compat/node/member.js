@@ -35,7 +35,7 @@ async function eachBatch({ batch, resolveOffset, heartbeat }) {
 
 const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.ERROR })
 const consumer = kafka.consumer({
-  groupId: group, sessionTimeout: 6000, heartbeatInterval: 500, maxWaitTimeInMs: 200,
+  groupId: group, sessionTimeout: 15000, heartbeatInterval: 500, maxWaitTimeInMs: 200,
 })
 
 async function main() {

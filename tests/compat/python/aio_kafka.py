@@ -18,7 +18,7 @@ async def take(consumer, count):
 
 async def eventually(reason, ask):
     """Kafka's brokers learn of a topic a moment after the answer that made it."""
-    for _ in range(200):
+    for _ in range(3000):
         if await ask():
             return
         await asyncio.sleep(0.02)

@@ -23,7 +23,7 @@ def consumer_of(bootstrap):
 def take(consumer, count):
     got = []
     while len(got) < count:
-        messages = consumer.consume(count - len(got), timeout=30)
+        messages = consumer.consume(count - len(got), timeout=60)
         assert messages, f"only {len(got)} of {count}"
         for message in messages:
             assert message.error() is None, message.error()
@@ -33,7 +33,7 @@ def take(consumer, count):
 
 def eventually(reason, ask):
     """Kafka's brokers learn of a topic a moment after the answer that made it."""
-    for _ in range(200):
+    for _ in range(3000):
         if ask():
             return
         time.sleep(0.02)
@@ -59,7 +59,7 @@ def codecs(bootstrap):
                 producer.produce(
                     topic, key=key, value=value, partition=0, headers={"h": key}, callback=delivered
                 )
-            assert producer.flush(30) == 0
+            assert producer.flush(60) == 0
             assert done == list(range(500)), done[:10]
             consumer = consumer_of(bootstrap)
             consumer.assign([TopicPartition(topic, 0, BEGINNING)])
@@ -74,12 +74,12 @@ def offsets(bootstrap):
     producer = Producer({"bootstrap.servers": bootstrap})
     for n in range(100):
         producer.produce(topic, str(n).encode(), timestamp=1_600_000_000_000 + 10 * n, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     consumer = consumer_of(bootstrap)
-    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10) == (0, 100)
-    found = consumer.offsets_for_times([TopicPartition(topic, 0, 1_600_000_000_495)], timeout=10)
+    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=60) == (0, 100)
+    found = consumer.offsets_for_times([TopicPartition(topic, 0, 1_600_000_000_495)], timeout=60)
     assert found[0].offset == 50, found
-    late = consumer.offsets_for_times([TopicPartition(topic, 0, 1_700_000_000_000)], timeout=10)
+    late = consumer.offsets_for_times([TopicPartition(topic, 0, 1_700_000_000_000)], timeout=60)
     assert late[0].offset == END, late
     consumer.assign([TopicPartition(topic, 0, 95)])
     assert [m.offset() for m in take(consumer, 5)] == [95, 96, 97, 98, 99]
@@ -91,7 +91,7 @@ def offsets(bootstrap):
 
 def only(futures):
     (future,) = futures.values()
-    return future.result(timeout=30)
+    return future.result(timeout=60)
 
 
 def admin(bootstrap):
@@ -105,7 +105,7 @@ def admin(bootstrap):
         assert error.args[0].name() == "TOPIC_ALREADY_EXISTS", error
 
     def partitions(count):
-        known = client.list_topics(timeout=10).topics.get(topic)
+        known = client.list_topics(timeout=60).topics.get(topic)
         return known is not None and len(known.partitions) == count
 
     eventually("the topic has two partitions", lambda: partitions(2))
@@ -125,11 +125,11 @@ def admin(bootstrap):
         return (entry.value, entry.is_default) == ("7200000", False)
 
     eventually("the setting is changed", changed)
-    assert len(client.describe_cluster().result(timeout=30).nodes) == 1
+    assert len(client.describe_cluster().result(timeout=60).nodes) == 1
     producer = Producer({"bootstrap.servers": bootstrap})
     for n in range(10):
         producer.produce(topic, str(n).encode(), partition=1, timestamp=1_600_000_000_000 + n)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     low = only(client.delete_records([TopicPartition(topic, 1, 4)]))
     assert low.low_watermark == 4, low
     partition = TopicPartition(topic, 1)
@@ -137,7 +137,7 @@ def admin(bootstrap):
     assert only(client.list_offsets({partition: OffsetSpec.latest()})).offset == 10
     assert only(client.list_offsets({partition: OffsetSpec.max_timestamp()})).offset == 9
     only(client.delete_topics([topic]))
-    eventually("the topic is gone", lambda: topic not in client.list_topics(timeout=10).topics)
+    eventually("the topic is gone", lambda: topic not in client.list_topics(timeout=60).topics)
 
 
 {"codecs": codecs, "offsets": offsets, "admin": admin}[sys.argv[1]](sys.argv[2])

@@ -28,7 +28,7 @@ def take(consumer, count):
 
 def eventually(reason, ask):
     """Kafka's brokers learn of a topic a moment after the answer that made it."""
-    for _ in range(200):
+    for _ in range(3000):
         if ask():
             return
         time.sleep(0.02)
@@ -49,7 +49,7 @@ def codecs(bootstrap):
             producer.send(topic, key=k, value=v, headers=h, timestamp_ms=t, partition=0)
             for k, v, h, t in sent
         ]
-        offsets = [future.get(30).offset for future in futures]
+        offsets = [future.get(60).offset for future in futures]
         assert offsets == list(range(500)), offsets[:10]
         producer.close()
         consumer = reader(bootstrap, topic)
@@ -74,11 +74,11 @@ def acks(bootstrap):
     # an idempotent producer of this client stays poisoned after a refused batch
     producer = KafkaProducer(bootstrap_servers=[bootstrap], enable_idempotence=False)
     try:
-        producer.send("kafka-python-small", b"x" * 5000).get(30)
+        producer.send("kafka-python-small", b"x" * 5000).get(60)
         raise AssertionError("a batch over max.message.bytes was taken")
     except MessageSizeTooLargeError:
         pass
-    producer.send("kafka-python-small", b"x" * 500).get(30)
+    producer.send("kafka-python-small", b"x" * 500).get(60)
     producer.close()
     admin.close()
 
@@ -136,7 +136,7 @@ def admin(bootstrap):
     assert "kafka-python-admin" in repr(client.describe_log_dirs())
     producer = KafkaProducer(bootstrap_servers=[bootstrap])
     for n in range(10):
-        producer.send(topic, str(n).encode(), partition=1).get(30)
+        producer.send(topic, str(n).encode(), partition=1).get(60)
     producer.close()
     client.delete_records({TopicPartition(topic, 1): 4})
     consumer = reader(bootstrap, topic, 1)

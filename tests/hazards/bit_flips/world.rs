@@ -1,11 +1,13 @@
 //! A data directory made once, after a clean stop and as of a crash, and copies of it in which a bit
 //! is flipped.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use duramen::Broker;
 use duramen::config::RawConfig;
@@ -20,8 +22,10 @@ use duramen_client::producer::{Producer, ProducerOptions, ProducerRecord};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::eventually;
+
 /// How long anything may take on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const RECORDS: i64 = 300;
 
 static TEMPLATES: LazyLock<[Template; 2]> = LazyLock::new(make);
@@ -100,7 +104,7 @@ fn make() -> [Template; 2] {
         broker.stop().await;
         let broker = start(&dir).await.unwrap();
         produce(&broker, RECORDS / 2..RECORDS).await;
-        copy(&dir, crashed.path());
+        copy_at_rest(&dir, crashed.path());
         broker.stop().await;
         copy(&dir, clean.path());
     });
@@ -108,16 +112,46 @@ fn make() -> [Template; 2] {
 }
 
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    try_copy(from, to).unwrap();
+}
+
+fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
+        if entry.file_type()?.is_dir() {
+            try_copy(&entry.path(), &to)?;
         } else {
-            fs::copy(entry.path(), to).unwrap();
+            fs::copy(entry.path(), to)?;
         }
     }
+    Ok(())
+}
+
+/// Copies the directory of a broker that runs as of one moment: one may still write a snapshot of what was
+/// done last, and a copy of before and after is nothing that a crash leaves.
+fn copy_at_rest(from: &Path, to: &Path) {
+    eventually("nothing changes while it is copied", PATIENCE, || {
+        let before = listed(from).ok()?;
+        fs::remove_dir_all(to).ok()?;
+        try_copy(from, to).ok()?;
+        (listed(from).ok()? == before).then_some(())
+    });
+}
+
+/// Every file below a directory, with its length and when it was changed.
+fn listed(dir: &Path) -> io::Result<BTreeSet<(PathBuf, u64, SystemTime)>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(dir)? {
+        let (path, about) = entry.and_then(|it| Ok((it.path(), it.metadata()?)))?;
+        if about.is_dir() {
+            found.extend(listed(&path)?);
+        } else {
+            found.insert((path, about.len(), about.modified()?));
+        }
+    }
+    Ok(found)
 }
 
 /// All that `log verify` finds in a directory.
