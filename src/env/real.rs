@@ -374,7 +374,7 @@ mod tests {
     fn a_lock_goes_with_its_holder_also_where_a_child_has_the_file_still() {
         let dir = tempfile::tempdir().unwrap();
         let (path, disk) = (dir.path().join("f"), RealDisk::default());
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path).unwrap();
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
         let of_a_child = file.try_clone().unwrap();
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
         let held = DiskLock::new(Locked(file));
