@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
+use duramen_protocol::messages::ConsumerGroupHeartbeatResponse;
 use duramen_protocol::text::Text;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use super::GroupFigures;
 use super::asked::{Abandon, Asked};
 use super::batch::{Batch, NotTaken};
 use super::load::load;
-use crate::coordinator::command::{Command, Decision, Limits, Now, Outcome, ReplyTo};
+use crate::coordinator::command::{Answer, Command, Decision, Limits, Now, Outcome, ReplyTo};
 use crate::coordinator::groups::Groups;
 use crate::env::Env;
 use crate::metadata::MetadataImage;
@@ -360,8 +361,8 @@ impl Serving {
 
     /// Answers with an error in the place of replies whose records are not in the log.
     fn fail(&mut self, replies: Vec<(ReplyTo, Outcome)>, error: ErrorCode) {
-        let error = of_append(error);
-        self.answer(replies.into_iter().map(|(to, _)| (to, Err(error))).collect());
+        let failed = |(to, outcome)| (to, in_place_of(outcome, error));
+        self.answer(replies.into_iter().map(failed).collect());
     }
 
     fn on_time(&mut self) {
@@ -415,6 +416,26 @@ async fn first(pending: &mut VecDeque<Pending>) -> Result<(), ErrorCode> {
         None => Ok(()),
     }
 }
+
+/// What is answered when the log does not take the records of a decision, with the reason where the answer has
+/// room for it: that the broker is no coordinator says little to a person.
+fn in_place_of(outcome: Outcome, error: ErrorCode) -> Outcome {
+    let code = of_append(error);
+    match outcome {
+        Ok(Answer::ConsumerBeat(_)) if error == ErrorCode::KafkaStorageError => {
+            Ok(Answer::ConsumerBeat(ConsumerGroupHeartbeatResponse {
+                error_code: code.code(),
+                error_message: Some(Text::from(UNWRITTEN)),
+                ..ConsumerGroupHeartbeatResponse::default()
+            }))
+        }
+        _ => Err(code),
+    }
+}
+
+/// Why a group stands still while there is no room for its records.
+const UNWRITTEN: &str =
+    "what the group decides can't be written: the broker's disk is full or has failed, see its log";
 
 /// What a member is told when the log does not take its records: to try again, or elsewhere, where
 /// that may help.
