@@ -180,6 +180,7 @@ impl ShardTask {
             figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
             pending: VecDeque::new(),
+            unwritten: None,
         };
         // Topics may have gone while nobody looked.
         serving.forget_topics(&Arc::clone(&parts.image.borrow_and_update()));
@@ -203,6 +204,8 @@ struct Serving {
     waiting: HashMap<ReplyTo, oneshot::Sender<Outcome>>,
     /// Batches that are not committed yet, in the order of the log.
     pending: VecDeque<Pending>,
+    /// Why a batch was not written, for who asks.
+    unwritten: Option<ErrorCode>,
 }
 
 impl Serving {
@@ -297,7 +300,32 @@ impl Serving {
                 let batch = self.append(now, batch);
                 self.put(now, decision, batch)
             }
+            Err(NotTaken::Never(decision, _)) if decision.apart > 0 => {
+                self.put_apart(now, decision, batch)
+            }
             Err(NotTaken::Never(decision, error)) => {
+                self.unwritten = Some(error);
+                self.fail(decision.replies, error);
+                batch
+            }
+        }
+    }
+
+    /// What no batch can hold goes in as many as it takes. The replies wait for the last of them, and become
+    /// errors when one before it is not written.
+    fn put_apart(&mut self, now: Now, mut decision: Decision, mut batch: Batch) -> Batch {
+        self.unwritten = None;
+        for record in decision.records.drain(..std::mem::take(&mut decision.apart)) {
+            let one = Decision { records: vec![record], ..Decision::default() };
+            batch = self.put(now, one, batch);
+            if self.unwritten.is_some() {
+                break;
+            }
+        }
+        batch = self.append(now, batch);
+        match self.unwritten.take() {
+            None => self.put(now, decision, batch),
+            Some(error) => {
                 self.fail(decision.replies, error);
                 batch
             }
@@ -324,6 +352,7 @@ impl Serving {
             Some(Err(error)) => {
                 let partition = self.partition.name();
                 debug!(%partition, error = error.name(), "group records were not written");
+                self.unwritten = Some(error);
                 self.fail(built.replies, error);
                 return next;
             }
@@ -387,13 +416,9 @@ impl Serving {
     /// Writes a decision that nobody asked for. As a rule it may be of any size: what it deletes
     /// does not depend on what else it deletes.
     fn write(&mut self, now: Now, mut decision: Decision) {
-        let mut batch = Batch::new(self.batch_bytes_max);
-        let apart = if decision.whole { 0 } else { decision.records.len() };
-        for record in decision.records.drain(..apart) {
-            let one = Decision { records: vec![record], ..Decision::default() };
-            batch = self.put(now, one, batch);
-        }
-        batch = self.put(now, decision, batch);
+        let batch = Batch::new(self.batch_bytes_max);
+        decision.apart = if decision.whole { 0 } else { decision.records.len() };
+        let batch = self.put(now, decision, batch);
         self.append(now, batch);
     }
 }
