@@ -122,7 +122,7 @@ pub(in crate::cli::doctor) fn unusable(dir: &str, doing: &str, reason: &io::Erro
             RIGHTS,
             "mount its file system so that it can be written; see dmesg if the system has made it read-only",
         ),
-        io::ErrorKind::PermissionDenied => (
+        io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => (
             RIGHTS,
             "give it to the user that runs the broker (chown -R), or choose another with --data",
         ),
