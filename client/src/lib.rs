@@ -35,6 +35,7 @@ mod setters;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+mod trouble;
 
 /// The messages and codes of the wire, as far as this crate's API speaks of them.
 pub use duramen_protocol as protocol;
@@ -47,6 +48,7 @@ pub use error::{ClientError, Remedy};
 pub use metrics::Metrics;
 pub use producer::{Producer, ProducerOptions, ProducerRecord};
 pub use replay::Replay;
+pub use trouble::Trouble;
 
 pub use duramen_protocol::error::ErrorCode;
 pub use duramen_protocol::ids::{

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use duramen_protocol::ids::TopicPartition;
 
+use crate::trouble::Troubles;
+
 /// Counters since the [`Cluster`](crate::Cluster) was made, which only ever grow, and at the end what holds
 /// now; see [`Cluster::metrics`](crate::Cluster::metrics).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,6 +104,7 @@ pub(crate) struct Meter {
     pub(crate) heartbeats: Counter,
     pub(crate) rebalances: Counter,
     pub(crate) prefetched_bytes: Counter,
+    pub(crate) troubles: Troubles,
     readings: Mutex<Vec<Weak<Reading>>>,
 }
 

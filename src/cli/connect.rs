@@ -61,11 +61,21 @@ impl ClusterArgs {
         }
     }
 
-    /// The cluster; nothing is connected yet.
+    /// The cluster; nothing is connected yet. Inside a runtime, as what fails and is tried again is told.
     ///
     /// # Errors
     /// As [`ClusterArgs::brokers`], and when an address is none.
     pub fn cluster(&self) -> Result<Cluster, Failure> {
+        let cluster = self.quiet_cluster()?;
+        super::troubles::watch(&cluster);
+        Ok(cluster)
+    }
+
+    /// The same for a verb that says itself what is wrong.
+    ///
+    /// # Errors
+    /// As [`ClusterArgs::cluster`].
+    pub fn quiet_cluster(&self) -> Result<Cluster, Failure> {
         let connection = ConnectionOptions::default()
             .client_id(Text::from("duramen-cli"))
             .request_timeout(self.timeout());

@@ -50,6 +50,7 @@ mod signals;
 pub mod time;
 pub mod top;
 pub mod topic;
+mod troubles;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

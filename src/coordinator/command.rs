@@ -235,6 +235,9 @@ pub(crate) type Outcome = Result<Answer, ErrorCode>;
 pub(crate) struct Decision {
     /// What to append, as one batch.
     pub(crate) records: Vec<GroupRecord>,
+    /// So many of them, from the first on, may go before the others where no batch can hold all: each is true by
+    /// itself, and whoever meets only some of them may ask again.
+    pub(crate) apart: usize,
     /// Who is answered what.
     pub(crate) replies: Vec<(ReplyTo, Outcome)>,
     /// Generations that began.

@@ -351,6 +351,7 @@ impl Groups {
                 turn.reply(to, answer);
             }
         }
+        turn.out.apart = turn.out.records.len();
     }
 
     fn describe(&self, id: Text, version: i16) -> DescribedGroup {
@@ -390,6 +391,8 @@ impl Groups {
         let allowed = group.map_or(Err(ErrorCode::GroupIdNotFound), Group::may_delete);
         if allowed.is_ok() {
             self.offsets.forget_group(turn, &id);
+            // The group goes last: as long as it has offsets it can be deleted again.
+            turn.out.apart = turn.out.records.len();
             self.bury(turn, &id);
         }
         let error_code = allowed.err().unwrap_or(ErrorCode::None).code();

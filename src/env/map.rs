@@ -147,6 +147,10 @@ impl Populate {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 mmap.advise_range(Advice::WillNeed, self.start, self.len())
             }
+            // How the kernel says that a page could not be read.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::FAULT.raw_os_error()) => {
+                Err(rustix::io::Errno::IO.into())
+            }
             other => other,
         }
     }
@@ -186,6 +190,9 @@ mod tests {
         assert_eq!(&map.slice(5, 100_005).unwrap()[..], &later[..]);
         map.populate(0, 100_005).run().unwrap();
         assert!(map.slice(0, (1 << 20) + 1).is_err());
+        // No page of the file: the kernel says the same of one that the disk does not give.
+        let failed = map.populate(0, 1 << 20).run().map_err(|error| error.raw_os_error());
+        assert!(matches!(failed, Ok(()) | Err(Some(5))), "{failed:?}");
     }
 
     #[test]

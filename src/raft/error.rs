@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use duramen_protocol::metadata::FramedError;
 
+use crate::storage::StorageError;
+
 /// Why metadata records were not committed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
@@ -23,7 +25,7 @@ pub enum ProposeError {
         max: usize,
     },
     /// The metadata log can't be written; no proposal succeeds until the node is started again.
-    #[error("the metadata log is offline: {0}")]
+    #[error("the metadata log can't be written: {0}")]
     Storage(String),
     /// The driver has stopped, or stopped before it knew the outcome.
     #[error("the metadata log is closed")]
@@ -34,12 +36,23 @@ pub enum ProposeError {
 #[derive(Debug, thiserror::Error)]
 pub enum RaftError {
     /// The disk said no.
-    #[error("can't read the metadata log in {}: {source}", dir.display())]
+    #[error(
+        "can't read the metadata in {}: {source}; check the disk (dmesg tells more), then start again",
+        path.display()
+    )]
     Io {
-        /// Where it is.
-        dir: PathBuf,
+        /// The file, or the directory that holds it.
+        path: PathBuf,
         /// What it said.
         source: io::Error,
+    },
+    /// The disk said no, and its log directory is offline.
+    #[error("can't read the metadata log at offset {offset}: {source}")]
+    Storage {
+        /// Where.
+        offset: i64,
+        /// Names the file, and what to do.
+        source: StorageError,
     },
     /// A batch is damaged, or is not a batch of metadata records.
     #[error(

@@ -92,9 +92,9 @@ pub(super) fn read_from(
             up_to: i64::MAX,
             patience: Patience::Wait,
         };
-        let read = log.read(&request).map_err(|error| read_error(next, &error))?;
+        let read = log.read(&request).map_err(|error| read_error(next, error))?;
         if let Some(populate) = &read.populate {
-            let unreadable = |source| RaftError::Io { dir: dir.to_owned(), source };
+            let unreadable = |source| RaftError::Io { path: dir.to_owned(), source };
             populate.run().map_err(unreadable)?;
         }
         let before = next;
@@ -127,6 +127,9 @@ pub(super) fn read_from(
     Ok(())
 }
 
-fn read_error(offset: i64, error: &ReadError) -> RaftError {
-    RaftError::Damaged { offset, reason: error.to_string() }
+fn read_error(offset: i64, error: ReadError) -> RaftError {
+    match error {
+        ReadError::Storage(source) => RaftError::Storage { offset, source },
+        error => RaftError::Damaged { offset, reason: error.to_string() },
+    }
 }

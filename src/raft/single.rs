@@ -104,7 +104,8 @@ impl SingleDriver {
     fn replay(&mut self) -> Result<(), RaftError> {
         let log = &self.options.log;
         let mut next = 0;
-        if let Some(snapshot) = self.newest_snapshot()? {
+        let (newest, unread) = self.newest_snapshot()?;
+        if let Some(snapshot) = newest {
             next = snapshot.id.end_offset;
             self.epoch = snapshot.id.epoch;
             let entry = CommittedEntry::Snapshot(snapshot);
@@ -112,7 +113,8 @@ impl SingleDriver {
         }
         let (log_start, log_end) = (log.log_start_offset(), log.log_end_offset());
         if log_start > next {
-            return Err(RaftError::MissingSnapshot { log_start });
+            // One that can't be read may be sound.
+            return Err(unread.unwrap_or(RaftError::MissingSnapshot { log_start }));
         }
         if log_end < next {
             let reason = format!("it ends before offset {next}, up to which a snapshot goes");
@@ -126,26 +128,27 @@ impl SingleDriver {
         })
     }
 
-    /// The newest snapshot that passes all checks.
-    fn newest_snapshot(&self) -> Result<Option<Snapshot>, RaftError> {
-        let listed = self.snapshots.list().map_err(|source| {
-            let dir = self.snapshots.dir().to_owned();
-            RaftError::Io { dir, source }
-        })?;
-        for id in listed {
+    /// The newest snapshot that passes all checks, and what the disk said of one before it.
+    fn newest_snapshot(&self) -> Result<(Option<Snapshot>, Option<RaftError>), RaftError> {
+        let dir = self.snapshots.dir();
+        let mut unread = None;
+        let listed = self.snapshots.list();
+        for id in listed.map_err(|source| RaftError::Io { path: dir.to_owned(), source })? {
             match self.snapshots.read(id) {
-                Ok(snapshot) => return Ok(Some(snapshot)),
+                Ok(snapshot) => return Ok((Some(snapshot), unread)),
                 Err(SnapshotError::Refused(source)) => {
                     return Err(RaftError::Refused { offset: id.end_offset, source });
                 }
-                Err(error) => tracing::warn!(
-                    end_offset = id.end_offset,
-                    %error,
-                    "skipping a metadata snapshot"
-                ),
+                Err(error) => {
+                    let end_offset = id.end_offset;
+                    tracing::warn!(end_offset, %error, "skipping a metadata snapshot");
+                    if let SnapshotError::Io(source) = error {
+                        unread = Some(RaftError::Io { path: dir.join(id.file_name()), source });
+                    }
+                }
             }
         }
-        Ok(None)
+        Ok((None, unread))
     }
 
     /// Starts a new quorum epoch; what was in the log before is committed with its first record.

@@ -70,7 +70,14 @@ impl Disk {
     }
 
     pub(crate) fn start(&self) -> (Node, CommittedStream) {
-        let (dir, log, flushed) = self.open();
+        self.run(self.open())
+    }
+
+    /// Starts on what was opened.
+    pub(crate) fn run(
+        &self,
+        (dir, log, flushed): (LogDir, Log, FlushSignal),
+    ) -> (Node, CommittedStream) {
         let handle = log.handle();
         let (raft, committed, driver) = single::new(SingleOptions {
             node_id: NODE_ID,

@@ -10,6 +10,7 @@ use super::{
     CommittedBatch, CommittedEntry, CommittedStream, LeaderAndEpoch, PROPOSAL_MAX_BYTES,
     ProposeError, RaftError, batch,
 };
+use crate::env::sim::SimEnv;
 use crate::env::{Env, OpenMode};
 use crate::storage::producer_state::Origin;
 use crate::storage::validate::ValidatedBatch;
@@ -227,6 +228,50 @@ async fn a_damaged_snapshot_falls_back_to_the_one_before() {
     damage("00000000000000000003-0000000000.checkpoint");
     let error = error_at_start(&disk).await;
     assert!(matches!(error, RaftError::MissingSnapshot { log_start: 3 }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_gives_no_answer_has_not_damaged_anything() {
+    let world = SimEnv::new(1, 17);
+    let disk = Disk::simulated(&world);
+    let (node, _committed) = disk.start();
+    for number in 0..3 {
+        node.raft.propose(records(number)).await.unwrap();
+    }
+    write_snapshot(&node, snapshot_at(3, 0), 0).await;
+    write_snapshot(&node, snapshot_at(5, 0), 3).await;
+    node.stop().await;
+    // So that the newest is needed.
+    let older = disk.log_dir().join("00000000000000000003-0000000000.checkpoint");
+    world.env().disk.open(&older, OpenMode::Write).unwrap().set_len(700).unwrap();
+    let mut met = Vec::new();
+    for nth in 0.. {
+        let world = SimEnv { disk: world.disk.fork(), ..world.clone() };
+        let disk = Disk::simulated(&world);
+        let opened = disk.open();
+        let before = world.disk.looks();
+        world.disk.fail_nth_look(nth);
+        let (node, mut committed) = disk.run(opened);
+        let error = loop {
+            // Who can't lead says nothing more.
+            match tokio::time::timeout(Duration::from_secs(60), committed.next()).await {
+                Ok(Ok(Some(committed))) if committed.more => {}
+                Ok(Err(error)) => break Some(error.to_string()),
+                _ => break None,
+            }
+        };
+        met.extend(error);
+        node.crash().await;
+        if world.disk.looks() - before <= nth {
+            break;
+        }
+    }
+    assert!(met.len() >= 3, "{met:?}");
+    for error in met {
+        let names_it = error.contains("/data/__cluster_metadata-0") && error.contains("device");
+        assert!(names_it && error.contains("check the disk"), "{error}");
+        assert!(!error.contains("damaged") && !error.contains("copy"), "{error}");
+    }
 }
 
 #[tokio::test]

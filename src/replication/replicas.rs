@@ -294,8 +294,8 @@ impl Replicas {
     pub(crate) fn failure(&self, asked: impl Fn(&Path) -> bool) -> Option<String> {
         let dirs = self.dirs();
         let mut asked = dirs.iter().filter(|dir| asked(dir.path()));
-        let failed = asked.find_map(|dir| dir.failure().map(|why| (dir.path(), why)));
-        failed.map(|(path, why)| format!("log directory {} is offline: {why}", path.display()))
+        let failed = asked.find_map(|dir| dir.failure().map(|why| (dir.path().to_owned(), why)));
+        failed.map(|(path, reason)| StorageError::Offline { path, reason }.to_string())
     }
 
     /// The log directories and what is in them.

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+use super::error::naming;
 use crate::env::{Disk, OpenMode};
 
 /// Ends the name of a file that is being written; whoever finds one may delete it.
@@ -23,14 +24,14 @@ pub(super) fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Reads a small file; `None` when there is none.
+/// Reads a small file; `None` when there is none. An error names it.
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     /// No file of ours that is read as a whole comes near this.
     const LIMIT: usize = 1 << 28;
     match disk.read(path, LIMIT) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(naming(path)(error)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::env::{DirEntry, Disk, Env};
 use super::atomic_file;
 use super::background::Job;
 use super::checkpoints::Checkpoints;
-use super::error::{OpenError, StorageError};
+use super::error::{OpenError, StorageError, naming};
 use super::home::{Home, Hooks, Limits};
 use super::log::{Log, LogHandle};
 use super::log_config::LogConfig;
@@ -88,10 +88,7 @@ impl LogDir {
     /// [`OpenError`], each with the way out.
     pub fn open(env: &Env, path: &Path, options: LogDirOptions) -> Result<Self, OpenError> {
         let disk = &*env.disk;
-        let unusable = |error: io::Error| OpenError::Unusable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
+        let unusable = |error: io::Error| OpenError::of_system(path, &error);
         create_dir(disk, path).map_err(unusable)?;
         let lock = disk.lock(&path.join(LOCK_FILE)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse { path: path.to_owned() },
@@ -311,8 +308,7 @@ fn spawn_threads(home: &Arc<Home>, options: &LogDirOptions) -> io::Result<Vec<Jo
 /// What `meta.properties` of a directory says; `None` where there is none and no log either.
 pub(super) fn read_meta(disk: &dyn Disk, path: &Path) -> Result<Option<MetaProperties>, OpenError> {
     let file = path.join(meta_properties::FILE_NAME);
-    let unusable =
-        |error: io::Error| OpenError::Unusable { path: file.clone(), reason: error.to_string() };
+    let unusable = |error: io::Error| OpenError::of_system(path, &error);
     let damaged = |reason: &str| OpenError::BadMetaProperties {
         path: file.clone(),
         reason: reason.to_owned(),
@@ -338,7 +334,7 @@ fn load_meta(env: &Env, path: &Path, options: &LogDirOptions) -> Result<MetaProp
     let Some(meta) = read_meta(disk, path)? else {
         let file = path.join(meta_properties::FILE_NAME);
         return make_meta(disk, &file, env, options)
-            .map_err(|error| OpenError::Unusable { path: file, reason: error.to_string() });
+            .map_err(|error| OpenError::of_system(path, &naming(&file)(error)));
     };
     let other = |field, found: &str, expected: &str| OpenError::OtherOwner {
         path: path.to_owned(),

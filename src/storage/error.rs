@@ -1,11 +1,17 @@
 //! What can go wrong in storage, told to whoever can do something about it.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duramen_protocol::records::batch::BatchError;
 
 use super::producer_state::ProducerError;
+
+/// Names the file in an error of the system, which keeps its kind.
+pub(super) fn naming(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
 
 /// The disk refused, or the log is gone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +109,27 @@ pub enum ReadError {
     Storage(#[from] StorageError),
 }
 
+impl OpenError {
+    /// An error of the system with something in the directory at `path`: of the rights to it and its place, or
+    /// of the disk.
+    pub(super) fn of_system(path: &Path, error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match error.kind() {
+            Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::AlreadyExists
+            | Kind::InvalidFilename
+            | Kind::StorageFull
+            | Kind::QuotaExceeded => Self::Unusable { path, reason },
+            _ => Self::Disk { path, reason },
+        }
+    }
+}
+
 /// Why a log directory can't be used. Each text says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -124,6 +151,17 @@ pub enum OpenError {
         /// The directory or a file in it.
         path: PathBuf,
         /// What the operating system said.
+        reason: String,
+    },
+    /// The disk does not give or take what lies there.
+    #[error(
+        "can't use {} as a log directory: {reason}; check the disk (dmesg tells more), then start again",
+        path.display()
+    )]
+    Disk {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said, of which file.
         reason: String,
     },
     /// Written by a later version of Duramen.

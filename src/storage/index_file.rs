@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+use super::error::naming;
 use crate::env::{Disk, DiskFile, OpenMode, Patience};
 
 /// How many unwritten entries there are before they are worth a write.
@@ -143,7 +144,7 @@ impl IndexFile {
         if n >= self.recent_from {
             return copy(self.recent.get((n - self.recent_from) * self.width..), out);
         }
-        let file = disk.open(&self.path, OpenMode::Read)?;
+        let file = disk.open(&self.path, OpenMode::Read).map_err(naming(&self.path))?;
         self.read(&*file, patience, n, out)
     }
 
@@ -158,7 +159,7 @@ impl IndexFile {
         if self.recent_from == 0 || first_recent.is_some_and(&is_before) {
             return Ok(self.recent_from + count_before(&self.recent, self.width, is_before));
         }
-        let file = disk.open(&self.path, OpenMode::Read)?;
+        let file = disk.open(&self.path, OpenMode::Read).map_err(naming(&self.path))?;
         let mut entry = vec![0; self.width];
         let (mut low, mut high) = (0, self.recent_from);
         while high - low > KEEP {
@@ -175,7 +176,7 @@ impl IndexFile {
     pub(super) fn read_all(&self, disk: &dyn Disk) -> io::Result<Vec<u8>> {
         let mut all = vec![0; self.recent_from * self.width];
         if self.recent_from > 0 {
-            let file = disk.open(&self.path, OpenMode::Read)?;
+            let file = disk.open(&self.path, OpenMode::Read).map_err(naming(&self.path))?;
             self.read(&*file, Patience::Wait, 0, &mut all)?;
         }
         all.extend_from_slice(&self.recent);
@@ -189,7 +190,12 @@ impl IndexFile {
         n: usize,
         out: &mut [u8],
     ) -> io::Result<()> {
-        let read = patience.read(file, out, (n * self.width) as u64)?;
+        let read = patience.read(file, out, (n * self.width) as u64);
+        let read = read.map_err(|error| match error.kind() {
+            // No fault, and often.
+            io::ErrorKind::WouldBlock => error,
+            _ => naming(&self.path)(error),
+        })?;
         match patience {
             _ if read == out.len() => Ok(()),
             Patience::Now => Err(io::ErrorKind::WouldBlock.into()),

@@ -13,6 +13,7 @@ use super::checkpoints::Checkpointed;
 use super::compaction;
 use super::damage::{self, Damage};
 use super::epochs::EpochHistory;
+use super::error::naming;
 use super::file_cache::SegmentFile;
 use super::log::{EPOCHS_FILE, Log};
 use super::log_config::LogConfig;
@@ -222,9 +223,11 @@ impl<'a> Loader<'a> {
             if !torn_here {
                 self.gathered.next = self.gathered.next.max(file.base);
                 previous_walked = is_last || end > walk_from;
-                if previous_walked || !self.trust(file, end)? {
+                let path = self.found.dir.join(super::segment::file_name(file.base, "log"));
+                if previous_walked || !self.trust(file, end).map_err(naming(&path))? {
                     let keep = if previous_walked { walk_from } else { i64::MIN };
-                    torn = self.walk(file, (keep, check_from, end), is_last)?;
+                    let walked = self.walk(file, (keep, check_from, end), is_last);
+                    torn = walked.map_err(naming(&path))?;
                 } else {
                     self.gathered.next = end;
                 }

@@ -79,7 +79,7 @@ pub fn survey(env: &Env, path: &Path) -> io::Result<Survey> {
         found.logs += 1;
         found.segments += segments.clone().count();
         found.bytes += segments.map(|file| file.len).sum::<u64>();
-        let damage = damage::load(disk, &dir).unwrap_or_default();
+        let damage = damage::load(disk, &dir)?;
         if !damage.is_empty() {
             found.damage.push((partition, damage));
         }

@@ -6,7 +6,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use duramen::storage::offline::{Event, FileKind, SegmentSource, kind_of, read_small};
+use duramen::storage::offline::{Event, FileKind, SegmentSource, Severity, kind_of, read_small};
 
 use crate::effort;
 use world::{Outcome, Template, World, disk};
@@ -61,7 +61,10 @@ fn found_or_harmless(world: &World, outcome: &Outcome) {
 #[test]
 fn in_a_sound_directory_nothing_is_found() {
     assert_eq!(world::clean().verify(), []);
-    assert_eq!(world::crashed().verify(), []);
+    // What a crash leaves lying about is no fault: it may have come in the middle of a checkpoint.
+    let mut faults = world::crashed().verify();
+    faults.retain(|found| found.severity > Severity::Note);
+    assert_eq!(faults, []);
 }
 
 #[test]

@@ -77,6 +77,39 @@ fn fail_each(sites: &str, count: impl Fn(&SimDisk) -> u64, fail: impl Fn(&SimDis
     assert!(hit > 10);
 }
 
+#[test]
+fn a_start_that_the_disk_refuses_names_the_file_and_speaks_of_no_damage() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let world = SimEnv::new(1, 1_700_000_000_000);
+    serve(&runtime, &world, "none").expect("nothing fails");
+    world.disk.kill();
+    let again = || SimEnv { disk: world.disk.fork(), ..world.clone() };
+    let whole = again();
+    let before = whole.disk.looks();
+    let broker = start(&runtime, &whole).unwrap();
+    let all = whole.disk.looks() - before;
+    runtime.block_on(broker.stop());
+    let runs = all.min(RUNS * effort());
+    let mut refused = 0;
+    for run in 0..runs {
+        let (world, nth) = (again(), all * run / runs);
+        world.disk.fail_nth_look(nth);
+        match start(&runtime, &world) {
+            Ok(broker) => runtime.block_on(broker.stop()),
+            Err(error) => {
+                refused += 1;
+                let names_it = error.contains("/data/") && error.contains("simulated device error");
+                assert!(names_it && error.contains("check the disk"), "look {nth}: {error}");
+                let of_damage = ["damaged", "copy", "writable", "log verify"];
+                assert!(!of_damage.iter().any(|word| error.contains(word)), "look {nth}: {error}");
+            }
+        }
+    }
+    println!("io_errors: {refused} of {runs} starts refused, {all} looks");
+    assert!(refused > 10);
+}
+
 fn start(runtime: &Runtime, world: &SimEnv) -> Result<Broker, String> {
     let mut raw = RawConfig::new();
     let settings =

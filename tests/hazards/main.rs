@@ -36,6 +36,7 @@ mod io_errors;
 mod log_tool;
 mod soak;
 mod stream;
+mod told;
 mod truth;
 
 /// How many times as many places, sites and cases are tried as a test run has time for:

@@ -30,6 +30,7 @@ use crate::metrics::{Meter, Metrics};
 use crate::random::Random;
 use crate::setters::setters;
 use crate::transport::{Address, Connector};
+use crate::trouble::{Trouble, Trying};
 use pool::Pool;
 
 /// How a client behaves towards the cluster.
@@ -304,6 +305,13 @@ impl Cluster {
         self.meter().read()
     }
 
+    /// What fails now and is tried again, the longest lasting first: why a record is not delivered yet, or
+    /// none comes. Nothing is told twice, and nothing that was given up: that is an error of its own.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.meter().troubles.read()
+    }
+
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         self.inner.pool.meter()
     }
@@ -370,6 +378,7 @@ impl Cluster {
     ) -> Result<T, ClientError> {
         let deadline = Instant::now() + limit;
         let mut failures = 0;
+        let mut trying = Trying::new(self.meter());
         loop {
             let span = tracing::debug_span!("operation", what, failures);
             let error = match operation().instrument(span).await {
@@ -386,6 +395,7 @@ impl Cluster {
                 return Err(ClientError::Expired { what, after: limit, last: error.to_string() });
             }
             tracing::debug!(operation = what, %error, failures, "trying again");
+            trying.failed(&error);
             tokio::time::sleep(wait).await;
         }
     }

@@ -13,9 +13,11 @@ use duramen_protocol::text::Text;
 use tokio::time::Instant;
 
 use super::accept::{Accepted, Refused, Wanted, accept};
+use super::command::Reading;
 use super::fetched::Fetched;
 use super::fetcher::{Ended, Fetcher};
 use super::options::Isolation;
+use super::position::Position;
 use super::request::Wish;
 use super::{Event, MovedWhy, unreadable};
 use crate::error::ClientError;
@@ -28,6 +30,43 @@ const OF_SESSIONS: [ErrorCode; 3] = [
 ];
 
 impl Fetcher {
+    /// A trouble is over when all that is read was heard of since.
+    pub(super) fn look_for_trouble(&mut self) {
+        let Some(last) = self.trying.last_failed() else { return };
+        if !self.partitions.values().any(|state| state.is_unheard_since(last)) {
+            self.trying.is_well();
+        }
+    }
+
+    /// Where reading of a partition begins.
+    pub(super) fn take_offset(
+        &mut self,
+        reading: Reading,
+        result: Result<i64, ClientError>,
+    ) -> Result<(), Ended> {
+        let Some(state) = self.partitions.get_mut(&reading) else { return Ok(()) };
+        match (result, state.position) {
+            (Ok(offset), _) => {
+                state.jump(offset);
+                if let Some((from, why)) = state.moved_from.take() {
+                    self.tell_moved(reading, (from, offset), why);
+                }
+                self.tell_if_done(reading);
+                Ok(())
+            }
+            (Err(error), Position::Asking(timestamp))
+                if error.is_retriable() || !self.fails_without_topic =>
+            {
+                state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
+                state.position = Position::Ask(timestamp);
+                tracing::debug!(topic = %state.topic, partition = state.partition, %error, "no offset");
+                self.trying.failed(&error);
+                Ok(())
+            }
+            (Err(error), _) => Err(self.fail(error)),
+        }
+    }
+
     /// Every partition of an answer.
     pub(super) fn take_response(
         &mut self,
@@ -41,10 +80,11 @@ impl Fetcher {
                 // The next one begins anew, at once.
                 return Ok(());
             }
+            let error = ClientError::refused("fetch", code, None);
             if !code.is_retriable() {
-                return Err(self.fail(ClientError::refused("fetch", code, None)));
+                return Err(self.fail(error));
             }
-            wishes.iter().for_each(|wish| self.retry_later(wish.reading));
+            wishes.iter().for_each(|wish| self.retry_later(wish.reading, &error));
             return Ok(());
         }
         let mut asked: HashMap<(&Text, i32), usize> = HashMap::with_capacity(wishes.len());
@@ -93,7 +133,7 @@ impl Fetcher {
             ErrorCode::OffsetOutOfRange => return self.reset(wish.reading),
             code if code.is_retriable() && code != ErrorCode::CorruptMessage => {
                 tracing::debug!(topic = %wish.topic, partition = wish.partition, code = code.name(), "fetch refused");
-                self.retry_later(wish.reading);
+                self.retry_later(wish.reading, &refused(&wish.topic, wish.partition, code));
                 return Ok(());
             }
             code => {
@@ -101,8 +141,7 @@ impl Fetcher {
                 if code == ErrorCode::CorruptMessage && behind > wish.offset {
                     return self.damaged(wish, behind, None);
                 }
-                let what = format!("partition {}-{}", wish.topic, wish.partition);
-                return Err(self.fail(ClientError::refused(what, code, None)));
+                return Err(self.fail(refused(&wish.topic, wish.partition, code)));
             }
         }
         if data.preferred_read_replica >= 0 && data.preferred_read_replica != broker {
@@ -211,4 +250,9 @@ impl Fetcher {
             self.tell_moved(wish.reading, (from, to), MovedWhy::Truncated);
         }
     }
+}
+
+/// A refusal of what was asked of a partition.
+pub(super) fn refused(topic: &Text, partition: i32, code: ErrorCode) -> ClientError {
+    ClientError::refused(format!("partition {topic}-{partition}"), code, None)
 }

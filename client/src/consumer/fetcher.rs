@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::answers::refused;
 use super::budget::Budget;
 use super::command::{Command, Reading, Told};
 use super::options::{ConsumerOptions, Reset};
@@ -28,6 +29,7 @@ use crate::clock::ago;
 use crate::cluster::{Cluster, ClusterView, Topics};
 use crate::connection::{CallError, Connection, Pending};
 use crate::error::ClientError;
+use crate::trouble::Trying;
 
 /// How long the fetcher sleeps when nothing at all is due.
 const IDLE: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ pub(super) struct Fetcher {
     pub(super) cluster: Cluster,
     pub(super) options: ConsumerOptions,
     /// Whether a topic that is gone ends the consumer, or only the reading of it.
-    fails_without_topic: bool,
+    pub(super) fails_without_topic: bool,
     pub(super) partitions: BTreeMap<Reading, PartitionState>,
     pub(super) budget: Arc<Budget>,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -73,6 +75,7 @@ pub(super) struct Fetcher {
     refresh_failures: u32,
     refresh_at: Instant,
     view: Arc<ClusterView>,
+    pub(super) trying: Trying,
 }
 
 /// The consumer ended, with an error that was told or because nobody listens.
@@ -88,6 +91,7 @@ impl Fetcher {
     ) -> Self {
         Self {
             view: cluster.view(),
+            trying: Trying::new(cluster.meter()),
             refresh_at: Instant::now() + cluster.options().metadata_max_age,
             partitions: BTreeMap::new(),
             budget: Arc::new(Budget::new(cluster.meter())),
@@ -115,6 +119,7 @@ impl Fetcher {
         while let Ok(command) = self.commands.try_recv() {
             self.take_command(command);
         }
+        self.look_for_trouble();
         let now = Instant::now();
         self.view = self.cluster.view();
         self.ask_offsets(now);
@@ -242,6 +247,11 @@ impl Fetcher {
         }
         let Some(leader) = leader else {
             self.stale = true;
+            self.trying.failed(&refused(
+                &state.topic,
+                state.partition,
+                ErrorCode::LeaderNotAvailable,
+            ));
             return Ok(None);
         };
         let wish = Wish {
@@ -379,6 +389,7 @@ impl Fetcher {
                 lane.not_before = Some(Instant::now() + self.cluster.backoff(lane.failures));
                 self.forsake(id);
                 tracing::debug!(broker = id, %error, "not connected");
+                self.trying.failed(&error);
                 Ok(())
             }
             Err(error) => Err(self.fail(error)),
@@ -398,6 +409,9 @@ impl Fetcher {
         let now = Instant::now();
         self.view = self.cluster.view();
         self.stale = result.is_err();
+        if let Err(error) = &result {
+            self.trying.failed(error);
+        }
         for state in self.partitions.values_mut().filter(|state| !state.gone) {
             let topic = self.view.topic(&state.topic);
             let known = topic.and_then(|topic| topic.partition(state.partition));
@@ -414,33 +428,6 @@ impl Fetcher {
         };
     }
 
-    fn take_offset(
-        &mut self,
-        reading: Reading,
-        result: Result<i64, ClientError>,
-    ) -> Result<(), Ended> {
-        let Some(state) = self.partitions.get_mut(&reading) else { return Ok(()) };
-        match (result, state.position) {
-            (Ok(offset), _) => {
-                state.jump(offset);
-                if let Some((from, why)) = state.moved_from.take() {
-                    self.tell_moved(reading, (from, offset), why);
-                }
-                self.tell_if_done(reading);
-                Ok(())
-            }
-            (Err(error), Position::Asking(timestamp))
-                if error.is_retriable() || !self.fails_without_topic =>
-            {
-                state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
-                state.position = Position::Ask(timestamp);
-                tracing::debug!(topic = %state.topic, partition = state.partition, %error, "no offset");
-                Ok(())
-            }
-            (Err(error), _) => Err(self.fail(error)),
-        }
-    }
-
     fn take_answer(
         &mut self,
         broker: i32,
@@ -450,6 +437,7 @@ impl Fetcher {
         for wish in wishes {
             if let Some(state) = self.partitions.get_mut(&wish.reading) {
                 state.in_flight = false;
+                state.heard = result.is_ok().then(Instant::now).or(state.heard);
             }
         }
         let response = match result {
@@ -480,13 +468,15 @@ impl Fetcher {
             lane.failures += 1;
             lane.not_before = Some(Instant::now() + self.cluster.backoff(lane.failures));
             self.forsake(broker);
+            self.trying.failed(&error.clone().into());
             return Ok(());
         }
         Err(self.fail(error.clone().into()))
     }
 
     /// Tries a partition again later, at a leader that is asked for anew.
-    pub(super) fn retry_later(&mut self, reading: Reading) {
+    pub(super) fn retry_later(&mut self, reading: Reading, error: &ClientError) {
+        self.trying.failed(error);
         let Some(state) = self.partitions.get_mut(&reading) else { return };
         state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
         state.replica = None;

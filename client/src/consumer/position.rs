@@ -46,6 +46,8 @@ pub(super) struct PartitionState {
     /// The replica that the leader wants to be read instead, and until when.
     pub(super) replica: Option<(i32, Instant)>,
     pub(super) in_flight: bool,
+    /// When a fetch of it was answered last.
+    pub(super) heard: Option<Instant>,
     /// Answers in a row that did not know of it.
     pub(super) missed: u32,
     /// The topic is not there any more, and the consumer was told so.
@@ -71,6 +73,7 @@ impl PartitionState {
             moved_from: None,
             replica: None,
             in_flight: false,
+            heard: None,
             missed: 0,
             gone: false,
             failures: 0,
@@ -81,6 +84,12 @@ impl PartitionState {
     /// Nothing is left to read.
     pub(super) fn is_done(&self) -> bool {
         matches!((self.position, self.end), (Position::At(at), Some(end)) if at >= end)
+    }
+
+    /// Whether somebody waits for it, and nothing was heard of it after `then`.
+    pub(super) fn is_unheard_since(&self, then: Instant) -> bool {
+        let idle = self.paused || self.gone || self.is_done();
+        !idle && self.heard.is_none_or(|at| at <= then)
     }
 
     /// The offset to fetch now, if there is one.

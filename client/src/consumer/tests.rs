@@ -2,6 +2,8 @@
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use duramen_protocol::api::ApiKey;
@@ -88,6 +90,30 @@ async fn whole_fetches_are_visited_without_owning_anything() {
     });
     assert!(matches!(visited, Ok(ControlFlow::Break(()))));
     assert_eq!(seen, (3..23).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_is_told_until_all_is_heard_of() {
+    for fault in [Fault::CutBefore, Fault::Refuse(ErrorCode::KafkaStorageError)] {
+        let fails = Arc::new(AtomicBool::new(true));
+        let met = Arc::clone(&fails);
+        let (model, cluster) = Model::start(2, move |api, _| match api {
+            ApiKey::Fetch if met.load(Ordering::Relaxed) => fault,
+            _ => Fault::No,
+        });
+        fill(&model, 0, 10, Compression::None);
+        let from = vec![assign(0, Start::Offset(0), None), assign(1, Start::Offset(0), None)];
+        let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let told = cluster.troubles();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
+        fails.store(false, Ordering::Relaxed);
+        assert_eq!(record(&mut consumer).await.unwrap().unwrap().offset, 0);
+        // The other partition has nothing, which is told after a while.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(cluster.troubles().is_empty(), "{fault:?}: {:?}", cluster.troubles());
+    }
 }
 
 #[tokio::test(start_paused = true)]

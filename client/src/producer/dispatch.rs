@@ -15,9 +15,8 @@ use super::queue::{Attempt, Fate};
 use super::request::{
     Part, PartAnswer, is_stale_metadata, lists, request, take_answers, version_cap,
 };
-use super::sender::{Done, Identity, Sender};
+use super::sender::{Done, Identity, Sender, refused};
 use crate::connection::{CallError, Connection};
-use crate::error::ClientError;
 
 impl Sender {
     /// Fills the lanes: requests of one batch per partition, until nothing more may go.
@@ -172,7 +171,7 @@ impl Sender {
 
     /// A whole request met its end below Kafka's own errors.
     fn call_failed(&mut self, leader: i32, parts: &[Part], error: &CallError, unsent: bool) {
-        self.shared.set_last_error(error.to_string());
+        self.met(&error.clone().into());
         let broken = matches!(error, CallError::Connection(_));
         if let Some(lane) = self.lanes.get_mut(&leader).filter(|_| broken) {
             // Requests that failed together count once.
@@ -221,12 +220,11 @@ impl Sender {
     fn settle(&mut self, part: &Part, attempt: Attempt, answer: Option<PartAnswer>) {
         if let Attempt::Refused(code) = attempt {
             self.stale |= is_stale_metadata(code);
-            let words = answer.as_ref().and_then(|answer| answer.message.as_deref());
-            let words = words.unwrap_or(code.message());
             // Behind a batch that the broker refused, others meet this: it is no cause.
             let is_echo = code == ErrorCode::OutOfOrderSequenceNumber;
             if !is_echo || self.shared.last_error().is_none() {
-                self.shared.set_last_error(format!("{words} ({})", code.name()));
+                let message = answer.as_ref().and_then(|answer| answer.message.clone());
+                self.met(&refused(&part.topic, part.partition, code, message));
             }
         }
         let too_large = matches!(
@@ -257,10 +255,9 @@ impl Sender {
                 self.finish(part.buffer, batch.payload, |content| content.written(base, time));
             }
             Some(Fate::Failed(batch, code)) => {
-                let what = format!("partition {}-{}", part.topic, part.partition);
                 let (message, records) =
                     answer.map_or((None, Vec::new()), |answer| (answer.message, answer.records));
-                let error = ClientError::refused(what, code, message);
+                let error = refused(&part.topic, part.partition, code, message);
                 self.cluster.meter().records_failed.add(batch.payload.records);
                 self.finish(part.buffer, batch.payload, |c| c.failed(error, records));
             }

@@ -305,6 +305,11 @@ impl<P> PartitionQueue<P> {
         }
     }
 
+    /// Until when the oldest batch here may take.
+    pub(super) fn first_deadline(&self) -> Option<Instant> {
+        self.batches.front().map(|batch| batch.deadline)
+    }
+
     /// Everything that is left, whatever its state.
     pub(super) fn into_batches(self) -> VecDeque<Batch<P>> {
         self.batches

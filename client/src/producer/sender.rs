@@ -25,6 +25,7 @@ use super::request::Part;
 use crate::cluster::{Cluster, ClusterView, Topics};
 use crate::connection::Connection;
 use crate::error::ClientError;
+use crate::trouble::Trying;
 
 /// How long the sender sleeps when nothing at all is due.
 const IDLE: Duration = Duration::from_secs(60);
@@ -72,6 +73,7 @@ pub(super) struct Sender {
     refresh_failures: u32,
     refresh_at: Instant,
     view: Arc<ClusterView>,
+    trying: Trying,
     /// What may go to each leader; kept for its memory, as it is made anew each time.
     pub(super) by_leader: BTreeMap<i32, Vec<Part>>,
     pub(super) memory: Memory,
@@ -118,6 +120,7 @@ impl Sender {
         };
         Self {
             view: cluster.view(),
+            trying: Trying::new(cluster.meter()),
             refresh_at: Instant::now() + cluster.options().metadata_max_age,
             shared,
             cluster,
@@ -147,6 +150,7 @@ impl Sender {
             self.view = self.cluster.view();
             let lingering = self.take_ready(now);
             self.expire(now);
+            self.look_for_trouble();
             self.begin_identity(now);
             self.send_all(now);
             self.begin_refresh(now);
@@ -249,6 +253,25 @@ impl Sender {
         }
     }
 
+    /// Something went wrong that is tried again, or will be told as the fate of a batch.
+    pub(super) fn met(&mut self, error: &ClientError) {
+        self.shared.set_last_error(error.to_string());
+        self.trying.failed(error);
+    }
+
+    /// A trouble is over when nothing is left of what waited when it was last met.
+    fn look_for_trouble(&mut self) {
+        let Some(last) = self.trying.last_failed() else { return };
+        let from_then_on = last + self.shared.options.delivery_timeout;
+        let waited = |queue: &PartitionQueue<Content>| {
+            queue.first_deadline().is_some_and(|deadline| deadline <= from_then_on)
+        };
+        let mut routes = self.active.iter().filter_map(|buffer| self.routes.get(buffer));
+        if !routes.any(|route| waited(&route.queue)) {
+            self.trying.is_well();
+        }
+    }
+
     /// Ends a batch and gives its bytes back.
     pub(super) fn finish(
         &mut self,
@@ -306,7 +329,7 @@ impl Sender {
                 self.identity = Identity::Unknown;
                 self.identity_failures += 1;
                 self.identity_at = Instant::now() + self.cluster.backoff(self.identity_failures);
-                self.shared.set_last_error(error.to_string());
+                self.met(&error);
                 if !error.is_retriable() {
                     self.fail_all(&error);
                 }
@@ -328,7 +351,7 @@ impl Sender {
                 lane.failures += 1;
                 lane.not_before = Some(Instant::now() + self.cluster.backoff(lane.failures));
                 self.stale = true;
-                self.shared.set_last_error(error.to_string());
+                self.met(&error);
             }
         }
     }
@@ -346,12 +369,16 @@ impl Sender {
                 });
                 drop(accumulator);
                 // Leaders that are still missing are asked for again, but not at once.
-                self.stale = self.is_leaderless();
+                let leaderless = self.leaderless();
+                self.stale = leaderless.is_some();
+                if let Some(error) = leaderless {
+                    self.met(&error);
+                }
                 self.refresh_failures = if self.stale { self.refresh_failures + 1 } else { 0 };
             }
             Err(error) => {
                 self.refresh_failures += 1;
-                self.shared.set_last_error(error.to_string());
+                self.met(&error);
             }
         }
         self.refresh_at = match self.refresh_failures {
@@ -360,8 +387,11 @@ impl Sender {
         };
     }
 
-    fn is_leaderless(&self) -> bool {
-        self.active.iter().any(|buffer| self.leader_of(*buffer).is_none())
+    /// A partition that has something to send and no leader.
+    fn leaderless(&self) -> Option<ClientError> {
+        let buffer = self.active.iter().find(|buffer| self.leader_of(**buffer).is_none())?;
+        let Route { topic, partition, .. } = self.routes.get(buffer)?;
+        Some(refused(topic, *partition, ErrorCode::LeaderNotAvailable, None))
     }
 
     /// The leader of a buffer's partition, and what a request calls it.
@@ -402,6 +432,16 @@ impl Sender {
             .min()
             .unwrap_or(now + IDLE)
     }
+}
+
+/// A refusal of what was sent to a partition.
+pub(super) fn refused(
+    topic: &Text,
+    partition: i32,
+    code: ErrorCode,
+    message: Option<Text>,
+) -> ClientError {
+    ClientError::refused(format!("partition {topic}-{partition}"), code, message)
 }
 
 /// A producer id of our own, from any broker.

@@ -82,6 +82,33 @@ async fn arrives_despite(fault: Fault, at: &'static [u32]) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_tried_again_is_told_as_long_as_something_waits() {
+    let refused = Arc::new(AtomicBool::new(true));
+    let refuses = Arc::clone(&refused);
+    let (_model, cluster) = Model::start(2, move |api, _| match api {
+        ApiKey::Produce if refuses.load(Ordering::Relaxed) => {
+            Fault::Refuse(ErrorCode::KafkaStorageError)
+        }
+        _ => Fault::No,
+    });
+    let producer = Producer::start(&cluster, small_batches()).unwrap();
+    let deliveries = enqueue(&producer, 1, 0..3).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let told = cluster.troubles();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].error.code(), Some(ErrorCode::KafkaStorageError));
+    assert!(told[0].error.to_string().starts_with("partition t-1: "), "{told:?}");
+    assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
+    refused.store(false, Ordering::Relaxed);
+    for delivery in deliveries {
+        delivery.await.unwrap();
+    }
+    // The sender looks before it sleeps.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_connection_loses_and_doubles_nothing() {
     for at in [&[1][..], &[3], &[1, 2, 3], &[5, 9, 14]] {
         arrives_despite(Fault::CutAfter, at).await;

@@ -62,7 +62,7 @@ const ADDRESS_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let patience = args.cluster.timeout_or(ADDRESS_PATIENCE);
     let addresses = addresses(&args.cluster.brokers()?)?;
-    let admin = duramen_client::Admin::new(&args.cluster.cluster()?);
+    let admin = duramen_client::Admin::new(&args.cluster.quiet_cluster()?);
 
     let side = http::look(&args.http, patience).await;
     let dirs = data::directories(&args.data, side.samples.as_ref());

@@ -10,6 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Format, Output};
 use crate::cli::progress::Progress;
 use crate::env::Env;
+use crate::raft::SnapshotError;
 use crate::raft::log::metadata_partition;
 use crate::raft::snapshot::SnapshotStore;
 use crate::storage::OpenError;
@@ -134,14 +135,13 @@ fn metadata_snapshots(env: &Env, dir: &Path, report: &mut Report, summary: &mut 
     let Ok(ids) = store.list() else { return };
     for id in ids {
         if let Err(error) = store.read(id) {
-            summary.damage += 1;
-            report.found(Finding {
-                path: dir.join(id.file_name()),
-                position: None,
-                offsets: None,
-                severity: Severity::Damage,
-                reason: error.to_string(),
-            });
+            let (severity, count) = match error {
+                SnapshotError::Io(_) => (Severity::Unreadable, &mut summary.unreadable),
+                _ => (Severity::Damage, &mut summary.damage),
+            };
+            *count += 1;
+            let (path, reason) = (dir.join(id.file_name()), error.to_string());
+            report.found(Finding { path, position: None, offsets: None, severity, reason });
         }
     }
 }
@@ -156,7 +156,7 @@ fn finish(args: &VerifyArgs, mut report: Report, summary: &Summary) -> Result<()
         };
         report.line(&line);
     }
-    let found = summary.damage + summary.derived + summary.notes;
+    let found = summary.unreadable + summary.damage + summary.derived + summary.notes;
     let unlisted = found.saturating_sub(report.listed as u64);
     report.line(&match args.format {
         Format::Json => summary_json(summary, unlisted).to_string(),
@@ -166,7 +166,7 @@ fn finish(args: &VerifyArgs, mut report: Report, summary: &Summary) -> Result<()
     if let Some(failure) = report.failed {
         return Err(failure);
     }
-    let wrong = summary.damage + if args.repair { 0 } else { summary.derived };
+    let wrong = summary.unreadable + summary.damage + if args.repair { 0 } else { summary.derived };
     match report.first.filter(|_| wrong > 0) {
         None => Ok(()),
         Some(first) => {
@@ -187,6 +187,9 @@ fn way_out(dir: &Path, fault: &Finding) -> &'static str {
         (Severity::Note | Severity::Derived, _) => {
             "stop the broker and use --repair, or start it: it does the same"
         }
+        (Severity::Unreadable, _) => {
+            "this is no damage that was found: check the disk (dmesg tells more) and the rights to the file"
+        }
         (Severity::Damage, _) if fault.path == dir => "name what the broker has as log.dirs",
         (Severity::Damage, FileKind::MetaProperties) => COPY,
         (Severity::Damage, _) if in_metadata => COPY,
@@ -200,8 +203,13 @@ fn way_out(dir: &Path, fault: &Finding) -> &'static str {
 fn summary_line(summary: &Summary, unlisted: u64) -> String {
     let Summary { partitions, segments, batches, records, bytes, .. } = *summary;
     let how = if summary.was_clean { "closed properly" } else { "in use, or not closed properly" };
-    let more =
-        if unlisted > 0 { format!(", {unlisted} of them not listed") } else { String::new() };
+    let mut more = String::new();
+    if unlisted > 0 {
+        more.push_str(&format!(", {unlisted} of them not listed"));
+    }
+    if summary.unreadable > 0 {
+        more.push_str(&format!("; {} could not be read", summary.unreadable));
+    }
     format!(
         "{partitions} partitions, {segments} segments, {batches} batches, {records} records, {bytes} bytes; {how}; \
          {} damaged, {} to be rebuilt, {} notes{more}",
@@ -218,6 +226,7 @@ fn summary_json(summary: &Summary, unlisted: u64) -> Value {
         "batches": summary.batches,
         "records": summary.records,
         "bytes": summary.bytes,
+        "unreadable": summary.unreadable,
         "damage": summary.damage,
         "derived": summary.derived,
         "notes": summary.notes,

@@ -69,7 +69,7 @@ pub struct TopArgs {
 pub(super) async fn run(args: TopArgs) -> Result<(), Failure> {
     let pattern = pattern::whole(&args.pattern)?;
     let place = Place {
-        admin: Admin::new(&args.cluster.cluster()?),
+        admin: Admin::new(&args.cluster.quiet_cluster()?),
         http: args.http.clone(),
         patience: args.cluster.timeout_or(HTTP_PATIENCE),
         pattern,

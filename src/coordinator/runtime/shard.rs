@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::group_records::GroupRecord;
+use duramen_protocol::messages::ConsumerGroupHeartbeatResponse;
 use duramen_protocol::text::Text;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use super::GroupFigures;
 use super::asked::{Abandon, Asked};
 use super::batch::{Batch, NotTaken};
 use super::load::load;
-use crate::coordinator::command::{Command, Decision, Limits, Now, Outcome, ReplyTo};
+use crate::coordinator::command::{Answer, Command, Decision, Limits, Now, Outcome, ReplyTo};
 use crate::coordinator::groups::Groups;
 use crate::env::Env;
 use crate::metadata::MetadataImage;
@@ -179,6 +180,7 @@ impl ShardTask {
             figures: Arc::clone(&parts.figures),
             waiting: HashMap::new(),
             pending: VecDeque::new(),
+            unwritten: None,
         };
         // Topics may have gone while nobody looked.
         serving.forget_topics(&Arc::clone(&parts.image.borrow_and_update()));
@@ -202,6 +204,8 @@ struct Serving {
     waiting: HashMap<ReplyTo, oneshot::Sender<Outcome>>,
     /// Batches that are not committed yet, in the order of the log.
     pending: VecDeque<Pending>,
+    /// Why a batch was not written, for who asks.
+    unwritten: Option<ErrorCode>,
 }
 
 impl Serving {
@@ -296,7 +300,32 @@ impl Serving {
                 let batch = self.append(now, batch);
                 self.put(now, decision, batch)
             }
+            Err(NotTaken::Never(decision, _)) if decision.apart > 0 => {
+                self.put_apart(now, decision, batch)
+            }
             Err(NotTaken::Never(decision, error)) => {
+                self.unwritten = Some(error);
+                self.fail(decision.replies, error);
+                batch
+            }
+        }
+    }
+
+    /// What no batch can hold goes in as many as it takes. The replies wait for the last of them, and become
+    /// errors when one before it is not written.
+    fn put_apart(&mut self, now: Now, mut decision: Decision, mut batch: Batch) -> Batch {
+        self.unwritten = None;
+        for record in decision.records.drain(..std::mem::take(&mut decision.apart)) {
+            let one = Decision { records: vec![record], ..Decision::default() };
+            batch = self.put(now, one, batch);
+            if self.unwritten.is_some() {
+                break;
+            }
+        }
+        batch = self.append(now, batch);
+        match self.unwritten.take() {
+            None => self.put(now, decision, batch),
+            Some(error) => {
                 self.fail(decision.replies, error);
                 batch
             }
@@ -323,6 +352,7 @@ impl Serving {
             Some(Err(error)) => {
                 let partition = self.partition.name();
                 debug!(%partition, error = error.name(), "group records were not written");
+                self.unwritten = Some(error);
                 self.fail(built.replies, error);
                 return next;
             }
@@ -360,8 +390,8 @@ impl Serving {
 
     /// Answers with an error in the place of replies whose records are not in the log.
     fn fail(&mut self, replies: Vec<(ReplyTo, Outcome)>, error: ErrorCode) {
-        let error = of_append(error);
-        self.answer(replies.into_iter().map(|(to, _)| (to, Err(error))).collect());
+        let failed = |(to, outcome)| (to, in_place_of(outcome, error));
+        self.answer(replies.into_iter().map(failed).collect());
     }
 
     fn on_time(&mut self) {
@@ -386,13 +416,9 @@ impl Serving {
     /// Writes a decision that nobody asked for. As a rule it may be of any size: what it deletes
     /// does not depend on what else it deletes.
     fn write(&mut self, now: Now, mut decision: Decision) {
-        let mut batch = Batch::new(self.batch_bytes_max);
-        let apart = if decision.whole { 0 } else { decision.records.len() };
-        for record in decision.records.drain(..apart) {
-            let one = Decision { records: vec![record], ..Decision::default() };
-            batch = self.put(now, one, batch);
-        }
-        batch = self.put(now, decision, batch);
+        let batch = Batch::new(self.batch_bytes_max);
+        decision.apart = if decision.whole { 0 } else { decision.records.len() };
+        let batch = self.put(now, decision, batch);
         self.append(now, batch);
     }
 }
@@ -415,6 +441,26 @@ async fn first(pending: &mut VecDeque<Pending>) -> Result<(), ErrorCode> {
         None => Ok(()),
     }
 }
+
+/// What is answered when the log does not take the records of a decision, with the reason where the answer has
+/// room for it: that the broker is no coordinator says little to a person.
+fn in_place_of(outcome: Outcome, error: ErrorCode) -> Outcome {
+    let code = of_append(error);
+    match outcome {
+        Ok(Answer::ConsumerBeat(_)) if error == ErrorCode::KafkaStorageError => {
+            Ok(Answer::ConsumerBeat(ConsumerGroupHeartbeatResponse {
+                error_code: code.code(),
+                error_message: Some(Text::from(UNWRITTEN)),
+                ..ConsumerGroupHeartbeatResponse::default()
+            }))
+        }
+        _ => Err(code),
+    }
+}
+
+/// Why a group stands still while there is no room for its records.
+const UNWRITTEN: &str =
+    "what the group decides can't be written: the broker's disk is full or has failed, see its log";
 
 /// What a member is told when the log does not take its records: to try again, or elsewhere, where
 /// that may help.

@@ -10,6 +10,11 @@ use std::time::Duration;
 
 use duramen_protocol::error::ErrorCode;
 use duramen_protocol::ids::TopicPartition;
+use duramen_protocol::messages::delete_groups::DeletableGroupResult;
+use duramen_protocol::messages::offset_delete::{
+    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+    OffsetDeleteResponse,
+};
 use duramen_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use duramen_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupResponse, OffsetCommitResponse,
@@ -23,10 +28,10 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::shard::{Shard, ShardParts, ShardTask};
 use crate::config::TopicConfig;
-use crate::coordinator::command::{Command, ReplyTo};
+use crate::coordinator::command::{Answer, Command, ReplyTo};
 use crate::coordinator::tests::world::{GROUP, commit, joining, limits};
 use crate::env::Patience;
-use crate::env::sim::SimEnv;
+use crate::env::sim::{Fault, SimEnv};
 use crate::metadata::{MetadataImage, Provenance, Replay, record};
 use crate::replication::{FetchQuery, Isolation, Partition};
 use crate::storage::validate::BatchRules;
@@ -48,12 +53,15 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(BatchRules::from(&TopicConfig::default())).await
+    }
+
+    async fn with(rules: BatchRules) -> Self {
         let sim = SimEnv::new(1, 1_700_000_000_000);
         let options = LogDirOptions { threads: false, ..LogDirOptions::default() };
         let dir = LogDir::open(&sim.env(), Path::new("/data/logs"), options).unwrap();
         let name = TopicPartition::new("__consumer_offsets", 0);
         let log = dir.create_log(&name, Uuid::from_u128(7), LogConfig::default()).unwrap();
-        let rules = BatchRules::from(&TopicConfig::default());
         let partition = Arc::new(Partition::lead(log, 0, rules).unwrap());
         let image = watch::Sender::new(image());
         let (shard, stop) = start(&sim, &partition, image.subscribe()).await;
@@ -224,20 +232,88 @@ async fn a_full_disk_refuses_commits_and_they_go_on_by_themselves() {
     assert_eq!(world.committed(0).await, last + 2);
 }
 
+/// A world whose batches hold some dozen records, with offsets of a group in 300 partitions.
+async fn wide_group() -> World {
+    let rules = BatchRules { max_message_bytes: 2_000, ..(&TopicConfig::default()).into() };
+    let mut world = World::with(rules).await;
+    for partition in 0..WIDE {
+        let asked = world.commit(partition, 7);
+        assert_eq!(world.sync_until(asked).await, ErrorCode::None);
+    }
+    world
+}
+
+const WIDE: i32 = 300;
+
+fn delete_offsets() -> Command {
+    let partitions =
+        (0..WIDE).map(|partition_index| OffsetDeleteRequestPartition { partition_index }).collect();
+    let topics = vec![OffsetDeleteRequestTopic { name: "orders".into(), partitions }];
+    Command::DeleteOffsets(OffsetDeleteRequest { group_id: GROUP.into(), topics })
+}
+
+#[tokio::test]
+async fn a_group_with_more_offsets_than_a_batch_can_hold_is_deleted_in_several() {
+    let mut world = wide_group().await;
+    let before = world.batches().len();
+    let asked = world.ask::<OffsetDeleteResponse>(delete_offsets());
+    let answer = world.when_synced(asked).await.unwrap();
+    assert!(answer.topics[0].partitions.iter().all(|it| it.error_code == 0));
+    assert!(world.batches().len() > before + 3);
+    assert_eq!(world.committed(0).await, -1);
+    let mut world = wide_group().await;
+    let before = world.batches().len();
+    let asked = world.ask::<DeletableGroupResult>(Command::Delete { group: GROUP.into() });
+    assert_eq!(world.when_synced(asked).await.unwrap().error_code, 0);
+    assert!(world.batches().len() > before + 3);
+    world.again().await;
+    for partition in [0, 100, WIDE - 1] {
+        assert_eq!(world.committed(partition).await, -1);
+    }
+    let asked = world.ask::<DeletableGroupResult>(Command::Delete { group: GROUP.into() });
+    let gone = ErrorCode::from_code(world.when_synced(asked).await.unwrap().error_code);
+    assert_eq!(gone, ErrorCode::GroupIdNotFound);
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_written_in_part_is_an_error_and_can_be_asked_for_again() {
+    let mut world = wide_group().await;
+    // The first write, and the second: what is gone then is gone, and the rest is there.
+    for nth in 0..2 {
+        world.sim.disk.fail_nth(nth, Fault::Full);
+        let asked = world.ask::<DeletableGroupResult>(Command::Delete { group: GROUP.into() });
+        let refused = world.when_synced(asked).await.map(|answer| answer.error_code);
+        assert_eq!(refused, Err(ErrorCode::NotCoordinator), "write {nth}");
+        world.sync();
+        world.again().await;
+        assert_eq!(world.committed(WIDE - 1).await, 7);
+    }
+    let asked = world.ask::<DeletableGroupResult>(Command::Delete { group: GROUP.into() });
+    assert_eq!(world.when_synced(asked).await.unwrap().error_code, 0);
+    assert_eq!(world.committed(WIDE - 1).await, -1);
+}
+
 impl World {
-    /// The outcome of a commit, with a disk that works meanwhile.
-    async fn sync_until(&self, mut asked: Asked<OffsetCommitResponse>) -> ErrorCode {
+    /// The answer, with a disk that works meanwhile.
+    async fn when_synced<A>(&self, mut asked: Asked<A>) -> Result<A, ErrorCode>
+    where
+        A: TryFrom<Answer, Error = ErrorCode>,
+    {
         let outcome = async {
             loop {
                 self.sync();
-                match tokio::time::timeout(Duration::from_millis(1), &mut asked).await {
-                    Ok(Ok(answer)) => return code(&answer),
-                    Ok(Err(code)) => return code,
-                    Err(_) => {}
+                if let Ok(answer) = tokio::time::timeout(Duration::from_millis(1), &mut asked).await
+                {
+                    return answer;
                 }
             }
         };
-        tokio::time::timeout(LONG, outcome).await.expect("an outcome")
+        tokio::time::timeout(LONG, outcome).await.expect("an answer")
+    }
+
+    /// The outcome of a commit, in the same way.
+    async fn sync_until(&self, asked: Asked<OffsetCommitResponse>) -> ErrorCode {
+        self.when_synced(asked).await.map_or_else(|error| error, |answer| code(&answer))
     }
 }
 

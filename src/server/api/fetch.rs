@@ -15,7 +15,7 @@ use duramen_protocol::messages::fetch::{
 };
 use tokio::sync::Notify;
 
-use crate::env::Patience;
+use crate::env::{Patience, Populate};
 use crate::replication::{FetchQuery, Fetched, Isolation, Partition, TopicKey};
 use crate::server::context::RequestContext;
 use crate::server::fetch_session::{FetchTarget, Found, Plan, SessionRequest, Wanted};
@@ -205,17 +205,18 @@ impl Fetching {
         let cold_reads = self.context.services.cold_reads.clone();
         let read = cold_reads.run(move || {
             let mut pass = self.read(Patience::Wait);
-            let cold = pass
-                .partitions
-                .iter()
-                .filter_map(|looked| looked.found.as_ref().ok()?.cold.as_ref());
-            let brought = cold.map(|range| range.run()).filter(Result::is_ok).count();
-            self.context.services.metrics.cold_reads.inc_by(brought as u64);
-            pass.partitions
-                .iter_mut()
-                .filter_map(|looked| looked.found.as_mut().ok())
-                .filter(|found| found.cold.is_some())
-                .for_each(Fetched::keep_trusted);
+            for looked in &mut pass.partitions {
+                let Ok(found) = &mut looked.found else { continue };
+                match found.cold.as_ref().map(Populate::run) {
+                    Some(Ok(())) => {
+                        self.context.services.metrics.cold_reads.inc();
+                        found.keep_trusted();
+                    }
+                    // Nobody may touch the bytes then.
+                    Some(Err(_)) => looked.found = Err(ErrorCode::KafkaStorageError),
+                    None => {}
+                }
+            }
             (self, pass)
         });
         match read.await {

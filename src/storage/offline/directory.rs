@@ -35,11 +35,17 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     pub(super) fn tell(&mut self, finding: Finding) {
         *match finding.severity {
+            Severity::Unreadable => &mut self.summary.unreadable,
             Severity::Damage => &mut self.summary.damage,
             Severity::Derived => &mut self.summary.derived,
             Severity::Note => &mut self.summary.notes,
         } += 1;
         self.watch.found(finding);
+    }
+
+    /// The disk did not give a file, which the error names, in `dir`.
+    pub(super) fn unreadable(&mut self, dir: &Path, error: &io::Error) {
+        self.tell(Finding::new(dir, Severity::Unreadable, error));
     }
 
     /// A broker that runs removes old segments.
@@ -83,8 +89,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch) -> io::Result<
 /// # Errors
 /// [`OpenError::InUse`] while a broker runs on it, and what the operating system says.
 pub fn repair(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch) -> Result<Summary, OpenError> {
-    let unusable =
-        |error: io::Error| OpenError::Unusable { path: dir.to_owned(), reason: error.to_string() };
+    let unusable = |error: io::Error| OpenError::of_system(dir, &error);
     if !disk.exists(dir).map_err(unusable)? {
         return Err(unusable(io::ErrorKind::NotFound.into()));
     }
@@ -98,7 +103,7 @@ pub fn repair(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch) -> Result<Summ
 fn run(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch, repair: bool) -> io::Result<Summary> {
     let mut look = Look { disk, summary: Summary::default(), watch, done: 0, total: 0 };
     let entries = disk.list(dir)?;
-    look.summary.was_clean = is_clean(&mut look, dir)?;
+    look.summary.was_clean = is_clean(&mut look, dir);
     let checkpoints = top_files(&mut look, dir, &entries)?;
     let mut partitions = Vec::new();
     for entry in &entries {
@@ -117,7 +122,10 @@ fn run(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch, repair: bool) -> io::
     }
     for (name, files) in partitions {
         let at = checkpoints.get(&name).copied().unwrap_or_default();
-        let is_wrong = partition::check(&mut look, &files, at)?;
+        let is_wrong = partition::check(&mut look, &files, at).unwrap_or_else(|error| {
+            look.unreadable(&files.dir, &error);
+            false
+        });
         if is_wrong && repair {
             let rebuilt = rebuild::partition(disk, &files, look.summary.was_clean)?;
             rebuilt.iter().for_each(|path| look.watch.rebuilt(path));
@@ -127,17 +135,20 @@ fn run(disk: &dyn Disk, dir: &Path, watch: &mut dyn Watch, repair: bool) -> io::
 }
 
 /// A mark that can't be read counts as none, as for the broker.
-fn is_clean(look: &mut Look<'_>, dir: &Path) -> io::Result<bool> {
+fn is_clean(look: &mut Look<'_>, dir: &Path) -> bool {
     let path = dir.join(CLEAN_SHUTDOWN_FILE);
     match read_small(look.disk, &path) {
-        Ok(Ok(_)) => Ok(true),
+        Ok(Ok(_)) => true,
         Ok(Err(reason)) => {
             let reason = format!("{reason}; the next start recovers as after a crash");
             look.tell(Finding::new(&path, Severity::Derived, reason));
-            Ok(false)
+            false
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            look.unreadable(dir, &error);
+            false
+        }
     }
 }
 
@@ -167,10 +178,13 @@ fn top_files(
             }
         }
         has_meta |= kind == FileKind::MetaProperties;
-        match read_small(look.disk, &path)? {
-            Ok(Some(SmallFile::Offsets(offsets))) => take(&mut checkpoints, &entry.name, offsets),
-            Ok(_) => {}
-            Err(reason) => look.tell(Finding::new(&path, Severity::Damage, reason)),
+        match read_small(look.disk, &path) {
+            Ok(Ok(Some(SmallFile::Offsets(offsets)))) => {
+                take(&mut checkpoints, &entry.name, offsets);
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(reason)) => look.tell(Finding::new(&path, Severity::Damage, reason)),
+            Err(error) => look.unreadable(dir, &error),
         }
     }
     let has_logs = entries.iter().any(|entry| partition_of(entry).is_some());

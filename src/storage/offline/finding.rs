@@ -12,6 +12,8 @@ pub enum Severity {
     Derived,
     /// Data, or what tells whose data it is.
     Damage,
+    /// The disk does not give it, or the user has no right to it: what stands there is not known.
+    Unreadable,
 }
 
 impl Severity {
@@ -21,6 +23,7 @@ impl Severity {
             Self::Note => "note",
             Self::Derived => "derived",
             Self::Damage => "damage",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -89,6 +92,8 @@ pub struct Summary {
     pub records: u64,
     /// Bytes of segments that were read.
     pub bytes: u64,
+    /// Findings of [`Severity::Unreadable`].
+    pub unreadable: u64,
     /// Findings of [`Severity::Damage`].
     pub damage: u64,
     /// Findings of [`Severity::Derived`].

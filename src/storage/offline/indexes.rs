@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use duramen_protocol::records::batch::{BatchHeader, HEADER_LEN};
 
+use super::super::error::naming;
 use super::super::offset_index::{OffsetEntry, OffsetIndex};
 use super::super::segment::file_name;
 use super::super::time_index::{TimeEntry, TimeIndex};
@@ -31,7 +32,7 @@ struct Entries<E> {
 
 impl<E: Copy> Entries<E> {
     fn of(path: PathBuf, read: io::Result<Result<Vec<E>, String>>) -> io::Result<Self> {
-        let (entries, fault) = match read? {
+        let (entries, fault) = match read.map_err(naming(&path))? {
             Ok(entries) => (entries, None),
             Err(fault) => (Vec::new(), Some(fault)),
         };

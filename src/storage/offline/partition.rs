@@ -8,6 +8,7 @@ use duramen_protocol::records::batch::BatchHeader;
 use super::super::checkpoints::Checkpointed;
 use super::super::damage::Damage;
 use super::super::epochs::EpochHistory;
+use super::super::error::naming;
 use super::super::log::EPOCHS_FILE;
 use super::super::recovery_walk::Gathered;
 use super::super::segment::file_name;
@@ -176,10 +177,10 @@ impl Check<'_, '_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return self.look.went_away(&path);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(naming(&path)(error)),
         };
         let mut indexes = IndexCheck::open(disk, &self.files.dir, base, len)?;
-        let source = SegmentSource::open(disk, &path)?;
+        let source = SegmentSource::open(disk, &path).map_err(naming(&path))?;
         self.look.summary.segments += 1;
         let epochs = self.epochs.clone();
         let scan = source.scan(end.unwrap_or(i64::MAX), epochs.as_ref());
@@ -200,8 +201,7 @@ impl Check<'_, '_> {
                     self.broken(&path, &stretch, base, end);
                 }
                 Err(error) => {
-                    let reason = format!("it can't be read: {error}");
-                    self.look.tell(Finding::new(&path, Severity::Damage, reason));
+                    self.look.unreadable(&self.files.dir, &naming(&path)(error));
                     return Ok(());
                 }
             }

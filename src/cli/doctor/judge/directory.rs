@@ -68,8 +68,8 @@ pub(in crate::cli::doctor) fn format(
     match meta {
         Err(reason) => {
             let (found, fix) = reason
-                .rsplit_once(": ")
-                .or_else(|| reason.rsplit_once("; "))
+                .rsplit_once("; ")
+                .or_else(|| reason.rsplit_once(": "))
                 .unwrap_or((reason, "see docs/operations.md"));
             Finding::fail(CHECK, found, fix)
         }
@@ -115,14 +115,20 @@ pub(in crate::cli::doctor) fn offline(dir: &str) -> Finding {
 
 /// A directory that can't be read or written, in the words of the system.
 pub(in crate::cli::doctor) fn unusable(dir: &str, doing: &str, reason: &io::Error) -> Finding {
-    let fix = match reason.kind() {
-        io::ErrorKind::NotADirectory => "give the broker's data directory with --data",
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "mount its file system so that it can be written; see dmesg if the system has made it read-only"
-        }
-        _ => "give it to the user that runs the broker (chown -R), or choose another with --data",
+    const RIGHTS: &str = "permissions";
+    let (check, fix) = match reason.kind() {
+        io::ErrorKind::NotADirectory => (RIGHTS, "give the broker's data directory with --data"),
+        io::ErrorKind::ReadOnlyFilesystem => (
+            RIGHTS,
+            "mount its file system so that it can be written; see dmesg if the system has made it read-only",
+        ),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => (
+            RIGHTS,
+            "give it to the user that runs the broker (chown -R), or choose another with --data",
+        ),
+        _ => (CHECK, "check the disk: dmesg tells more"),
     };
-    Finding::fail("permissions", format!("can't {doing} {dir}: {reason}"), fix)
+    Finding::fail(check, format!("can't {doing} {dir}: {reason}"), fix)
 }
 
 #[cfg(test)]
@@ -147,6 +153,7 @@ mod tests {
         assert!(fix(io::ErrorKind::PermissionDenied).contains("chown"));
         assert!(fix(io::ErrorKind::ReadOnlyFilesystem).contains("mount"));
         assert!(fix(io::ErrorKind::NotADirectory).contains("--data"));
+        assert!(fix(io::ErrorKind::Other).contains("check the disk"), "as for EIO");
     }
 
     #[test]
@@ -154,6 +161,8 @@ mod tests {
         let newer = "d has storage format 9, this build reads up to 1: use a newer build";
         let finding = format("d", Err(newer), None, false);
         assert_eq!((finding.level, finding.fix.as_str()), (Level::Fail, "use a newer build"));
+        let unread = "can't use d as a log directory: d/f: Input/output error; check the disk";
+        assert_eq!(format("d", Err(unread), None, false).fix, "check the disk");
         assert_eq!(format("d", Ok(Some((1, "c"))), Some("c"), false).level, Level::Ok);
         assert_eq!(format("d", Ok(Some((1, "c"))), Some("other"), false).level, Level::Warn);
         assert_eq!(format("d", Ok(None), None, false).level, Level::Ok);

@@ -144,8 +144,9 @@ impl Task {
     ) {
         asked.retain(|at| self.awaited.get(at) == Some(&given));
         match found {
-            _ if asked.is_empty() => {}
+            _ if asked.is_empty() => self.asking.is_well(),
             Ok(mut found) => {
+                self.asking.is_well();
                 found.retain(|(at, _)| asked.contains(at));
                 for at in asked {
                     self.awaited.remove(&at);
@@ -155,6 +156,7 @@ impl Task {
             }
             Err(error) if passes(&error) => {
                 tracing::debug!(group = %self.options.group, %error, "committed offsets are asked for again");
+                self.asking.failed(&error);
                 let wait = self.coordinator.cluster().backoff(2);
                 self.find_stands(given, asked, wait);
             }

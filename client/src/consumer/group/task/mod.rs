@@ -28,6 +28,7 @@ use crate::cluster::Cluster;
 use crate::coordinator::Coordinator;
 use crate::error::ClientError;
 use crate::random::Random;
+use crate::trouble::Trying;
 use topics::Looked;
 
 /// How long the task sleeps when nothing is due.
@@ -102,6 +103,10 @@ pub(super) struct Task {
     /// What is assigned, and of which is not known yet where reading begins.
     awaited: BTreeMap<TopicPartition, u64>,
     assignments: u64,
+    /// To have a place in the group.
+    trying: Trying,
+    /// To learn where reading begins.
+    asking: Trying,
     /// What is assigned and of which the topic is not there, with the topic's id; nil when any of that name
     /// will do.
     missing: BTreeMap<TopicPartition, TopicId>,
@@ -157,6 +162,8 @@ impl Task {
             given: BTreeMap::new(),
             awaited: BTreeMap::new(),
             assignments: 0,
+            trying: Trying::new(cluster.meter()),
+            asking: Trying::new(cluster.meter()),
             missing: BTreeMap::new(),
             looked: 0,
             commits: Commits::default(),
@@ -274,8 +281,25 @@ impl Task {
         }
     }
 
+    /// What an answer says to whoever waits for a place.
+    fn tell_trouble(&mut self, done: &Done) {
+        let error = match done {
+            Done::Event(Event::Beat(_, answer)) => answer.as_ref().err(),
+            Done::Event(Event::Heard(_, answer)) => answer.as_ref().err(),
+            Done::Event(Event::Synced(_, answer)) => answer.as_ref().err(),
+            Done::Joined(_, _, answer) => answer.as_ref().err(),
+            Done::Led(_, answer) => answer.as_ref().err(),
+            _ => return,
+        };
+        match error {
+            Some(error) if error.is_retriable() => self.trying.failed(error),
+            _ => self.trying.is_well(),
+        }
+    }
+
     fn take_done(&mut self, done: Done) {
         self.count(&done);
+        self.tell_trouble(&done);
         match done {
             Done::Event(event) => self.step(event),
             Done::Joined(attempt, topics, joined) => {
