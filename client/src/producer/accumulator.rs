@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use duramen_protocol::ids::TopicId;
 use duramen_protocol::records::BatchError;
 use duramen_protocol::records::builder::BatchBuilder;
@@ -55,6 +56,10 @@ const ROOM_MIN: usize = 4 * 1024;
 
 /// Batches whose memory is kept: it comes on top of the producer's buffer.
 const SPARES: usize = 32;
+/// Places for the fate of batches that are kept: more than there are full batches in the usual buffer.
+const CELLS: usize = 1024;
+/// How many of them are looked at for a new batch.
+const CELL_LOOKS: usize = 4;
 /// How many times the memory that a batch would get anew may be that of a former one: the producer's buffer
 /// counts records.
 const SPARE_ROOM: usize = 4;
@@ -70,10 +75,10 @@ pub(super) struct Accumulator {
     buffers: Vec<Buffer>,
     /// Buffers with something in them, in the order in which they got it.
     filled: Vec<BufferId>,
-    /// Batches whose fate is open, oldest first, some already known.
+    /// Batches whose fate is open, and some of which it is known.
     open: VecDeque<Arc<BatchDelivery>>,
     /// Memory of batches that were delivered.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<BytesMut>,
     random: Random,
     last_topic: usize,
 }
@@ -303,7 +308,7 @@ impl Accumulator {
     }
 
     /// Takes the memory of a batch that was delivered, for those to come.
-    pub(super) fn recycle(&mut self, memory: Vec<u8>) {
+    pub(super) fn recycle(&mut self, memory: BytesMut) {
         if self.spare.len() < SPARES && memory.capacity() <= 2 * self.batch_bytes.max(ROOM_MIN) {
             self.spare.push(memory);
         }
@@ -320,26 +325,38 @@ impl Accumulator {
 }
 
 /// Memory for a batch that would begin with `room` bytes: a small batch does not hold that of a large one.
-fn fitting(spare: &mut Vec<Vec<u8>>, room: usize) -> Option<Vec<u8>> {
+fn fitting(spare: &mut Vec<BytesMut>, room: usize) -> Option<BytesMut> {
     let most = room.saturating_mul(SPARE_ROOM);
     let at = spare.iter().rposition(|memory| memory.capacity() <= most)?;
     Some(spare.swap_remove(at))
 }
 
-/// A place for the fate of a new batch: that of one whose fate is known and asked about by nobody, if there
-/// is one. Two of those known go for each that comes.
+/// A place for the fate of a new batch: that of one whose fate is known and asked about by nobody, if one is
+/// found soon. Where many are kept two of those known go for each that comes.
 fn cell(open: &mut VecDeque<Arc<BatchDelivery>>, new: BatchDelivery) -> Arc<BatchDelivery> {
+    let many = open.len() > CELLS;
     let mut known = || {
-        let is_known = open.front().is_some_and(|delivery| delivery.is_complete());
-        if is_known { open.pop_front() } else { None }
-    };
-    for mut former in [known(), known()].into_iter().flatten() {
-        if let Some(place) = Arc::get_mut(&mut former) {
-            *place = new;
-            return former;
+        for _ in 0..CELL_LOOKS {
+            let first = open.pop_front()?;
+            if first.is_complete() {
+                return Some(first);
+            }
+            // Its partition is behind the others, which is no reason to wait for it.
+            open.push_back(first);
         }
+        None
+    };
+    if many {
+        drop(known());
     }
-    Arc::new(new)
+    let Some(mut former) = known() else { return Arc::new(new) };
+    match Arc::get_mut(&mut former) {
+        Some(place) => {
+            *place = new;
+            former
+        }
+        None => Arc::new(new),
+    }
 }
 
 impl Filling {
