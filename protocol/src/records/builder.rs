@@ -11,6 +11,9 @@ use super::varint;
 /// Bytes of a record's attributes field.
 const ATTRIBUTES_LEN: usize = 1;
 
+/// Bytes of the numbers in front of a record's key, at most: its length, attributes, timestamp and offset.
+const NUMBERS_MAX: usize = 5 + ATTRIBUTES_LEN + 10 + 5;
+
 /// The most that a new builder sets aside, in bytes: the `batch.size` of most producers.
 const ROOM_MAX: usize = 16 * 1024;
 
@@ -216,10 +219,15 @@ impl BatchBuilder {
 
     fn put(&mut self, length: i32, record: &Record<'_>) {
         let out = &mut self.bytes;
-        varint::put_i64(out, i64::from(length));
-        out.put_u8(0);
-        varint::put_i64(out, record.timestamp.wrapping_sub(self.base_timestamp));
-        varint::put_i64(out, i64::from(self.count));
+        // Gathered, since the buffer looks for room each time that something is added.
+        let mut numbers = [0; NUMBERS_MAX];
+        let mut free = &mut numbers[..];
+        varint::put_i64(&mut free, i64::from(length));
+        free.put_u8(0);
+        varint::put_i64(&mut free, record.timestamp.wrapping_sub(self.base_timestamp));
+        varint::put_i64(&mut free, i64::from(self.count));
+        let used = NUMBERS_MAX - free.len();
+        out.extend_from_slice(numbers.get(..used).unwrap_or_default());
         put_field(out, record.key);
         put_field(out, record.value);
         varint::put_i64(out, length_of(record.headers.len()));
