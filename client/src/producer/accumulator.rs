@@ -54,10 +54,11 @@ pub(super) type BufferId = usize;
 /// Bytes of memory that a partition's first batch begins with.
 const ROOM_MIN: usize = 4 * 1024;
 
-/// Batches whose memory is kept: it comes on top of the producer's buffer.
-const SPARES: usize = 32;
-/// Places for the fate of batches that are kept: more than there are full batches in the usual buffer.
-const CELLS: usize = 1024;
+/// Batches whose memory is kept, and the bytes of all of it: they come on top of the producer's buffer.
+const SPARES: usize = 256;
+const SPARE_BYTES: usize = 4 * 1024 * 1024;
+/// Places for the fate of batches that are kept: more than there are batches of 16 KiB in the usual buffer.
+const CELLS: usize = 4096;
 /// How many of them are looked at for a new batch.
 const CELL_LOOKS: usize = 4;
 /// How many times the memory that a batch would get anew may be that of a former one: the producer's buffer
@@ -79,6 +80,7 @@ pub(super) struct Accumulator {
     open: VecDeque<Arc<BatchDelivery>>,
     /// Memory of batches that were delivered.
     spare: Vec<BytesMut>,
+    spare_bytes: usize,
     random: Random,
     last_topic: usize,
 }
@@ -127,6 +129,7 @@ impl Accumulator {
             filled: Vec::new(),
             open: VecDeque::new(),
             spare: Vec::new(),
+            spare_bytes: 0,
             random,
             last_topic: 0,
         }
@@ -200,7 +203,10 @@ impl Accumulator {
         let cell = cell(&mut self.open, BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {
             builder: match fitting(&mut self.spare, buffer.room) {
-                Some(memory) => BatchBuilder::within(buffer.batch_bytes, memory),
+                Some(memory) => {
+                    self.spare_bytes -= memory.capacity();
+                    BatchBuilder::within(buffer.batch_bytes, memory)
+                }
                 None => BatchBuilder::with_room(buffer.batch_bytes, buffer.room),
             },
             delivery: Arc::clone(&cell),
@@ -309,7 +315,10 @@ impl Accumulator {
 
     /// Takes the memory of a batch that was delivered, for those to come.
     pub(super) fn recycle(&mut self, memory: BytesMut) {
-        if self.spare.len() < SPARES && memory.capacity() <= 2 * self.batch_bytes.max(ROOM_MIN) {
+        let bytes = memory.capacity();
+        let usual = bytes <= 2 * self.batch_bytes.max(ROOM_MIN);
+        if usual && self.spare.len() < SPARES && self.spare_bytes + bytes <= SPARE_BYTES {
+            self.spare_bytes += bytes;
             self.spare.push(memory);
         }
     }

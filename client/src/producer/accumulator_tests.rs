@@ -98,6 +98,10 @@ fn what_is_kept_of_former_batches_is_bounded() {
     assert!(accumulator.spare.is_empty(), "of one record that was larger than a batch");
     (0..2 * SPARES).for_each(|_| accumulator.recycle(BytesMut::with_capacity(1000)));
     assert_eq!(accumulator.spare.len(), SPARES);
+    accumulator.batch_bytes = SPARE_BYTES;
+    accumulator.recycle(BytesMut::with_capacity(SPARE_BYTES));
+    assert_eq!(accumulator.spare_bytes, SPARES * 1000, "all of it together is bounded, too");
+    accumulator.batch_bytes = 1000;
     for _ in 0..1000 {
         let delivery = put(&mut accumulator, 0, 900).unwrap().delivery;
         delivery.batch.end(0, Outcome::Written { base_offset: 0, append_time: None });
