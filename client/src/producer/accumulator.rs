@@ -57,8 +57,8 @@ const ROOM_MIN: usize = 4 * 1024;
 /// Batches whose memory is kept, and the bytes of all of it: they come on top of the producer's buffer.
 const SPARES: usize = 256;
 const SPARE_BYTES: usize = 4 * 1024 * 1024;
-/// Places for the fate of batches that are kept: more than there are batches of 16 KiB in the usual buffer.
-const CELLS: usize = 4096;
+/// Places for the fate of batches that are kept: more than there are full batches in the usual buffer.
+const CELLS: usize = 1024;
 /// How many of them are looked at for a new batch.
 const CELL_LOOKS: usize = 4;
 /// How many times the memory that a batch would get anew may be that of a former one: the producer's buffer

@@ -402,7 +402,7 @@ mod tests {
         let large = Bytes::from(vec![7; SHARED_MIN]);
         let mut size = Size::new();
         size.append(&large);
-        let mut list = |arena: &mut Arena| {
+        let list = |arena: &mut Arena| {
             let mut encoder = Encoder::within(arena, &size);
             encoder.append(&large);
             encoder.finish_within(arena).into_vec()
