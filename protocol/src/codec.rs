@@ -34,10 +34,33 @@ fn read_present<T: Value>(
     form: Form,
 ) -> Result<T, DecodeFailure> {
     let value = T::read(decoder, form).map_err(|failure| failure.within(field.name))?;
+    check_null(field, &value, form)?;
+    Ok(value)
+}
+
+#[inline]
+fn check_null<T: Value>(field: &Field, value: &T, form: Form) -> Result<(), DecodeFailure> {
     if value.is_null() && !field.may_be_null(form.version) {
         return Err(Failure { field: field.name, kind: DecodeErrorKind::NotNullable });
     }
-    Ok(value)
+    Ok(())
+}
+
+/// [`read`] in the place of a former value.
+#[inline]
+pub(crate) fn read_over<T: Value>(
+    field: &Field,
+    into: &mut T,
+    default: T,
+    decoder: &mut Decoder,
+    form: Form,
+) -> Result<(), DecodeFailure> {
+    if !field.is_in_body(form.version) {
+        *into = default;
+        return Ok(());
+    }
+    into.read_over(decoder, form).map_err(|failure| failure.within(field.name))?;
+    check_null(field, into, form)
 }
 
 /// Reads the section of tagged fields. `read_known` takes those it knows, and says whether it did;
@@ -166,6 +189,19 @@ pub(crate) fn decode_message<M: Message + Value>(
 ) -> Result<M, DecodeError> {
     let read = match M::VERSIONS.contains(version) {
         true => M::read(decoder, Form::of(M::KEY, version)),
+        false => Err(DecodeErrorKind::UnsupportedVersion.into()),
+    };
+    read.map_err(|failure| failure.within(M::NAME).decoding(M::KEY, version))
+}
+
+/// [`Message::decode_over`] of a declared message.
+pub(crate) fn decode_message_over<M: Message + Value>(
+    message: &mut M,
+    decoder: &mut Decoder,
+    version: i16,
+) -> Result<(), DecodeError> {
+    let read = match M::VERSIONS.contains(version) {
+        true => message.read_over(decoder, Form::of(M::KEY, version)),
         false => Err(DecodeErrorKind::UnsupportedVersion.into()),
     };
     read.map_err(|failure| failure.within(M::NAME).decoding(M::KEY, version))

@@ -1,13 +1,11 @@
 //! Frames: every message goes out behind its length, four bytes big-endian. No I/O here; the
 //! connection asks how long the next frame is, and hands over whole ones.
 
-use bytes::BytesMut;
-
 use crate::api::ApiKey;
 use crate::error::{EncodeError, EncodeErrorKind};
 use crate::header::{RequestHeader, ResponseHeader};
 use crate::messages::{Message, Request};
-use crate::primitives::{Chunks, Encoder, Size};
+use crate::primitives::{Arena, Chunks, Encoder, Size};
 use crate::text::Text;
 
 /// Bytes of the length before a frame; the length does not count itself.
@@ -62,12 +60,12 @@ pub fn request<R: Request>(
     client_id: Option<Text>,
     body: &R,
 ) -> Result<Chunks, EncodeError> {
-    request_within(&mut BytesMut::new(), version, correlation_id, client_id, body)
+    request_within(&mut Arena::default(), version, correlation_id, client_id, body)
 }
 
 /// The same in the memory of `arena`, as far as that goes ([`Encoder::within`]).
 pub fn request_within<R: Request>(
-    arena: &mut BytesMut,
+    arena: &mut Arena,
     version: i16,
     correlation_id: i32,
     client_id: Option<Text>,

@@ -96,6 +96,9 @@ pub trait Message: Sized {
     /// Reads a body; what follows it in `decoder` is left there.
     fn decode(decoder: &mut Decoder, version: i16) -> Result<Self, DecodeError>;
 
+    /// The same in the place of a former message, whose lists are used again. After an error it is neither.
+    fn decode_over(&mut self, decoder: &mut Decoder, version: i16) -> Result<(), DecodeError>;
+
     /// Counts what [`encode`](Self::encode) writes.
     fn measure(&self, version: i16) -> Size;
 

@@ -9,7 +9,7 @@ mod decoder;
 mod encoder;
 
 pub use decoder::Decoder;
-pub use encoder::{Chunks, Encoder, SHARED_MIN, Size};
+pub use encoder::{Arena, Chunks, Encoder, SHARED_MIN, Size};
 
 /// Bytes that `value` takes as an unsigned variable-length integer: 1 to 5.
 pub const fn uvarint_len(value: u32) -> usize {

@@ -13,9 +13,9 @@ pub(super) struct WriteQueue {
 }
 
 impl WriteQueue {
-    /// Appends a whole frame.
-    pub(super) fn push(&mut self, frame: Vec<Bytes>) {
-        for chunk in frame {
+    /// Appends a whole frame, whose list stays behind empty.
+    pub(super) fn push(&mut self, frame: &mut Vec<Bytes>) {
+        for chunk in frame.drain(..) {
             self.bytes += chunk.len();
             if !chunk.is_empty() {
                 self.chunks.push_back(chunk);
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn what_is_taken_off_is_what_was_put_on() {
         let mut queue = WriteQueue::default();
-        queue.push(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"de")]);
-        queue.push(vec![Bytes::from_static(b"f")]);
+        queue.push(&mut vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"de")]);
+        queue.push(&mut vec![Bytes::from_static(b"f")]);
         let mut slices = [IoSlice::new(&[]); 8];
         assert_eq!(queue.chunks_vectored(&mut slices), 3);
         queue.advance(4);

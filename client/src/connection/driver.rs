@@ -5,20 +5,22 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use duramen_protocol::api::ApiKey;
+use duramen_protocol::primitives::Arena;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::chunks::WriteQueue;
 use super::error::ConnectionError;
 use super::frames::FrameBuffer;
+use super::reply::Reply;
 use crate::metrics::Meter;
 
 /// Bytes queued for the socket above which no further request is taken from the queue.
@@ -43,8 +45,14 @@ pub(super) struct Command {
     pub(super) reply: Option<Reply>,
 }
 
-/// Where the body of an answer goes, header included.
-pub(super) type Reply = oneshot::Sender<Result<Bytes, ConnectionError>>;
+/// Where the commands come from.
+pub(super) struct Queue {
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Requests taken up at once; more wait in the queue.
+    pub(super) max_in_flight: usize,
+    /// Where their frames are made.
+    pub(super) arena: Arc<Mutex<Arena>>,
+}
 
 struct Waiting {
     correlation_id: i32,
@@ -58,9 +66,7 @@ struct Waiting {
 /// The state of the task.
 pub(super) struct Driver<S> {
     stream: S,
-    commands: mpsc::Receiver<Command>,
-    /// Requests taken up at once; more wait in the queue.
-    max_in_flight: usize,
+    queue: Queue,
     writing: WriteQueue,
     unflushed: bool,
     waiting: VecDeque<Waiting>,
@@ -72,17 +78,10 @@ pub(super) struct Driver<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    pub(super) fn new(
-        stream: S,
-        commands: mpsc::Receiver<Command>,
-        max_in_flight: usize,
-        max_frame: usize,
-        meter: Arc<Meter>,
-    ) -> Self {
+    pub(super) fn new(stream: S, queue: Queue, max_frame: usize, meter: Arc<Meter>) -> Self {
         Self {
             stream,
-            commands,
-            max_in_flight,
+            queue,
             writing: WriteQueue::default(),
             unflushed: false,
             waiting: VecDeque::new(),
@@ -101,13 +100,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         // The reason is set before the queue closes: a call that finds it closed also finds why.
         let _ = ended.set(reason.clone());
-        self.commands.close();
+        self.queue.commands.close();
         for waiting in self.waiting.drain(..) {
-            let _ = waiting.reply.send(Err(reason.clone()));
+            waiting.reply.send(Err(reason.clone()));
         }
-        while let Some(command) = self.commands.recv().await {
+        while let Some(command) = self.queue.commands.recv().await {
             if let Some(reply) = command.reply {
-                let _ = reply.send(Err(reason.clone()));
+                reply.send(Err(reason.clone()));
             }
         }
         let _ = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
@@ -149,10 +148,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn poll_commands(&mut self, cx: &mut Context<'_>) -> bool {
         let mut took = false;
         while !self.closing
-            && self.waiting.len() < self.max_in_flight
+            && self.waiting.len() < self.queue.max_in_flight
             && self.writing.bytes() < WRITE_QUEUE_BYTES
         {
-            match self.commands.poll_recv(cx) {
+            match self.queue.commands.poll_recv(cx) {
                 Poll::Ready(Some(command)) => self.take_up(command),
                 Poll::Ready(None) => self.closing = true,
                 Poll::Pending => break,
@@ -163,12 +162,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn take_up(&mut self, command: Command) {
-        let Command { frame, correlation_id, api, timeout, reply } = command;
+        let Command { mut frame, correlation_id, api, timeout, reply } = command;
         // A call that was given up before it was written need not be written at all.
-        if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
+        if reply.as_ref().is_some_and(Reply::is_closed) {
             return;
         }
-        self.writing.push(frame);
+        self.writing.push(&mut frame);
+        self.queue.arena.lock().unwrap_or_else(PoisonError::into_inner).keep(frame);
         self.meter.requests.add(1);
         let Some(reply) = reply else { return };
         let began = Instant::now();
@@ -239,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.meter.answers.add(1);
             self.meter.answer_micros.add(u64::try_from(took).unwrap_or(u64::MAX));
             // The caller may have given up; its answer is dropped then.
-            let _ = waiting.reply.send(Ok(frame));
+            waiting.reply.send(Ok(frame));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod driver;
 mod error;
 mod frames;
 mod pending;
+mod reply;
 mod versions;
 
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -22,10 +23,10 @@ use duramen_protocol::error::{DecodeError, ErrorCode};
 use duramen_protocol::frame;
 use duramen_protocol::header::{RequestHeader, ResponseHeader};
 use duramen_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, Message, Request};
-use duramen_protocol::primitives::Decoder;
+use duramen_protocol::primitives::{Arena, Decoder};
 use duramen_protocol::text::Text;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub use error::{CallError, ConnectionError};
 pub use pending::Pending;
@@ -34,7 +35,8 @@ pub use versions::BrokerVersions;
 use crate::error::{ClientError, at_least, not_zero};
 use crate::metrics::Meter;
 use crate::setters::setters;
-use driver::{Command, Driver};
+use driver::{Command, Driver, Queue};
+use reply::{Places, Reply};
 
 /// Requests that may wait in the queue of a connection, beside those in flight.
 const QUEUE_REQUESTS: usize = 128;
@@ -102,7 +104,9 @@ struct Inner {
     ended: Arc<OnceLock<ConnectionError>>,
     options: ConnectionOptions,
     /// Where requests are written, but for record batches and what is long.
-    arena: Mutex<BytesMut>,
+    arena: Arc<Mutex<Arena>>,
+    /// Where answers are waited for.
+    places: Arc<Places>,
 }
 
 impl Connection {
@@ -127,7 +131,9 @@ impl Connection {
         let ended = Arc::new(OnceLock::new());
         let max_in_flight = options.max_in_flight;
         let max_frame = options.max_response_bytes;
-        let driver = Driver::new(stream, commands, max_in_flight, max_frame, meter);
+        let arena = Arc::<Mutex<Arena>>::default();
+        let queue = Queue { commands, max_in_flight, arena: Arc::clone(&arena) };
+        let driver = Driver::new(stream, queue, max_frame, meter);
         tokio::spawn(driver.run(Arc::clone(&ended)));
         let inner = Inner {
             commands: sender,
@@ -135,7 +141,8 @@ impl Connection {
             versions: OnceLock::new(),
             ended,
             options,
-            arena: Mutex::default(),
+            arena,
+            places: Arc::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -229,7 +236,7 @@ impl Connection {
         request: &R,
         timeout: Duration,
     ) -> Result<Pending<R::Response>, CallError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = self.inner.places.take();
         let command = self.command(version, request, timeout, Some(reply))?;
         self.try_enqueue(command)?;
         Ok(Pending::new(answer, version, Arc::clone(&self.inner.ended)))
@@ -259,11 +266,11 @@ impl Connection {
         let client_id = Some(self.inner.options.client_id.clone());
         let header = RequestHeader { api, version, correlation_id, client_id };
         let frame = frame::raw_request(&header, body)?.into_vec();
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = self.inner.places.take();
         let timeout = self.inner.options.request_timeout;
         let command = Command { frame, correlation_id, api, timeout, reply: Some(reply) };
         self.inner.commands.send(command).await.map_err(|_| self.reason())?;
-        let mut frame = Decoder::new(answer.await.map_err(|_| self.reason())??);
+        let mut frame = Decoder::new(answer.await.ok_or_else(|| self.reason())??);
         let cut = |kind| DecodeError { api, version, field: "header", kind };
         ResponseHeader::decode(&mut frame, api, version).map_err(cut)?;
         let left = frame.remaining();
@@ -288,7 +295,7 @@ impl Connection {
         request: &R,
         timeout: Duration,
     ) -> Result<Pending<R::Response>, CallError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = self.inner.places.take();
         let command = self.command(version, request, timeout, Some(reply))?;
         self.inner.commands.send(command).await.map_err(|_| self.reason())?;
         Ok(Pending::new(answer, version, Arc::clone(&self.inner.ended)))
@@ -306,13 +313,13 @@ impl Connection {
         version: i16,
         request: &R,
         timeout: Duration,
-        reply: Option<driver::Reply>,
+        reply: Option<Reply>,
     ) -> Result<Command, CallError> {
         let correlation_id = self.inner.next_correlation_id.fetch_add(1, Ordering::Relaxed);
         let client_id = Some(self.inner.options.client_id.clone());
         let mut arena = self.inner.arena.lock().unwrap_or_else(PoisonError::into_inner);
-        if arena.capacity() < ARENA_LEFT {
-            *arena = BytesMut::with_capacity(ARENA);
+        if arena.bytes.capacity() < ARENA_LEFT {
+            arena.bytes = BytesMut::with_capacity(ARENA);
         }
         let frame = frame::request_within(&mut arena, version, correlation_id, client_id, request)?;
         drop(arena);

@@ -11,16 +11,16 @@ use duramen_protocol::error::{DecodeError, ErrorCode};
 use duramen_protocol::header::ResponseHeader;
 use duramen_protocol::messages::{ApiVersionsResponse, Message};
 use duramen_protocol::primitives::Decoder;
-use tokio::sync::oneshot;
 
 use super::error::{CallError, ConnectionError};
+use super::reply::Awaited;
 
 /// The answer to a request that is already queued. Dropping it does not take the request back; the
 /// answer is thrown away then.
 #[derive(Debug)]
 #[must_use = "an answer is read by awaiting it"]
 pub struct Pending<M> {
-    answer: oneshot::Receiver<Result<Bytes, ConnectionError>>,
+    answer: Awaited,
     version: i16,
     ended: Arc<OnceLock<ConnectionError>>,
     message: PhantomData<fn() -> M>,
@@ -28,7 +28,7 @@ pub struct Pending<M> {
 
 impl<M: Message> Pending<M> {
     pub(super) fn new(
-        answer: oneshot::Receiver<Result<Bytes, ConnectionError>>,
+        answer: Awaited,
         version: i16,
         ended: Arc<OnceLock<ConnectionError>>,
     ) -> Self {
@@ -37,11 +37,22 @@ impl<M: Message> Pending<M> {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, CallError>> {
         let frame = match ready!(Pin::new(&mut self.answer).poll(cx)) {
-            Ok(frame) => frame.map_err(CallError::Connection),
+            Some(frame) => frame.map_err(CallError::Connection),
             // The task ended without a word, as when its runtime shut down.
-            Err(_) => Err(self.ended.get().cloned().unwrap_or(ConnectionError::Dropped).into()),
+            None => Err(self.ended.get().cloned().unwrap_or(ConnectionError::Dropped).into()),
         };
         Poll::Ready(frame)
+    }
+
+    /// The answer in the place of a former one, whose memory it takes; that is lost with an error.
+    pub(crate) fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        former: &mut M,
+    ) -> Poll<Result<(), CallError>> {
+        let frame = ready!(self.poll_frame(cx))?;
+        let mut body = body::<M>(frame, self.version)?;
+        Poll::Ready(Ok(former.decode_over(&mut body, self.version)?))
     }
 }
 
@@ -66,6 +77,11 @@ impl<M: Message> Future for Pending<M> {
 }
 
 fn decode<M: Message>(frame: Bytes, version: i16) -> Result<M, DecodeError> {
+    M::decode(&mut body::<M>(frame, version)?, version)
+}
+
+/// What follows the header.
+fn body<M: Message>(frame: Bytes, version: i16) -> Result<Decoder, DecodeError> {
     let mut decoder = Decoder::new(frame);
     ResponseHeader::decode(&mut decoder, M::KEY, version).map_err(|kind| DecodeError {
         api: M::KEY,
@@ -73,5 +89,5 @@ fn decode<M: Message>(frame: Bytes, version: i16) -> Result<M, DecodeError> {
         field: "header",
         kind,
     })?;
-    M::decode(&mut decoder, version)
+    Ok(decoder)
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use duramen_protocol::ids::TopicId;
 use duramen_protocol::records::BatchError;
 use duramen_protocol::records::builder::BatchBuilder;
@@ -53,8 +54,13 @@ pub(super) type BufferId = usize;
 /// Bytes of memory that a partition's first batch begins with.
 const ROOM_MIN: usize = 4 * 1024;
 
-/// Batches whose memory is kept: it comes on top of the producer's buffer.
-const SPARES: usize = 32;
+/// Batches whose memory is kept, and the bytes of all of it: they come on top of the producer's buffer.
+const SPARES: usize = 256;
+const SPARE_BYTES: usize = 4 * 1024 * 1024;
+/// Places for the fate of batches that are kept: more than there are full batches in the usual buffer.
+const CELLS: usize = 1024;
+/// How many of them are looked at for a new batch.
+const CELL_LOOKS: usize = 4;
 /// How many times the memory that a batch would get anew may be that of a former one: the producer's buffer
 /// counts records.
 const SPARE_ROOM: usize = 4;
@@ -70,10 +76,11 @@ pub(super) struct Accumulator {
     buffers: Vec<Buffer>,
     /// Buffers with something in them, in the order in which they got it.
     filled: Vec<BufferId>,
-    /// Batches whose fate is open, oldest first, some already known.
+    /// Batches whose fate is open, and some of which it is known.
     open: VecDeque<Arc<BatchDelivery>>,
     /// Memory of batches that were delivered.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<BytesMut>,
+    spare_bytes: usize,
     random: Random,
     last_topic: usize,
 }
@@ -122,6 +129,7 @@ impl Accumulator {
             filled: Vec::new(),
             open: VecDeque::new(),
             spare: Vec::new(),
+            spare_bytes: 0,
             random,
             last_topic: 0,
         }
@@ -195,7 +203,10 @@ impl Accumulator {
         let cell = cell(&mut self.open, BatchDelivery::new(buffer.topic.clone(), buffer.partition));
         let mut fresh = Filling {
             builder: match fitting(&mut self.spare, buffer.room) {
-                Some(memory) => BatchBuilder::within(buffer.batch_bytes, memory),
+                Some(memory) => {
+                    self.spare_bytes -= memory.capacity();
+                    BatchBuilder::within(buffer.batch_bytes, memory)
+                }
                 None => BatchBuilder::with_room(buffer.batch_bytes, buffer.room),
             },
             delivery: Arc::clone(&cell),
@@ -303,8 +314,11 @@ impl Accumulator {
     }
 
     /// Takes the memory of a batch that was delivered, for those to come.
-    pub(super) fn recycle(&mut self, memory: Vec<u8>) {
-        if self.spare.len() < SPARES && memory.capacity() <= 2 * self.batch_bytes.max(ROOM_MIN) {
+    pub(super) fn recycle(&mut self, memory: BytesMut) {
+        let bytes = memory.capacity();
+        let usual = bytes <= 2 * self.batch_bytes.max(ROOM_MIN);
+        if usual && self.spare.len() < SPARES && self.spare_bytes + bytes <= SPARE_BYTES {
+            self.spare_bytes += bytes;
             self.spare.push(memory);
         }
     }
@@ -320,26 +334,38 @@ impl Accumulator {
 }
 
 /// Memory for a batch that would begin with `room` bytes: a small batch does not hold that of a large one.
-fn fitting(spare: &mut Vec<Vec<u8>>, room: usize) -> Option<Vec<u8>> {
+fn fitting(spare: &mut Vec<BytesMut>, room: usize) -> Option<BytesMut> {
     let most = room.saturating_mul(SPARE_ROOM);
     let at = spare.iter().rposition(|memory| memory.capacity() <= most)?;
     Some(spare.swap_remove(at))
 }
 
-/// A place for the fate of a new batch: that of one whose fate is known and asked about by nobody, if there
-/// is one. Two of those known go for each that comes.
+/// A place for the fate of a new batch: that of one whose fate is known and asked about by nobody, if one is
+/// found soon. Where many are kept two of those known go for each that comes.
 fn cell(open: &mut VecDeque<Arc<BatchDelivery>>, new: BatchDelivery) -> Arc<BatchDelivery> {
+    let many = open.len() > CELLS;
     let mut known = || {
-        let is_known = open.front().is_some_and(|delivery| delivery.is_complete());
-        if is_known { open.pop_front() } else { None }
-    };
-    for mut former in [known(), known()].into_iter().flatten() {
-        if let Some(place) = Arc::get_mut(&mut former) {
-            *place = new;
-            return former;
+        for _ in 0..CELL_LOOKS {
+            let first = open.pop_front()?;
+            if first.is_complete() {
+                return Some(first);
+            }
+            // Its partition is behind the others, which is no reason to wait for it.
+            open.push_back(first);
         }
+        None
+    };
+    if many {
+        drop(known());
     }
-    Arc::new(new)
+    let Some(mut former) = known() else { return Arc::new(new) };
+    match Arc::get_mut(&mut former) {
+        Some(place) => {
+            *place = new;
+            former
+        }
+        None => Arc::new(new),
+    }
 }
 
 impl Filling {

@@ -70,7 +70,7 @@ fn a_batch_is_made_of_what_one_before_it_left() {
     assert!(content.memory().is_none(), "it is still on its way");
     drop(sent);
     // Larger than what would be made anew.
-    accumulator.recycle(Vec::with_capacity(1900));
+    accumulator.recycle(BytesMut::with_capacity(1900));
     content.written(7, None);
     let place = Arc::as_ptr(&first.batch);
     assert_eq!(first.result().unwrap().unwrap().offset, 7);
@@ -94,10 +94,14 @@ fn a_batch_is_made_of_what_one_before_it_left() {
 #[test]
 fn what_is_kept_of_former_batches_is_bounded() {
     let mut accumulator = accumulator(&[Some(1)]);
-    accumulator.recycle(Vec::with_capacity(1 << 20));
+    accumulator.recycle(BytesMut::with_capacity(1 << 20));
     assert!(accumulator.spare.is_empty(), "of one record that was larger than a batch");
-    (0..2 * SPARES).for_each(|_| accumulator.recycle(Vec::with_capacity(1000)));
+    (0..2 * SPARES).for_each(|_| accumulator.recycle(BytesMut::with_capacity(1000)));
     assert_eq!(accumulator.spare.len(), SPARES);
+    accumulator.batch_bytes = SPARE_BYTES;
+    accumulator.recycle(BytesMut::with_capacity(SPARE_BYTES));
+    assert_eq!(accumulator.spare_bytes, SPARES * 1000, "all of it together is bounded, too");
+    accumulator.batch_bytes = 1000;
     for _ in 0..1000 {
         let delivery = put(&mut accumulator, 0, 900).unwrap().delivery;
         delivery.batch.end(0, Outcome::Written { base_offset: 0, append_time: None });
@@ -106,12 +110,25 @@ fn what_is_kept_of_former_batches_is_bounded() {
 }
 
 #[test]
+fn a_partition_that_is_behind_keeps_no_place_from_the_others() {
+    let mut accumulator = accumulator(&[Some(1), Some(1)]);
+    let slow = put(&mut accumulator, 0, 900).unwrap().delivery;
+    for _ in 0..2 * CELLS {
+        let delivery = put(&mut accumulator, 1, 900).unwrap().delivery;
+        delivery.batch.end(0, Outcome::Written { base_offset: 0, append_time: None });
+    }
+    assert!(accumulator.open.len() < 4, "{}", accumulator.open.len());
+    let undelivered = accumulator.undelivered();
+    assert!(undelivered.len() == 1 && Arc::ptr_eq(&undelivered[0], &slow.batch));
+}
+
+#[test]
 fn a_small_batch_does_not_hold_the_memory_of_a_large_one() {
     let mut accumulator = accumulator(&[Some(1), Some(1)]);
     accumulator.batch_bytes = 1 << 20;
-    accumulator.recycle(Vec::with_capacity(1 << 20));
-    accumulator.recycle(Vec::with_capacity(ROOM_MIN));
-    accumulator.recycle(Vec::with_capacity(1 << 20));
+    accumulator.recycle(BytesMut::with_capacity(1 << 20));
+    accumulator.recycle(BytesMut::with_capacity(ROOM_MIN));
+    accumulator.recycle(BytesMut::with_capacity(1 << 20));
     let mut memory = |partition| {
         put(&mut accumulator, partition, 10).unwrap();
         let (mut taken, _) = ready(&mut accumulator, Instant::now(), true, |_| 1);

@@ -105,13 +105,13 @@ impl Content {
     }
 
     /// The memory of a batch that goes nowhere any more, unless somebody still reads it.
-    pub(super) fn memory(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn memory(&mut self) -> Option<BytesMut> {
         let Form::Built { bytes, .. } = std::mem::replace(&mut self.form, Form::Broken) else {
             return None;
         };
         let mut bytes = bytes.try_into_mut().ok()?;
-        bytes.clear(); // so that nothing is copied on the way
-        Some(bytes.into())
+        bytes.clear();
+        Some(bytes)
     }
 
     pub(super) fn written(self, base_offset: i64, append_time: Option<i64>) {

@@ -145,7 +145,7 @@ impl Sender {
         mut parts: Vec<Part>,
         result: Result<ProduceResponse, CallError>,
     ) {
-        let response = match result {
+        let mut response = match result {
             Ok(response) => response,
             Err(error) => return self.call_failed(leader, &parts, &error, false),
         };
@@ -156,7 +156,7 @@ impl Sender {
                 lane.not_before = Some(Instant::now() + Duration::from_millis(throttle));
             }
         }
-        take_answers(&mut parts, response, |part, answer| {
+        take_answers(&mut parts, &mut response, |part, answer| {
             let attempt = match answer.code {
                 ErrorCode::None => Attempt::Written,
                 code => Attempt::Refused(code),
@@ -167,6 +167,7 @@ impl Sender {
             self.settle(&silent, Attempt::Lost, None);
         }
         self.memory.keep(parts);
+        self.memory.keep_answer(response);
     }
 
     /// A whole request met its end below Kafka's own errors.
@@ -268,10 +269,14 @@ impl Sender {
 }
 
 /// Waits until at least one request in flight has been answered, and puts what was into `all`.
-pub(super) async fn poll_answers(lanes: &mut BTreeMap<i32, Lane>, all: &mut Vec<(i32, Answered)>) {
+pub(super) async fn poll_answers(
+    lanes: &mut BTreeMap<i32, Lane>,
+    former: &mut Vec<ProduceResponse>,
+    all: &mut Vec<(i32, Answered)>,
+) {
     poll_fn(|cx| {
         for (leader, lane) in lanes.iter_mut() {
-            lane.poll_answers(cx, |answered| all.push((*leader, answered)));
+            lane.poll_answers(cx, former, |answered| all.push((*leader, answered)));
         }
         if all.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     })

@@ -1,7 +1,5 @@
 //! One broker as the sender sees it: its connection, what is in flight there, and when to try again.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use duramen_protocol::messages::ProduceResponse;
@@ -48,12 +46,20 @@ impl Lane {
         if waits { None } else { self.connection.as_ref() }
     }
 
-    /// Collects the requests that have been answered, oldest first.
-    pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>, mut take: impl FnMut(Answered)) {
+    /// Collects the requests that have been answered, oldest first; answers take the memory of `former` ones.
+    pub(super) fn poll_answers(
+        &mut self,
+        cx: &mut Context<'_>,
+        former: &mut Vec<ProduceResponse>,
+        mut take: impl FnMut(Answered),
+    ) {
         // Answers come in order, so the first open one hides no later one.
         while let Some(first) = self.in_flight.first_mut() {
-            let Poll::Ready(result) = Pin::new(&mut first.pending).poll(cx) else { return };
-            take((self.in_flight.remove(0).parts, result));
+            let mut answer = former.pop().unwrap_or_default();
+            let Poll::Ready(result) = first.pending.poll_over(cx, &mut answer) else {
+                return former.push(answer);
+            };
+            take((self.in_flight.remove(0).parts, result.map(|()| answer)));
         }
     }
 }

@@ -6,6 +6,12 @@
 //! wait until every batch whose fate is open has an answer, then all start again from sequence zero
 //! under the next epoch (KIP-360).
 //!
+//! Behind a batch that was given up while it may be in the log, those whose requests were lost too are asked
+//! about under their own sequence until their own time is over, and fail then; those never lost start again.
+//! What the broker says meanwhile (out of order) proves nothing: the lost connection may bring it both
+//! requests yet, up to the moment when it meets the next epoch, and a batch that went again under that would
+//! be there twice. Kafka's own client takes that risk, and starts all again.
+//!
 //! A broker that knows nothing of the producer takes any first sequence. So the first batch goes alone:
 //! were it refused and the second taken, the order would be lost.
 

@@ -92,11 +92,11 @@ pub(super) struct PartAnswer {
 /// Shows each part with the broker's answer to it, and takes it out: those left met with silence.
 pub(super) fn take_answers(
     parts: &mut Vec<Part>,
-    response: ProduceResponse,
+    response: &mut ProduceResponse,
     mut show: impl FnMut(&Part, PartAnswer),
 ) {
-    for topic in response.responses {
-        for answered in topic.partition_responses {
+    for topic in &mut response.responses {
+        for answered in &mut topic.partition_responses {
             let at = parts.iter().position(|part| {
                 let named = part.topic == topic.name
                     || (!topic.topic_id.is_nil() && part.topic_id == topic.topic_id);
@@ -109,14 +109,13 @@ pub(super) fn take_answers(
     }
 }
 
-fn part_answer(answered: PartitionProduceResponse) -> PartAnswer {
+fn part_answer(answered: &mut PartitionProduceResponse) -> PartAnswer {
     PartAnswer {
         code: ErrorCode::from_code(answered.error_code),
         base_offset: answered.base_offset,
         append_time: Some(answered.log_append_time_ms).filter(|time| *time >= 0),
-        message: answered.error_message,
-        records: answered
-            .record_errors
+        message: answered.error_message.take(),
+        records: std::mem::take(&mut answered.record_errors)
             .into_iter()
             .map(|record| (record.batch_index, record.batch_index_error_message))
             .collect(),
@@ -179,7 +178,7 @@ mod tests {
         let request = request(&options, 13, &mut parts.clone(), &mut Vec::new());
         assert_eq!(request.topic_data.len(), 2);
         assert_eq!(request.topic_data[0].partition_data.len(), 2);
-        let response = ProduceResponse {
+        let mut response = ProduceResponse {
             responses: vec![TopicProduceResponse {
                 topic_id: TopicId::from_u128(1),
                 partition_responses: vec![
@@ -191,7 +190,7 @@ mod tests {
             ..ProduceResponse::default()
         };
         let (mut left, mut answers) = (parts.to_vec(), Vec::new());
-        take_answers(&mut left, response, |part, answer| {
+        take_answers(&mut left, &mut response, |part, answer| {
             answers.push((part.partition, answer.code, answer.base_offset));
         });
         let moved = ErrorCode::NotLeaderOrFollower;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use duramen_protocol::error::ErrorCode;
-use duramen_protocol::messages::InitProducerIdRequest;
 use duramen_protocol::messages::produce::TopicProduceData;
+use duramen_protocol::messages::{InitProducerIdRequest, ProduceResponse};
 use duramen_protocol::records::builder::BatchOptions;
 use duramen_protocol::text::Text;
 use tokio::task::JoinSet;
@@ -79,14 +79,16 @@ pub(super) struct Sender {
     pub(super) memory: Memory,
 }
 
-/// Lists of parts that are kept for requests to come.
-const PARTS: usize = 16;
+/// Lists of parts, and answers, that are kept for requests to come.
+const KEPT: usize = 16;
 
 /// Memory that is used again, so that a request costs few allocations.
 #[derive(Default)]
 pub(super) struct Memory {
     /// Of requests that were answered.
     pub(super) parts: Vec<Vec<Part>>,
+    /// What their answers were read into.
+    answers: Vec<ProduceResponse>,
     /// Of the last request.
     pub(super) topics: Vec<TopicProduceData>,
     /// What codecs write into.
@@ -98,9 +100,16 @@ pub(super) struct Memory {
 impl Memory {
     /// Takes back the list of a request that is over.
     pub(super) fn keep(&mut self, mut parts: Vec<Part>) {
-        if self.parts.len() < PARTS {
+        if self.parts.len() < KEPT {
             parts.clear();
             self.parts.push(parts);
+        }
+    }
+
+    /// Takes back an answer that was read.
+    pub(super) fn keep_answer(&mut self, answer: ProduceResponse) {
+        if self.answers.len() < KEPT {
+            self.answers.push(answer);
         }
     }
 }
@@ -164,7 +173,7 @@ impl Sender {
             let wake = self.next_wake(now, lingering);
             let shared = Arc::clone(&self.shared);
             tokio::select! {
-                () = poll_answers(&mut self.lanes, &mut answered) => {}
+                () = poll_answers(&mut self.lanes, &mut self.memory.answers, &mut answered) => {}
                 () = shared.wake.notified() => {}
                 Some(done) = self.done.join_next() => {
                     if let Ok(done) = done {

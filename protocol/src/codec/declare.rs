@@ -177,6 +177,32 @@ macro_rules! declare {
                 Ok(Self { $($field),* })
             }
 
+            fn read_over(
+                &mut self,
+                decoder: &mut $crate::primitives::Decoder,
+                form: $crate::codec::Form,
+            ) -> Result<(), $crate::codec::DecodeFailure> {
+                $(
+                    $crate::codec::read_over(
+                        &Self::$field,
+                        &mut self.$field,
+                        $crate::codec::field_default!($($default $($digits)?)?),
+                        decoder,
+                        form,
+                    )?;
+                )*
+                if form.flexible {
+                    $crate::codec::read_tags(decoder, |tag, decoder| {
+                        Ok(false $(
+                            || $crate::codec::read_tagged(
+                                &Self::$field, &mut self.$field, tag, decoder, form,
+                            )?
+                        )*)
+                    })?;
+                }
+                Ok(())
+            }
+
             fn write(
                 &self,
                 encoder: &mut $crate::primitives::Encoder,
@@ -265,6 +291,14 @@ macro_rules! declare {
                     version: i16,
                 ) -> Result<Self, $crate::error::DecodeError> {
                     $crate::codec::decode_message(decoder, version)
+                }
+
+                fn decode_over(
+                    &mut self,
+                    decoder: &mut $crate::primitives::Decoder,
+                    version: i16,
+                ) -> Result<(), $crate::error::DecodeError> {
+                    $crate::codec::decode_message_over(self, decoder, version)
                 }
 
                 fn measure(&self, version: i16) -> $crate::primitives::Size {

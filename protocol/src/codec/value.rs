@@ -44,6 +44,12 @@ pub(crate) trait Value: Sized + PartialEq {
 
     fn read(decoder: &mut Decoder, form: Form) -> Result<Self, DecodeFailure>;
 
+    /// The same in the place of a former value, whose lists are used again.
+    fn read_over(&mut self, decoder: &mut Decoder, form: Form) -> Result<(), DecodeFailure> {
+        *self = Self::read(decoder, form)?;
+        Ok(())
+    }
+
     fn write(&self, encoder: &mut Encoder, form: Form) -> Result<(), EncodeFailure>;
 
     fn measure(&self, size: &mut Size, form: Form);
@@ -218,6 +224,24 @@ impl Value for Bytes {
     }
 }
 
+/// Reads elements until there are `count`.
+#[inline]
+fn read_up_to<T: Value>(
+    count: usize,
+    elements: &mut Vec<T>,
+    decoder: &mut Decoder,
+    form: Form,
+) -> Result<(), DecodeFailure> {
+    let first = (FIRST_ROOM / size_of::<T>().max(1)).max(1);
+    for read in elements.len()..count {
+        if read == elements.capacity() {
+            elements.reserve_exact(read.max(first).min(count - read));
+        }
+        elements.push(T::read(decoder, form)?);
+    }
+    Ok(())
+}
+
 impl<T: Value> Value for Vec<T> {
     const TYPE: Type = Type::Array(&T::TYPE);
 
@@ -233,15 +257,17 @@ impl<T: Value> Value for Vec<T> {
 
     fn read_nullable(decoder: &mut Decoder, form: Form) -> Result<Option<Self>, DecodeFailure> {
         let Some(count) = decoder.count(form.flexible, T::least(form))? else { return Ok(None) };
-        let first = (FIRST_ROOM / size_of::<T>().max(1)).max(1);
-        let mut elements = Self::with_capacity(count.min(first));
-        for read in 0..count {
-            if read == elements.capacity() {
-                elements.reserve_exact(read.min(count - read));
-            }
-            elements.push(T::read(decoder, form)?);
-        }
+        let mut elements = Self::new();
+        read_up_to(count, &mut elements, decoder, form)?;
         Ok(Some(elements))
+    }
+
+    fn read_over(&mut self, decoder: &mut Decoder, form: Form) -> Result<(), DecodeFailure> {
+        let count = decoder.count(form.flexible, T::least(form))?;
+        let count = count.ok_or(DecodeErrorKind::NotNullable)?;
+        self.truncate(count);
+        self.iter_mut().try_for_each(|element| element.read_over(decoder, form))?;
+        read_up_to(count, self, decoder, form)
     }
 
     fn write_nullable(

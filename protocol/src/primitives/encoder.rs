@@ -9,6 +9,29 @@ use crate::error::EncodeErrorKind as Kind;
 /// Byte strings of at least this many bytes are not copied: they become a chunk of the answer.
 pub const SHARED_MIN: usize = 1024;
 
+/// Lists of chunks that an arena keeps, and how many chunks the longest of them has room for.
+const LISTS: usize = 8;
+const LIST_CHUNKS: usize = 256;
+
+/// Memory that many messages are written into, one after another.
+#[derive(Debug, Default)]
+pub struct Arena {
+    /// For what is copied: each message takes what it needs.
+    pub bytes: BytesMut,
+    /// For chunks; they are empty.
+    lists: Vec<Vec<Bytes>>,
+}
+
+impl Arena {
+    /// Takes back the list of a message's chunks ([`Chunks::into_vec`]).
+    pub fn keep(&mut self, mut list: Vec<Bytes>) {
+        if self.lists.len() < LISTS && list.capacity() <= LIST_CHUNKS {
+            list.clear();
+            self.lists.push(list);
+        }
+    }
+}
+
 /// Collects a message. What it is handed as [`Bytes`] of [`SHARED_MIN`] or more keeps its memory.
 #[derive(Debug, Default)]
 pub struct Encoder {
@@ -35,12 +58,14 @@ impl Encoder {
 
     /// The same in the memory of `arena`, which [`finish_within`](Self::finish_within) gives back: many
     /// messages share an allocation then. A message that it has no room for gets memory of its own.
-    pub fn within(arena: &mut BytesMut, size: &Size) -> Self {
-        if size.copied() > arena.capacity() {
-            return Self::with_room(size);
-        }
-        let chunks = Vec::with_capacity(2 * size.shared_chunks + 1);
-        Self { chunks, chunked: 0, tail: std::mem::take(arena) }
+    pub fn within(arena: &mut Arena, size: &Size) -> Self {
+        let mut chunks = arena.lists.pop().unwrap_or_default();
+        chunks.reserve(2 * size.shared_chunks + 1);
+        let tail = match size.copied() {
+            copied if copied > arena.bytes.capacity() => BytesMut::with_capacity(copied),
+            _ => std::mem::take(&mut arena.bytes),
+        };
+        Self { chunks, chunked: 0, tail }
     }
 
     /// Bytes written so far.
@@ -60,10 +85,10 @@ impl Encoder {
     }
 
     /// The message as chunks, in order; what is left of the memory goes back to the arena.
-    pub fn finish_within(mut self, arena: &mut BytesMut) -> Chunks {
+    pub fn finish_within(mut self, arena: &mut Arena) -> Chunks {
         self.cut();
-        if arena.capacity() == 0 {
-            *arena = self.tail;
+        if arena.bytes.capacity() == 0 {
+            arena.bytes = self.tail;
         }
         Chunks { chunks: self.chunks, len: self.chunked }
     }
@@ -347,7 +372,7 @@ mod tests {
     #[test]
     fn messages_in_one_arena_share_its_memory_and_a_long_one_has_its_own() {
         const ROOM: usize = 2000;
-        let mut arena = BytesMut::with_capacity(ROOM);
+        let mut arena = Arena { bytes: BytesMut::with_capacity(ROOM), ..Arena::default() };
         let mut message = |number: i32, text: &str| {
             let mut size = Size::new();
             size.add(4);
@@ -369,6 +394,28 @@ mod tests {
         assert_eq!(away(&messages[99]), 99 * messages[0].len());
         assert_eq!(away(&after), 100 * messages[0].len(), "the long one took none of it");
         assert!(long.len() > ROOM && away(&long) > ROOM);
+    }
+
+    #[test]
+    fn a_list_of_chunks_is_used_again() {
+        let mut arena = Arena::default();
+        let large = Bytes::from(vec![7; SHARED_MIN]);
+        let mut size = Size::new();
+        size.append(&large);
+        let list = |arena: &mut Arena| {
+            let mut encoder = Encoder::within(arena, &size);
+            encoder.append(&large);
+            encoder.finish_within(arena).into_vec()
+        };
+        let first = list(&mut arena);
+        let place = first.as_ptr();
+        arena.keep(first);
+        let second = list(&mut arena);
+        assert_eq!((second.as_ptr(), second.len()), (place, 1));
+        arena.keep(Vec::with_capacity(LIST_CHUNKS + 1));
+        assert!(arena.lists.is_empty(), "of a message of unusual length");
+        (0..2 * LISTS).for_each(|_| arena.keep(Vec::with_capacity(1)));
+        assert_eq!(arena.lists.len(), LISTS);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`BatchBuilder`]: makes a batch of records, as a producer does (KIP-98).
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::compression::{Compression, compress_onto};
 use super::error::BatchError;
@@ -10,6 +10,9 @@ use super::varint;
 
 /// Bytes of a record's attributes field.
 const ATTRIBUTES_LEN: usize = 1;
+
+/// Bytes of the numbers in front of a record's key, at most: its length, attributes, timestamp and offset.
+const NUMBERS_MAX: usize = 5 + ATTRIBUTES_LEN + 10 + 5;
 
 /// The most that a new builder sets aside, in bytes: the `batch.size` of most producers.
 const ROOM_MAX: usize = 16 * 1024;
@@ -42,7 +45,7 @@ pub struct Producer {
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     /// Room for the header, then the records.
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     size_max: usize,
     count: i32,
     base_timestamp: i64,
@@ -57,11 +60,15 @@ impl BatchBuilder {
 
     /// The same with memory for `room` bytes from the start; beyond that it grows.
     pub fn with_room(size_max: usize, room: usize) -> Self {
-        Self::within(size_max, Vec::with_capacity(room.min(size_max).max(HEADER_LEN)))
+        let mut bytes = BytesMut::with_capacity(room.min(size_max).max(HEADER_LEN));
+        // Counted from now on: it becomes `Bytes`, and memory for another batch, without an allocation.
+        drop(bytes.split());
+        Self::within(size_max, bytes)
     }
 
-    /// The same in this memory; what is in it is thrown away.
-    pub fn within(size_max: usize, mut bytes: Vec<u8>) -> Self {
+    /// The same in this memory, as that of a batch that is no longer needed ([`Bytes::try_into_mut`]); what
+    /// is in it is thrown away.
+    pub fn within(size_max: usize, mut bytes: BytesMut) -> Self {
         bytes.clear();
         bytes.resize(HEADER_LEN, 0);
         Self { bytes, size_max, count: 0, base_timestamp: -1, max_timestamp: -1 }
@@ -141,7 +148,7 @@ impl BatchBuilder {
         self.build_within(options, &mut Vec::new())
     }
 
-    /// The same; a codec writes into the memory of `room`, which gets that of the records for the next time.
+    /// The same; a codec writes into the memory of `room` first.
     ///
     /// # Errors
     /// As [`BatchBuilder::build`].
@@ -185,11 +192,12 @@ impl BatchBuilder {
         if options.compression != Compression::None {
             let records = self.bytes.get(HEADER_LEN..).unwrap_or_default();
             room.clear();
-            room.resize(HEADER_LEN, 0);
             compress_onto(options.compression, options.level, records, room)?;
-            std::mem::swap(&mut self.bytes, room);
+            self.bytes.truncate(HEADER_LEN);
+            self.bytes.extend_from_slice(room);
         }
-        sealed(header, self.bytes)
+        seal(header, &mut self.bytes)?;
+        Ok(self.bytes.freeze())
     }
 
     fn body_len(&self, record: &Record<'_>) -> usize {
@@ -211,10 +219,15 @@ impl BatchBuilder {
 
     fn put(&mut self, length: i32, record: &Record<'_>) {
         let out = &mut self.bytes;
-        varint::put_i64(out, i64::from(length));
-        out.push(0);
-        varint::put_i64(out, record.timestamp.wrapping_sub(self.base_timestamp));
-        varint::put_i64(out, i64::from(self.count));
+        // Gathered, since the buffer looks for room each time that something is added.
+        let mut numbers = [0; NUMBERS_MAX];
+        let mut free = &mut numbers[..];
+        varint::put_i64(&mut free, i64::from(length));
+        free.put_u8(0);
+        varint::put_i64(&mut free, record.timestamp.wrapping_sub(self.base_timestamp));
+        varint::put_i64(&mut free, i64::from(self.count));
+        let used = NUMBERS_MAX - free.len();
+        out.extend_from_slice(numbers.get(..used).unwrap_or_default());
         put_field(out, record.key);
         put_field(out, record.value);
         varint::put_i64(out, length_of(record.headers.len()));
@@ -233,7 +246,7 @@ struct Record<'a> {
     headers: &'a [HeaderView<'a>],
 }
 
-fn put_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
+fn put_field(out: &mut BytesMut, field: Option<&[u8]>) {
     match field {
         None => varint::put_i64(out, -1),
         Some(bytes) => {
@@ -255,14 +268,20 @@ fn length_of(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-/// Puts the header, made right for the payload, into the room in front of it.
+/// The batch of a header and what comes behind the room for it.
 pub(super) fn sealed(header: BatchHeader, mut bytes: Vec<u8>) -> Result<Bytes, BatchError> {
+    seal(header, &mut bytes)?;
+    Ok(Bytes::from(bytes))
+}
+
+/// Puts the header, made right for the payload, into the room in front of it.
+fn seal(header: BatchHeader, bytes: &mut [u8]) -> Result<(), BatchError> {
     let available = bytes.len();
     let (place, payload) = bytes
         .split_first_chunk_mut::<HEADER_LEN>()
         .ok_or(BatchError::Truncated { needed: HEADER_LEN, available })?;
     *place = header.sealed(payload)?.to_bytes();
-    Ok(Bytes::from(bytes))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Numbers of 1 to 10 bytes, seven bits a byte, low bits first, the top bit for "more to come";
 //! signed ones zigzag so that small negatives stay short. Kafka's records are made of these.
 
+use bytes::BufMut;
+
 /// The varint at the front of `bytes` and what follows it; `None` when it is cut off or does not
 /// fit 32 bits.
 #[inline]
@@ -46,18 +48,18 @@ fn read_long<const BYTES_MAX: usize>(mut number: u64, mut rest: &[u8]) -> Option
 }
 
 /// Writes a varlong. The same number as a varint has the same bytes.
-pub(super) fn put_i64(out: &mut Vec<u8>, number: i64) {
+pub(super) fn put_i64(out: &mut impl BufMut, number: i64) {
     let mut raw = zigzag(number);
     if raw < 0x80 {
         // Most numbers in a record are below 64.
-        out.push(raw as u8);
+        out.put_u8(raw as u8);
         return;
     }
     while raw >= 0x80 {
-        out.push((raw & 0x7f) as u8 | 0x80);
+        out.put_u8((raw & 0x7f) as u8 | 0x80);
         raw >>= 7;
     }
-    out.push(raw as u8);
+    out.put_u8(raw as u8);
 }
 
 /// Bytes that `number` takes, as a varint or varlong.

@@ -7,6 +7,8 @@
 #[path = "../support/shapes.rs"]
 mod shapes;
 
+use std::cell::Cell;
+
 use bytes::{Bytes, BytesMut};
 use duramen_protocol::api::ApiKey;
 use duramen_protocol::messages::{Message, Request};
@@ -29,10 +31,12 @@ const BEYOND_THE_ORACLE: &[(&str, i16)] = &[
     ("DescribeLogDirsResponse", 5),
 ];
 
-/// Reads `bytes` and writes them again; the value must survive, the size be the size counted.
+/// Reads `bytes` and writes them again; the value must survive, also in the place of a `former` one, the size
+/// be the size counted.
 fn rewritten<M: Message + PartialEq + std::fmt::Debug>(
     bytes: &Bytes,
     version: i16,
+    former: &Cell<Option<M>>,
 ) -> Result<Bytes, TestCaseError> {
     let fail = |error: &dyn std::fmt::Display| TestCaseError::fail(error.to_string());
     let mut decoder = Decoder::new(bytes.clone());
@@ -43,7 +47,11 @@ fn rewritten<M: Message + PartialEq + std::fmt::Debug>(
     let written = encoder.finish().into_bytes();
     prop_assert_eq!(written.len(), value.size(version));
     let back = M::decode(&mut Decoder::new(written.clone()), version).map_err(|e| fail(&e))?;
-    prop_assert_eq!(back, value);
+    prop_assert_eq!(&back, &value);
+    let mut over = former.take().unwrap_or(back);
+    over.decode_over(&mut Decoder::new(written.clone()), version).map_err(|e| fail(&e))?;
+    prop_assert_eq!(&over, &value);
+    former.set(Some(over));
     Ok(written)
 }
 
@@ -52,12 +60,13 @@ where
     Ours: Message + PartialEq + std::fmt::Debug,
     Theirs: Oracle + Encodable + Decodable,
 {
+    let former = Cell::new(None);
     for version in Ours::VERSIONS.iter() {
         let known = Theirs::VERSIONS.min <= version && version <= Theirs::VERSIONS.max;
         let listed = BEYOND_THE_ORACLE.contains(&(Ours::NAME, version));
         assert_ne!(known, listed, "{} v{version}: is it in BEYOND_THE_ORACLE?", Ours::NAME);
         let compared = shapes::runner(CASES).run(&shapes::encoded::<Ours>(version), |shape| {
-            let ours = rewritten::<Ours>(&shape, version)?;
+            let ours = rewritten::<Ours>(&shape, version, &former)?;
             // Shorter only where a tagged field that holds its default was left out.
             if ours.len() == shape.len() {
                 prop_assert_eq!(&ours, &shape);
