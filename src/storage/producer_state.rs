@@ -9,6 +9,7 @@
 //! own timestamps as Kafka does: a producer that replays old data would lose its duplicate check
 //! within minutes (the family of KAFKA-9144).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use duramen_protocol::error::ErrorCode;
@@ -340,6 +341,31 @@ impl ProducerStates {
     /// Notes that the log goes on to `offset` without further producers (batches without one).
     pub const fn advance_to(&mut self, offset: i64) {
         self.end_offset = offset;
+    }
+
+    /// Adds what the batches before told, as `before` has it: those before the ones that are known of a
+    /// producer, and producers that are not known.
+    pub(super) fn remember(&mut self, before: Self) {
+        for (id, mut before) in before.producers {
+            match self.producers.entry(id) {
+                Entry::Vacant(unknown) => {
+                    // One with an open transaction would be known.
+                    before.current_txn_first_offset = None;
+                    unknown.insert(before);
+                }
+                Entry::Occupied(mut known) if known.get().epoch == before.epoch => {
+                    let known = known.get_mut();
+                    let first = known.batches.front().map_or(i64::MAX, StoredBatch::first_offset);
+                    before.batches.retain(|batch| batch.last_offset < first);
+                    before.batches.append(&mut known.batches);
+                    let surplus = before.batches.len().saturating_sub(RECENT_BATCHES);
+                    before.batches.drain(..surplus);
+                    known.batches = before.batches;
+                    known.touched_ms = known.touched_ms.max(before.touched_ms);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
     }
 
     /// One producer.

@@ -8,6 +8,7 @@ use crate::env::{Disk, OpenMode};
 
 use super::atomic_file::{self, DELETED, TEMPORARY};
 use super::compaction::{CLEANED, REPLACED};
+use super::offset_index::OffsetIndex;
 use super::producer_snapshot;
 use super::producer_state::ProducerStates;
 use super::segment::{LOOK_AROUND, Segment, base_of, file_name};
@@ -105,9 +106,28 @@ impl Files {
         Ok(files)
     }
 
-    /// Bytes of the segments that begin at `offset` or behind.
-    pub(super) fn bytes_from(&self, offset: i64) -> u64 {
-        self.segments.iter().filter(|file| file.base >= offset).map(|file| file.len).sum()
+    /// An offset behind which the last `bytes` of the log lie, and not much more if an index tells; of a
+    /// shorter log its first. Only a hint: nothing has proven the index.
+    pub(super) fn offset_before_last(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        bytes: u64,
+    ) -> io::Result<Option<i64>> {
+        let mut left = bytes;
+        for SegmentFiles { base, len, .. } in self.segments.iter().rev().copied() {
+            let Some(position) = len.checked_sub(left) else {
+                left -= len;
+                continue;
+            };
+            let path = dir.join(file_name(base, "index"));
+            let Some(index) = OffsetIndex::open(disk, path, base)? else { return Ok(Some(base)) };
+            // The last batch but one that begins there or before has ended there.
+            let count = index.sound_prefix(disk, position + 1, i64::MAX)?;
+            let ended = count.checked_sub(2).map(|n| index.get(disk, n)).transpose()?;
+            return Ok(Some(ended.map_or(base, |entry| entry.last_offset.saturating_add(1))));
+        }
+        Ok(self.segments.first().map(|first| first.base))
     }
 
     /// The producers of a snapshot; `None` if it can't be believed.

@@ -26,7 +26,7 @@ use super::recovery_walk::{Gathered, WalkPlan, Walked, is_sound_again, walk};
 use super::segment::{Segment, is_full};
 
 /// A snapshot knows the last batch of each producer, and one may have four more in flight: they lie within so
-/// much of the log's end, or within a segment's length of it.
+/// much of the log's end, or within a segment's length of it, as a rule.
 const IN_FLIGHT_BYTES: u64 = 8 << 20;
 
 /// The work in progress on one log.
@@ -109,6 +109,7 @@ impl<'a> Loader<'a> {
         self.forget_what_was_restored()?;
         self.load_producers(&mut files, first_base)?;
         let gone = self.load_segments(&files.segments)?;
+        self.gathered.take_told();
         // Before a segment is made: one of these may have its name.
         files.remove_segments(self.disk, &dir, &gone)?;
         if self.at.log_start > self.gathered.next {
@@ -174,38 +175,44 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Takes the newest producer snapshot that can be believed. After a crash one above the
-    /// recovery point might tell of batches that are lost, and one near the end of the log tells too
-    /// little of what was in flight: an older one is taken, and the log is read from there.
+    /// Takes the newest producer snapshot that can be believed. After a crash one above the recovery point
+    /// might tell of batches that are lost, and none tells of all that was in flight: what lies near the end
+    /// of the log is read again for that, also below the snapshot.
     fn load_producers(&mut self, files: &mut Files, first_base: i64) -> io::Result<()> {
         let was_clean = self.found.was_clean;
         let limit = if was_clean { i64::MAX } else { self.at.recovery_point };
         let expiration = self.config.producer_expiration_ms;
         let dir = &self.found.dir;
         let read = |offset| files.read_snapshot(self.disk, dir, offset, (self.now_ms, expiration));
-        let mut damaged = Vec::new();
-        let in_flight = IN_FLIGHT_BYTES.min(u64::from(self.config.segment_bytes));
-        let (mut producers, mut newest) = (None, None);
+        let (mut newest, mut damaged) = (None, Vec::new());
         for offset in files.snapshots.iter().rev().copied() {
             if offset > limit || offset < first_base {
                 continue;
             }
             match read(offset)? {
-                Some(states) if was_clean || files.bytes_from(offset) >= in_flight => {
-                    producers = Some(states);
+                Some(states) => {
+                    newest = Some(states);
                     break;
                 }
-                Some(states) => _ = newest.get_or_insert(states),
                 None => damaged.push(offset),
             }
         }
-        // A log that has lost its beginning does not tell all that a snapshot does.
-        let newest = newest.filter(|_| first_base > 0);
-        let all = || ProducerStates::starting_at(first_base);
         for offset in damaged {
             self.report.rebuilt.push(files.remove_snapshot(self.disk, dir, offset)?);
         }
-        self.gathered.producers = producers.or(newest).unwrap_or_else(all);
+        let Some(newest) = newest else {
+            self.gathered.producers = ProducerStates::starting_at(first_base);
+            return Ok(());
+        };
+        if was_clean {
+            self.gathered.producers = newest;
+            return Ok(());
+        }
+        let in_flight = IN_FLIGHT_BYTES.min(u64::from(self.config.segment_bytes));
+        let from = files.offset_before_last(self.disk, dir, in_flight)?.unwrap_or(first_base);
+        let from = from.max(first_base).min(newest.end_offset());
+        self.gathered.producers = ProducerStates::starting_at(from);
+        self.gathered.told = Some(newest);
         Ok(())
     }
 

@@ -24,6 +24,8 @@ const HEADERS_WINDOW: usize = 16 << 10;
 pub(super) struct Gathered {
     pub(super) epochs: EpochHistory,
     pub(super) producers: ProducerStates,
+    /// The producers as of an offset, as a snapshot tells them: from there on they are what counts.
+    pub(super) told: Option<ProducerStates>,
     /// The offset after the last batch.
     pub(super) next: i64,
     pub(super) last_epoch: i32,
@@ -258,7 +260,16 @@ fn take(segment: &mut Segment, found: &Found, plan: &WalkPlan<'_>, gathered: &mu
 impl Gathered {
     /// Before the first batch, at offset `next`.
     pub(super) fn new(epochs: EpochHistory, producers: ProducerStates, next: i64) -> Self {
-        Self { epochs, producers, next, last_epoch: -1, scanned: 0, learned_epoch: false }
+        let (last_epoch, scanned, learned_epoch) = (-1, 0, false);
+        Self { epochs, producers, told: None, next, last_epoch, scanned, learned_epoch }
+    }
+
+    /// The producers are as the snapshot told them; the batches before it are remembered with them.
+    pub(super) fn take_told(&mut self) {
+        if let Some(told) = self.told.take() {
+            let before = std::mem::replace(&mut self.producers, told);
+            self.producers.remember(before);
+        }
     }
 
     /// Notes a batch that is in the log.
@@ -275,6 +286,9 @@ impl Gathered {
             .is_some_and(|term| header.base_offset < term.start_offset);
         if !forgot && self.epochs.epoch_for_offset(header.base_offset) != Some(epoch) {
             self.learned_epoch |= self.epochs.assign(epoch, header.base_offset);
+        }
+        if self.told.as_ref().is_some_and(|told| told.end_offset() <= header.base_offset) {
+            self.take_told();
         }
         if header.base_offset < self.producers.end_offset() {
             return;

@@ -6,6 +6,7 @@ mod compaction_hazards;
 mod compaction_limits;
 mod compaction_model;
 mod faults;
+mod in_flight;
 mod model;
 mod power_loss;
 pub(super) mod support;
