@@ -202,6 +202,9 @@ impl Check<'_, '_> {
                 }
                 Err(error) => {
                     self.look.unreadable(&self.files.dir, &naming(&path)(error));
+                    // What stands in the rest of it is not known, and so is not missing.
+                    self.has_holes = true;
+                    self.skip_to(end.unwrap_or(self.at.recovery_point));
                     return Ok(());
                 }
             }

@@ -140,3 +140,26 @@ fn a_torn_tail_of_a_directory_in_use_is_no_damage() {
     assert!(note.reason.contains("would be cut by recovery"));
     assert_eq!((summary.damage, summary.derived, summary.batches), (0, 0, 30));
 }
+
+#[test]
+fn what_the_disk_does_not_give_is_not_taken_for_damage_nor_for_what_must_be_made_again() {
+    let disk = std::sync::Arc::new(SimDisk::new());
+    let env = Env { disk: std::sync::Arc::<SimDisk>::clone(&disk), ..Env::real() };
+    directory(&env, true);
+    let before = disk.looks();
+    assert_eq!(check(&env).1, []);
+    let mut told = 0;
+    for nth in 0..disk.looks() - before {
+        let fork = disk.fork();
+        fork.fail_nth_look(nth);
+        let mut found = Found::default();
+        if verify(&fork, Path::new("/data"), &mut found).is_err() {
+            continue;
+        }
+        let Found { findings, .. } = found;
+        told += findings.len();
+        let other = findings.iter().find(|found| found.severity != Severity::Unreadable);
+        assert_eq!(other, None, "look {nth} of {findings:?}");
+    }
+    assert!(told > 10);
+}
