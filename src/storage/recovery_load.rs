@@ -25,8 +25,8 @@ use super::recovery_files::{Files, SegmentFiles, complete_deletion};
 use super::recovery_walk::{Gathered, WalkPlan, Walked, is_sound_again, walk};
 use super::segment::{Segment, is_full};
 
-/// A snapshot knows the last batch of each producer, and one may have four more in flight: they lie within so
-/// much of the log's end, or within a segment's length of it, as a rule.
+/// A snapshot knows the last batch of each producer, and one may have four more in flight: as a rule they lie
+/// within so much of the log's end.
 const IN_FLIGHT_BYTES: u64 = 8 << 20;
 
 /// The work in progress on one log.
@@ -208,8 +208,7 @@ impl<'a> Loader<'a> {
             self.gathered.producers = newest;
             return Ok(());
         }
-        let in_flight = IN_FLIGHT_BYTES.min(u64::from(self.config.segment_bytes));
-        let from = files.offset_before_last(self.disk, dir, in_flight)?.unwrap_or(first_base);
+        let from = files.offset_before_last(self.disk, dir, IN_FLIGHT_BYTES)?.unwrap_or(first_base);
         let from = from.max(first_base).min(newest.end_offset());
         self.gathered.producers = ProducerStates::starting_at(from);
         self.gathered.told = Some(newest);

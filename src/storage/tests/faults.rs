@@ -272,7 +272,7 @@ fn damage_that_only_a_first_look_has_seen_is_forgotten() {
     let (world, all) = closed_log(true);
     world.disk.remove_file(&Path::new(PATH).join(".kafka_cleanshutdown")).unwrap();
     // behind the recovery point, and of a term that was over by then; so long that the first look begins here
-    let mut stray = batch(1, 2000, &[1; 1100]).to_vec();
+    let mut stray = batch(1, 2000, &[1; 9 << 20]).to_vec();
     stamp_base_offset(&mut stray, 40).unwrap();
     stamp_leader_epoch(&mut stray, 3).unwrap();
     let path = Path::new(PATH).join("orders-0/00000000000000000040.log");

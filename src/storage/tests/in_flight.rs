@@ -62,6 +62,25 @@ fn what_is_in_flight_is_known_after_two_crashes_also_without_the_logs_beginning(
     }
 }
 
+/// The story: segments hold little more than one batch, and a producer has five in flight.
+#[test]
+fn what_is_in_flight_is_known_where_each_batch_has_a_segment() {
+    let path = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 1 << 20, ..LogConfig::default() };
+    let dir = open(&Env::real(), path.path());
+    let mut log = new_log(&dir, config.clone());
+    let timestamp = Env::real().clock.wall_ms();
+    let sender = Sender { timestamp, payload: vec![7; 900_000] };
+    sender.send(&mut log, 0..8);
+    assert_eq!(log.segments.len(), 8);
+    dir.run_once();
+    dir.checkpoint().unwrap();
+    drop(log);
+    drop(dir);
+    let (_dir, mut log, _) = reopen(path.path(), &config);
+    sender.assert_known(&mut log, 3..8);
+}
+
 /// The story: a broker that is stopped, started and killed has a large active segment. What stands in it
 /// long before its end is not gone through: with many logs that would take minutes.
 #[test]
