@@ -132,8 +132,9 @@ async fn the_broker_may_die_as_well() {
     println!("seed {}", chance.seed);
     killed_until_done(&lab, &words, "t-to-copy.replay", |kills| {
         if kills % 3 == 1 {
-            // Sometimes while a replayer runs: one that is let go of, as if it hung.
-            let all = [&["replay"], &words[..], &["--resume", "--timeout", "5s"]].concat();
+            // Sometimes while a replayer runs: one that is let go of, as if it hung, and does not come to its end.
+            let ways = ["--resume", "--timeout", "5s", "--rate", "1000/s"];
+            let all = [&["replay"], &words[..], &ways].concat();
             let mut hung = lab.file("t-to-copy.replay").exists().then(|| lab.spawn(&all));
             thread::sleep(Duration::from_millis(chance.below(150))); // the moment of the kill
             node.kill();
