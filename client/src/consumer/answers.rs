@@ -33,7 +33,9 @@ impl Fetcher {
     /// A trouble is over when all that is read was heard of since.
     pub(super) fn look_for_trouble(&mut self) {
         let Some(last) = self.trying.last_failed() else { return };
-        if !self.partitions.values().any(|state| state.is_unheard_since(last)) {
+        // What is fetched ahead as far as there is room waits for its reader, and for no broker.
+        let mut waiting = self.partitions.values().filter(|state| self.has_room(state));
+        if !waiting.any(|state| state.is_unheard_since(last)) {
             self.trying.is_well();
         }
     }
@@ -53,6 +55,12 @@ impl Fetcher {
                 }
                 self.tell_if_done(reading);
                 Ok(())
+            }
+            (Err(error), Position::Asking(timestamp)) if is_missing(&error) => {
+                state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
+                state.position = Position::Ask(timestamp);
+                self.trying.failed(&error);
+                self.missing(reading, error).map_err(|error| self.fail(error))
             }
             (Err(error), Position::Asking(timestamp))
                 if error.is_retriable() || !self.fails_without_topic =>
@@ -250,6 +258,13 @@ impl Fetcher {
             self.tell_moved(wish.reading, (from, to), MovedWhy::Truncated);
         }
     }
+}
+
+/// Whether there is no such topic or partition, as far as a broker knows.
+fn is_missing(error: &ClientError) -> bool {
+    let of_topics = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
+    matches!(error, ClientError::NoPartition { .. })
+        || error.code().is_some_and(|code| of_topics.contains(&code))
 }
 
 /// A refusal of what was asked of a partition.

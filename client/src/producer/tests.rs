@@ -109,6 +109,40 @@ async fn what_is_tried_again_is_told_as_long_as_something_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_of_requests_is_no_trouble() {
+    let (model, cluster) = Model::start(1000, |_, _| Fault::No);
+    let options = ProducerOptions { acks: Acks::None, idempotent: false, ..small_batches() };
+    let producer = Producer::start(&cluster, options).unwrap();
+    let mut deliveries = Vec::new();
+    for partition in 0..1000 {
+        deliveries.extend(enqueue(&producer, partition, 0..1).await);
+    }
+    while deliveries.iter().any(|delivery| delivery.result().is_none()) {
+        assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(model);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_without_any_leader_is_told_of() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    model.lock().leader = -1;
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
+    let sends = producer.clone();
+    let sent = tokio::spawn(async move { sends.send(ProducerRecord::new("t", b"00007")).await });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let told = cluster.troubles();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].error.code(), Some(ErrorCode::LeaderNotAvailable));
+    assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
+    model.lock().leader = 1;
+    assert_eq!(sent.await.unwrap().unwrap().offset, 0);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_connection_loses_and_doubles_nothing() {
     for at in [&[1][..], &[3], &[1, 2, 3], &[5, 9, 14]] {
         arrives_despite(Fault::CutAfter, at).await;

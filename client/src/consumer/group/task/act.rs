@@ -220,15 +220,36 @@ mod tests {
     use crate::consumer::group::GroupOptions;
     use crate::testing::{Answer, played};
 
-    #[tokio::test(start_paused = true)]
-    async fn an_assignment_that_adds_nothing_hides_none_that_is_looked_up() {
+    fn task() -> (Task, mpsc::UnboundedReceiver<Control>, mpsc::UnboundedSender<super::super::Command>) {
         let cluster = played(ClusterOptions::default(), |_, _| Answer::Silence);
-        let (to_user, mut control) = mpsc::unbounded_channel();
-        let (_commands, from_user) = mpsc::unbounded_channel();
+        let (to_user, control) = mpsc::unbounded_channel();
+        let (commands, from_user) = mpsc::unbounded_channel();
         let options = GroupOptions::new("g").stop_at_end(true).into();
         let channels = (to_user, from_user);
         let shared = (Default::default(), Arc::new(super::super::Presence::new()));
-        let mut task = Task::new(cluster, options, "t".into(), channels, shared);
+        (Task::new(cluster, options, "t".into(), channels, shared), control, commands)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_gathers_and_can_not_decide_is_in_trouble() {
+        let (mut task, _control, _commands) = task();
+        let error = task.coordinator.refused(ErrorCode::CoordinatorNotAvailable, None);
+        for _ in 0..5 {
+            let joined = Ok(crate::consumer::group::member::JoinAnswer::Id("m".into()));
+            task.take_done(Done::Joined(0, Vec::new(), joined));
+            task.take_done(Done::Event(Event::Synced(0, Err(error.clone()))));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let told = task.coordinator.cluster().troubles();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].lasting, Duration::from_secs(5));
+        task.take_done(Done::Event(Event::Synced(0, Ok([].into()))));
+        assert!(task.coordinator.cluster().troubles().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_assignment_that_adds_nothing_hides_none_that_is_looked_up() {
+        let (mut task, mut control, _commands) = task();
         let at = TopicPartition::new("t", 0);
         task.assign([at.clone()].into());
         // The group rebalanced, and the share is the same.

@@ -293,6 +293,8 @@ impl Task {
         };
         match error {
             Some(error) if error.is_retriable() => self.trying.failed(error),
+            // It has no place before it has heard of its share.
+            None if matches!(done, Done::Joined(..) | Done::Led(..)) => {}
             _ => self.trying.is_well(),
         }
     }
