@@ -111,16 +111,25 @@ async fn what_is_tried_again_is_told_as_long_as_something_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_of_requests_is_no_trouble() {
     let (model, cluster) = Model::start(1000, |_, _| Fault::No);
-    let options = ProducerOptions { acks: Acks::None, idempotent: false, ..small_batches() };
+    let one_batch = ProducerOptions { batch_bytes: 100, request_bytes: 100, ..small_batches() };
+    let options = ProducerOptions { acks: Acks::None, idempotent: false, ..one_batch };
     let producer = Producer::start(&cluster, options).unwrap();
-    let mut deliveries = Vec::new();
+    let mut deliveries = enqueue(&producer, 0, 0..1).await;
+    producer.flush().await;
+    // At once, so that all of them are sent before the connection has written any.
     for partition in 0..1000 {
-        deliveries.extend(enqueue(&producer, partition, 0..1).await);
+        let record = ProducerRecord { partition: Some(partition), ..ProducerRecord::new("t", b"1") };
+        deliveries.push(producer.try_enqueue(&record).unwrap().unwrap());
     }
-    while deliveries.iter().any(|delivery| delivery.result().is_none()) {
+    for looks in 0.. {
         assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        match looks % 20 {
+            0 if deliveries.iter().all(|delivery| delivery.result().is_some()) => break,
+            0 => tokio::time::sleep(Duration::from_millis(1)).await,
+            _ => tokio::task::yield_now().await,
+        }
     }
+    assert!(producer.last_error().is_some_and(|words| words.contains("too many requests")));
     drop(model);
 }
 
