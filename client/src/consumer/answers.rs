@@ -17,7 +17,7 @@ use super::command::Reading;
 use super::fetched::Fetched;
 use super::fetcher::{Ended, Fetcher};
 use super::options::Isolation;
-use super::position::Position;
+use super::position::{PartitionState, Position};
 use super::request::Wish;
 use super::{Event, MovedWhy, unreadable};
 use crate::error::ClientError;
@@ -35,8 +35,13 @@ impl Fetcher {
         let Some(last) = self.trying.last_failed() else { return };
         // What is fetched ahead as far as there is room waits for its reader, and for no broker.
         let mut waiting = self.partitions.values().filter(|state| self.has_room(state));
-        if !waiting.any(|state| state.is_unheard_since(last)) {
-            self.trying.is_well();
+        if waiting.any(|state| state.is_unheard_since(last)) {
+            return;
+        }
+        let heard = |state: &PartitionState| state.heard.is_some_and(|at| at > last);
+        match self.partitions.values().any(heard) {
+            true => self.trying.is_well(),
+            false => self.trying.is_given_up(),
         }
     }
 

@@ -268,7 +268,11 @@ impl Fetcher {
 
     /// A topic or partition is not there, as far as is known. When it was looked for often enough, that
     /// is believed.
-    pub(super) fn missing(&mut self, reading: Reading, error: ClientError) -> Result<(), ClientError> {
+    pub(super) fn missing(
+        &mut self,
+        reading: Reading,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
         self.stale = true;
         let missed = self.partitions.get(&reading).map_or(0, |state| state.missed);
         match missed >= GONE_AFTER {

@@ -113,6 +113,7 @@ async fn what_is_tried_again_is_told_until_all_is_heard_of() {
         // The other partition has nothing, which is told after a while.
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(cluster.troubles().is_empty(), "{fault:?}: {:?}", cluster.troubles());
+        assert_eq!(cluster.troubles_over(), 1);
     }
 }
 
@@ -271,8 +272,11 @@ async fn nothing_is_told_of_what_waits_for_its_reader() {
         }
     });
     (0..2).for_each(|partition| fill(&model, partition, 1000, Compression::None));
-    let options =
-        ConsumerOptions { partition_bytes: 5000, prefetch_bytes: 100, ..ConsumerOptions::default() };
+    let options = ConsumerOptions {
+        partition_bytes: 5000,
+        prefetch_bytes: 100,
+        ..ConsumerOptions::default()
+    };
     let from = vec![assign(0, Start::Offset(0), None), assign(1, Start::Offset(0), None)];
     let consumer = Consumer::start(&cluster, options, from).unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -250,6 +250,7 @@ impl Sender {
         );
         match fate {
             Some(Fate::Delivered(batch)) => {
+                self.delivers = true;
                 let (base, time) = match &answer {
                     Some(answer) => (answer.base_offset, answer.append_time),
                     None => (-1, None),

@@ -174,6 +174,7 @@ impl Producer {
             let refusal = match self.append(&record, size) {
                 Ok(delivery) => {
                     reserved.keep();
+                    trying.is_well();
                     return Ok(delivery);
                 }
                 Err(refusal) => refusal,

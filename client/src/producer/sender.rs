@@ -74,6 +74,8 @@ pub(super) struct Sender {
     refresh_at: Instant,
     view: Arc<ClusterView>,
     trying: Trying,
+    /// Something was delivered since it was last in trouble.
+    pub(super) delivers: bool,
     /// What may go to each leader; kept for its memory, as it is made anew each time.
     pub(super) by_leader: BTreeMap<i32, Vec<Part>>,
     pub(super) memory: Memory,
@@ -130,6 +132,7 @@ impl Sender {
         Self {
             view: cluster.view(),
             trying: Trying::new(cluster.meter()),
+            delivers: false,
             refresh_at: Instant::now() + cluster.options().metadata_max_age,
             shared,
             cluster,
@@ -266,6 +269,7 @@ impl Sender {
     pub(super) fn met(&mut self, error: &ClientError) {
         self.shared.set_last_error(error.to_string());
         self.trying.failed(error);
+        self.delivers = false;
     }
 
     /// A trouble is over when nothing is left of what waited when it was last met.
@@ -277,7 +281,10 @@ impl Sender {
         };
         let mut routes = self.active.iter().filter_map(|buffer| self.routes.get(buffer));
         if !routes.any(|route| waited(&route.queue)) {
-            self.trying.is_well();
+            match self.delivers {
+                true => self.trying.is_well(),
+                false => self.trying.is_given_up(),
+            }
         }
     }
 

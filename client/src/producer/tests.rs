@@ -106,6 +106,14 @@ async fn what_is_tried_again_is_told_as_long_as_something_waits() {
     // The sender looks before it sleeps.
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    assert_eq!(cluster.troubles_over(), 1);
+    refused.store(true, Ordering::Relaxed);
+    for delivery in enqueue(&producer, 1, 3..6).await {
+        assert!(delivery.await.is_err());
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    assert_eq!(cluster.troubles_over(), 1, "it was given up");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +126,8 @@ async fn a_full_queue_of_requests_is_no_trouble() {
     producer.flush().await;
     // At once, so that all of them are sent before the connection has written any.
     for partition in 0..1000 {
-        let record = ProducerRecord { partition: Some(partition), ..ProducerRecord::new("t", b"1") };
+        let record =
+            ProducerRecord { partition: Some(partition), ..ProducerRecord::new("t", b"1") };
         deliveries.push(producer.try_enqueue(&record).unwrap().unwrap());
     }
     for looks in 0.. {

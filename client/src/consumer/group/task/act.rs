@@ -144,7 +144,7 @@ impl Task {
     ) {
         asked.retain(|at| self.awaited.get(at) == Some(&given));
         match found {
-            _ if asked.is_empty() => self.asking.is_well(),
+            _ if asked.is_empty() => self.asking.is_given_up(),
             Ok(mut found) => {
                 self.asking.is_well();
                 found.retain(|(at, _)| asked.contains(at));
@@ -220,7 +220,8 @@ mod tests {
     use crate::consumer::group::GroupOptions;
     use crate::testing::{Answer, played};
 
-    fn task() -> (Task, mpsc::UnboundedReceiver<Control>, mpsc::UnboundedSender<super::super::Command>) {
+    fn task()
+    -> (Task, mpsc::UnboundedReceiver<Control>, mpsc::UnboundedSender<super::super::Command>) {
         let cluster = played(ClusterOptions::default(), |_, _| Answer::Silence);
         let (to_user, control) = mpsc::unbounded_channel();
         let (commands, from_user) = mpsc::unbounded_channel();
