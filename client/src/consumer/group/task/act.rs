@@ -245,7 +245,16 @@ mod tests {
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0].lasting, Duration::from_secs(5));
         task.take_done(Done::Event(Event::Synced(0, Ok([].into()))));
-        assert!(task.coordinator.cluster().troubles().is_empty());
+        let cluster = task.coordinator.cluster().clone();
+        assert_eq!((cluster.troubles().len(), cluster.troubles_over()), (0, 1));
+        // It has forgotten the member, which joins again: it decides, then. What it never will is given up.
+        for (code, over) in [(ErrorCode::UnknownMemberId, 2), (ErrorCode::InvalidGroupId, 2)] {
+            task.take_done(Done::Event(Event::Beat(0, Err(error.clone()))));
+            assert_eq!(cluster.troubles().len(), 1);
+            let refused = task.coordinator.refused(code, None);
+            task.take_done(Done::Event(Event::Beat(0, Err(refused))));
+            assert_eq!((cluster.troubles().len(), cluster.troubles_over()), (0, over));
+        }
     }
 
     #[tokio::test(start_paused = true)]
