@@ -1,6 +1,7 @@
 //! What goes wrong while the client goes on trying: for a program that has to tell a person why nothing
 //! happens.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,7 +30,11 @@ impl Trouble {
 
 /// All that fails now, of everything made from one cluster handle.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles(Mutex<Vec<Weak<Met>>>);
+pub(crate) struct Troubles {
+    met: Mutex<Vec<Weak<Met>>>,
+    /// How many ended well.
+    over: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Met {
@@ -45,7 +50,7 @@ impl Met {
 
 impl Troubles {
     fn all(&self) -> MutexGuard<'_, Vec<Weak<Met>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The longest lasting first.
@@ -54,6 +59,11 @@ impl Troubles {
         met.sort_by_key(|met| met.since);
         let told = |met: Arc<Met>| Trouble::new(met.last().1.clone(), met.since.elapsed());
         met.into_iter().map(told).collect()
+    }
+
+    /// How many ended well so far.
+    pub(crate) fn over(&self) -> u64 {
+        self.over.load(Ordering::Relaxed)
     }
 }
 
@@ -83,8 +93,15 @@ impl Trying {
         self.met = Some(met);
     }
 
-    /// Nothing is wrong any more.
+    /// Nothing is wrong any more: what failed has succeeded.
     pub(crate) fn is_well(&mut self) {
+        if self.met.take().is_some() {
+            self.meter.troubles.over.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing is tried any more; dropping this says the same.
+    pub(crate) fn is_given_up(&mut self) {
         self.met = None;
     }
 
@@ -115,8 +132,11 @@ mod tests {
         assert_eq!(words(&meter), [(error("c").to_string(), 3), (error("b").to_string(), 1)]);
         first.is_well();
         assert_eq!(words(&meter), [(error("b").to_string(), 1)]);
+        assert_eq!(meter.troubles.over(), 1);
         drop(second);
+        first.is_well();
         assert_eq!(words(&meter), []);
+        assert_eq!(meter.troubles.over(), 1, "the other was given up");
         first.failed(&error("a"));
         assert_eq!(words(&meter), [(error("a").to_string(), 0)]);
         assert_eq!(meter.troubles.all().len(), 1, "what is over is not kept");

@@ -24,7 +24,8 @@ pub(super) fn watch(cluster: &Cluster) {
         let mut teller = Teller::default();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if let Some(line) = teller.look(Instant::now(), &cluster.troubles()) {
+            let over = cluster.troubles_over();
+            if let Some(line) = teller.look(Instant::now(), &cluster.troubles(), over) {
                 output::note(&line);
             }
         }
@@ -39,20 +40,25 @@ type Kind = (Discriminant<ClientError>, Option<ErrorCode>);
 struct Teller {
     /// What the person knows of.
     told: Option<Kind>,
+    /// Troubles that had ended well by then.
+    over: u64,
     not_before: Option<Instant>,
 }
 
 impl Teller {
-    fn look(&mut self, now: Instant, troubles: &[Trouble]) -> Option<String> {
+    /// What to say now; `over` of the troubles so far have ended well.
+    fn look(&mut self, now: Instant, troubles: &[Trouble], over: u64) -> Option<String> {
         let Some(Trouble { error, lasting, .. }) = troubles.first() else {
-            return self.told.take().map(|_| "it works again".to_owned());
+            // What was given up is told by who gave it up.
+            let works = self.told.take().is_some() && over > self.over;
+            return works.then(|| "it works again".to_owned());
         };
         let kind = (discriminant(error), error.code());
         let early = *lasting < PATIENCE || self.not_before.is_some_and(|at| now < at);
         if early || self.told == Some(kind) {
             return None;
         }
-        self.told = Some(kind);
+        (self.told, self.over) = (Some(kind), over);
         self.not_before = Some(now + PAUSE);
         Some(format!("{}; still trying", words_of(error)))
     }
@@ -73,17 +79,19 @@ mod tests {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let full = |what, seconds| [trouble(what, ErrorCode::KafkaStorageError, seconds)];
-        assert_eq!(teller.look(at(0), &[]), None);
-        assert_eq!(teller.look(at(0), &full("a-0", 0)), None, "it may pass");
-        let line = teller.look(at(1), &full("a-0", 1));
+        assert_eq!(teller.look(at(0), &[], 0), None);
+        assert_eq!(teller.look(at(0), &full("a-0", 0), 0), None, "it may pass");
+        let line = teller.look(at(1), &full("a-0", 1), 0);
         assert_eq!(line.as_deref(), Some("a-0: full (KAFKA_STORAGE_ERROR); still trying"));
-        assert_eq!(teller.look(at(60), &full("a-1", 60)), None, "no news");
+        assert_eq!(teller.look(at(60), &full("a-1", 60), 0), None, "no news");
         let other = [trouble("a-0", ErrorCode::NotEnoughReplicas, 61)];
-        assert!(teller.look(at(61), &other).is_some());
-        assert_eq!(teller.look(at(62), &full("a-0", 61)), None, "not more than a line in 10 s");
-        assert_eq!(teller.look(at(62), &[]).as_deref(), Some("it works again"));
-        assert_eq!(teller.look(at(63), &[]), None);
-        assert_eq!(teller.look(at(65), &full("a-0", 2)), None);
-        assert!(teller.look(at(72), &full("a-0", 9)).is_some());
+        assert!(teller.look(at(61), &other, 0).is_some());
+        assert_eq!(teller.look(at(62), &full("a-0", 61), 0), None, "not more than a line in 10 s");
+        assert_eq!(teller.look(at(62), &[], 1).as_deref(), Some("it works again"));
+        assert_eq!(teller.look(at(63), &[], 1), None);
+        assert_eq!(teller.look(at(65), &full("a-0", 2), 1), None);
+        assert!(teller.look(at(72), &full("a-0", 9), 1).is_some());
+        assert_eq!(teller.look(at(80), &[], 1), None, "it was given up, and does not work");
+        assert_eq!(teller.look(at(81), &[], 2), None);
     }
 }

@@ -312,6 +312,13 @@ impl Cluster {
         self.meter().troubles.read()
     }
 
+    /// How many [`troubles`](Self::troubles) ended well so far: what failed has succeeded since. Those that
+    /// were given up are not among them.
+    #[must_use]
+    pub fn troubles_over(&self) -> u64 {
+        self.meter().troubles.over()
+    }
+
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         self.inner.pool.meter()
     }
@@ -382,7 +389,10 @@ impl Cluster {
         loop {
             let span = tracing::debug_span!("operation", what, failures);
             let error = match operation().instrument(span).await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    trying.is_well();
+                    return Ok(done);
+                }
                 Err(error) => error,
             };
             failures += 1;

@@ -17,7 +17,7 @@ use super::command::Reading;
 use super::fetched::Fetched;
 use super::fetcher::{Ended, Fetcher};
 use super::options::Isolation;
-use super::position::Position;
+use super::position::{PartitionState, Position};
 use super::request::Wish;
 use super::{Event, MovedWhy, unreadable};
 use crate::error::ClientError;
@@ -33,8 +33,15 @@ impl Fetcher {
     /// A trouble is over when all that is read was heard of since.
     pub(super) fn look_for_trouble(&mut self) {
         let Some(last) = self.trying.last_failed() else { return };
-        if !self.partitions.values().any(|state| state.is_unheard_since(last)) {
-            self.trying.is_well();
+        // What is fetched ahead as far as there is room waits for its reader, and for no broker.
+        let mut waiting = self.partitions.values().filter(|state| self.has_room(state));
+        if waiting.any(|state| state.is_unheard_since(last)) {
+            return;
+        }
+        let heard = |state: &PartitionState| state.heard.is_some_and(|at| at > last);
+        match self.partitions.values().any(heard) {
+            true => self.trying.is_well(),
+            false => self.trying.is_given_up(),
         }
     }
 
@@ -53,6 +60,12 @@ impl Fetcher {
                 }
                 self.tell_if_done(reading);
                 Ok(())
+            }
+            (Err(error), Position::Asking(timestamp)) if is_missing(&error) => {
+                state.wait(Instant::now(), |failures| self.cluster.backoff(failures));
+                state.position = Position::Ask(timestamp);
+                self.trying.failed(&error);
+                self.missing(reading, error).map_err(|error| self.fail(error))
             }
             (Err(error), Position::Asking(timestamp))
                 if error.is_retriable() || !self.fails_without_topic =>
@@ -250,6 +263,13 @@ impl Fetcher {
             self.tell_moved(wish.reading, (from, to), MovedWhy::Truncated);
         }
     }
+}
+
+/// Whether there is no such topic or partition, as far as a broker knows.
+fn is_missing(error: &ClientError) -> bool {
+    let of_topics = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
+    matches!(error, ClientError::NoPartition { .. })
+        || error.code().is_some_and(|code| of_topics.contains(&code))
 }
 
 /// A refusal of what was asked of a partition.

@@ -208,7 +208,7 @@ impl Fetcher {
     }
 
     /// Whether there is memory for more of a partition.
-    fn has_room(&self, state: &PartitionState) -> bool {
+    pub(super) fn has_room(&self, state: &PartitionState) -> bool {
         let bytes = match state.outlet {
             Some(_) => self.options.partition_bytes,
             None => self.options.prefetch_bytes,
@@ -268,7 +268,11 @@ impl Fetcher {
 
     /// A topic or partition is not there, as far as is known. When it was looked for often enough, that
     /// is believed.
-    fn missing(&mut self, reading: Reading, error: ClientError) -> Result<(), ClientError> {
+    pub(super) fn missing(
+        &mut self,
+        reading: Reading,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
         self.stale = true;
         let missed = self.partitions.get(&reading).map_or(0, |state| state.missed);
         match missed >= GONE_AFTER {

@@ -113,6 +113,7 @@ async fn what_is_tried_again_is_told_until_all_is_heard_of() {
         // The other partition has nothing, which is told after a while.
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(cluster.troubles().is_empty(), "{fault:?}: {:?}", cluster.troubles());
+        assert_eq!(cluster.troubles_over(), 1);
     }
 }
 
@@ -234,21 +235,54 @@ async fn damage_and_what_does_not_exist_end_reading_with_a_name() {
     assert_eq!(error.code(), Some(ErrorCode::CorruptMessage));
     assert!(error.to_string().starts_with("partition t-0: record batch has crc"), "{error}");
     assert!(consumer.next().await.is_none());
-    let missing = Assignment { topic: "missing".into(), ..assign(0, Start::Offset(0), None) };
-    let error = start(missing).next().await.unwrap().unwrap_err();
-    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
-    let error = start(assign(7, Start::Offset(0), None)).next().await.unwrap().unwrap_err();
-    assert!(matches!(error, ClientError::NoPartition { partition: 7, count: 1, .. }));
+    for from in [Start::Offset(0), Start::Earliest] {
+        let end = async |assignment| {
+            let mut consumer = start(assignment);
+            let next = tokio::time::timeout(Duration::from_secs(60), consumer.next()).await;
+            next.expect("it is believed at some time").unwrap().unwrap_err()
+        };
+        let missing = Assignment { topic: "missing".into(), ..assign(0, from, None) };
+        assert_eq!(end(missing).await.code(), Some(ErrorCode::UnknownTopicOrPartition));
+        let error = end(assign(7, from, None)).await;
+        assert!(matches!(error, ClientError::NoPartition { partition: 7, count: 1, .. }));
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_brokers_do_not_show_yet_is_looked_for_again() {
-    let (model, cluster) = Model::start(1, |_, _| Fault::No);
-    let from = vec![assign(1, Start::Offset(0), None)];
-    let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
-    model.clone().grow_after(3).await;
-    fill(&model, 1, 10, Compression::None);
-    assert!(matches!(consumer.next().await, Some(Ok(Event::Records(_)))));
+    for start in [Start::Offset(0), Start::Earliest] {
+        let (model, cluster) = Model::start(1, |_, _| Fault::No);
+        let from = vec![assign(1, start, None)];
+        let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
+        model.clone().grow_after(3).await;
+        fill(&model, 1, 10, Compression::None);
+        let next = consumer.next().await;
+        assert!(matches!(next, Some(Ok(Event::Records(_)))), "{start:?}: {next:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_of_what_waits_for_its_reader() {
+    let mut refused = 0;
+    let (model, cluster) = Model::start(2, move |api, _| {
+        refused += u32::from(api == ApiKey::Fetch);
+        match api {
+            ApiKey::Fetch if refused <= 3 => Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+            _ => Fault::No,
+        }
+    });
+    (0..2).for_each(|partition| fill(&model, partition, 1000, Compression::None));
+    let options = ConsumerOptions {
+        partition_bytes: 5000,
+        prefetch_bytes: 100,
+        ..ConsumerOptions::default()
+    };
+    let from = vec![assign(0, Start::Offset(0), None), assign(1, Start::Offset(0), None)];
+    let consumer = Consumer::start(&cluster, options, from).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(cluster.metrics().prefetched_bytes > 0, "one is read as far as there is room");
+    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    drop(consumer);
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,7 +172,11 @@ impl Sender {
 
     /// A whole request met its end below Kafka's own errors.
     fn call_failed(&mut self, leader: i32, parts: &[Part], error: &CallError, unsent: bool) {
-        self.met(&error.clone().into());
+        match error {
+            // That it waits its turn is no trouble: it is the order of things where no answer is waited for.
+            CallError::Busy => self.shared.set_last_error(error.to_string()),
+            _ => self.met(&error.clone().into()),
+        }
         let broken = matches!(error, CallError::Connection(_));
         if let Some(lane) = self.lanes.get_mut(&leader).filter(|_| broken) {
             // Requests that failed together count once.
@@ -246,6 +250,7 @@ impl Sender {
         );
         match fate {
             Some(Fate::Delivered(batch)) => {
+                self.delivers = true;
                 let (base, time) = match &answer {
                     Some(answer) => (answer.base_offset, answer.append_time),
                     None => (-1, None),

@@ -18,6 +18,7 @@ mod sender;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use duramen_protocol::error::ErrorCode;
 use duramen_protocol::text::Text;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -35,6 +36,7 @@ use crate::clock::wall_ms;
 use crate::cluster::{Cluster, Topics};
 use crate::error::ClientError;
 use crate::random::Random;
+use crate::trouble::Trying;
 
 /// Times that a topic's metadata is asked for before a partition it does not show is believed not to be: of
 /// one that has just grown a broker may not know yet.
@@ -167,15 +169,21 @@ impl Producer {
         let reserved = Reserved { shared, bytes: size };
         let deadline = Instant::now() + shared.options.delivery_timeout;
         let mut failures = 0;
+        let mut trying = Trying::new(self.handle.cluster.meter());
         loop {
             let refusal = match self.append(&record, size) {
                 Ok(delivery) => {
                     reserved.keep();
+                    trying.is_well();
                     return Ok(delivery);
                 }
                 Err(refusal) => refusal,
             };
             failures += 1;
+            if refusal == Refusal::NoPartition {
+                let what = format!("topic {}", record.topic);
+                trying.failed(&ClientError::refused(what, ErrorCode::LeaderNotAvailable, None));
+            }
             self.learn(&record, &refusal, failures, deadline).await?;
         }
     }

@@ -74,6 +74,8 @@ pub(super) struct Sender {
     refresh_at: Instant,
     view: Arc<ClusterView>,
     trying: Trying,
+    /// Something was delivered since it was last in trouble.
+    pub(super) delivers: bool,
     /// What may go to each leader; kept for its memory, as it is made anew each time.
     pub(super) by_leader: BTreeMap<i32, Vec<Part>>,
     pub(super) memory: Memory,
@@ -81,6 +83,8 @@ pub(super) struct Sender {
 
 /// Lists of parts, and answers, that are kept for requests to come.
 const KEPT: usize = 16;
+/// Partitions, and topics, that an answer has room for which is kept: what a broker sends is not bounded here.
+const KEPT_PARTS: usize = 1024;
 
 /// Memory that is used again, so that a request costs few allocations.
 #[derive(Default)]
@@ -108,7 +112,9 @@ impl Memory {
 
     /// Takes back an answer that was read.
     pub(super) fn keep_answer(&mut self, answer: ProduceResponse) {
-        if self.answers.len() < KEPT {
+        let topics = answer.responses.iter();
+        let partitions: usize = topics.map(|topic| topic.partition_responses.capacity()).sum();
+        if self.answers.len() < KEPT && partitions + answer.responses.capacity() <= KEPT_PARTS {
             self.answers.push(answer);
         }
     }
@@ -130,6 +136,7 @@ impl Sender {
         Self {
             view: cluster.view(),
             trying: Trying::new(cluster.meter()),
+            delivers: false,
             refresh_at: Instant::now() + cluster.options().metadata_max_age,
             shared,
             cluster,
@@ -266,6 +273,7 @@ impl Sender {
     pub(super) fn met(&mut self, error: &ClientError) {
         self.shared.set_last_error(error.to_string());
         self.trying.failed(error);
+        self.delivers = false;
     }
 
     /// A trouble is over when nothing is left of what waited when it was last met.
@@ -277,7 +285,10 @@ impl Sender {
         };
         let mut routes = self.active.iter().filter_map(|buffer| self.routes.get(buffer));
         if !routes.any(|route| waited(&route.queue)) {
-            self.trying.is_well();
+            match self.delivers {
+                true => self.trying.is_well(),
+                false => self.trying.is_given_up(),
+            }
         }
     }
 
@@ -482,4 +493,28 @@ async fn look(
         cluster.fetch_metadata(Topics::NamedOrMade(&missing)).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use duramen_protocol::messages::produce::TopicProduceResponse;
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_few_answers_is_kept_and_of_none_that_is_unusually_long() {
+        let answer = |topics: usize, partitions: usize| {
+            let partition_responses = Vec::with_capacity(partitions);
+            let topic = TopicProduceResponse { partition_responses, ..Default::default() };
+            let mut responses = Vec::with_capacity(topics);
+            responses.push(topic);
+            ProduceResponse { responses, ..ProduceResponse::default() }
+        };
+        let mut memory = Memory::default();
+        memory.keep_answer(answer(1, KEPT_PARTS));
+        memory.keep_answer(answer(KEPT_PARTS, 1));
+        assert!(memory.answers.is_empty());
+        (0..2 * KEPT).for_each(|_| memory.keep_answer(answer(1, 1)));
+        assert_eq!(memory.answers.len(), KEPT);
+    }
 }

@@ -106,6 +106,58 @@ async fn what_is_tried_again_is_told_as_long_as_something_waits() {
     // The sender looks before it sleeps.
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    assert_eq!(cluster.troubles_over(), 1);
+    refused.store(true, Ordering::Relaxed);
+    for delivery in enqueue(&producer, 1, 3..6).await {
+        assert!(delivery.await.is_err());
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    assert_eq!(cluster.troubles_over(), 1, "it was given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_of_requests_is_no_trouble() {
+    let (model, cluster) = Model::start(1000, |_, _| Fault::No);
+    let one_batch = ProducerOptions { batch_bytes: 100, request_bytes: 100, ..small_batches() };
+    let options = ProducerOptions { acks: Acks::None, idempotent: false, ..one_batch };
+    let producer = Producer::start(&cluster, options).unwrap();
+    let mut deliveries = enqueue(&producer, 0, 0..1).await;
+    producer.flush().await;
+    // At once, so that all of them are sent before the connection has written any.
+    for partition in 0..1000 {
+        let record =
+            ProducerRecord { partition: Some(partition), ..ProducerRecord::new("t", b"1") };
+        deliveries.push(producer.try_enqueue(&record).unwrap().unwrap());
+    }
+    for looks in 0.. {
+        assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+        match looks % 20 {
+            0 if deliveries.iter().all(|delivery| delivery.result().is_some()) => break,
+            0 => tokio::time::sleep(Duration::from_millis(1)).await,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+    assert!(producer.last_error().is_some_and(|words| words.contains("too many requests")));
+    drop(model);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_without_any_leader_is_told_of() {
+    let (model, cluster) = Model::start(1, |_, _| Fault::No);
+    model.lock().leader = -1;
+    let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
+    let sends = producer.clone();
+    let sent = tokio::spawn(async move { sends.send(ProducerRecord::new("t", b"00007")).await });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let told = cluster.troubles();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].error.code(), Some(ErrorCode::LeaderNotAvailable));
+    assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
+    model.lock().leader = 1;
+    assert_eq!(sent.await.unwrap().unwrap().offset, 0);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
 }
 
 #[tokio::test(start_paused = true)]

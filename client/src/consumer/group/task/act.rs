@@ -144,7 +144,7 @@ impl Task {
     ) {
         asked.retain(|at| self.awaited.get(at) == Some(&given));
         match found {
-            _ if asked.is_empty() => self.asking.is_well(),
+            _ if asked.is_empty() => self.asking.is_given_up(),
             Ok(mut found) => {
                 self.asking.is_well();
                 found.retain(|(at, _)| asked.contains(at));
@@ -220,15 +220,46 @@ mod tests {
     use crate::consumer::group::GroupOptions;
     use crate::testing::{Answer, played};
 
-    #[tokio::test(start_paused = true)]
-    async fn an_assignment_that_adds_nothing_hides_none_that_is_looked_up() {
+    fn task()
+    -> (Task, mpsc::UnboundedReceiver<Control>, mpsc::UnboundedSender<super::super::Command>) {
         let cluster = played(ClusterOptions::default(), |_, _| Answer::Silence);
-        let (to_user, mut control) = mpsc::unbounded_channel();
-        let (_commands, from_user) = mpsc::unbounded_channel();
+        let (to_user, control) = mpsc::unbounded_channel();
+        let (commands, from_user) = mpsc::unbounded_channel();
         let options = GroupOptions::new("g").stop_at_end(true).into();
         let channels = (to_user, from_user);
         let shared = (Default::default(), Arc::new(super::super::Presence::new()));
-        let mut task = Task::new(cluster, options, "t".into(), channels, shared);
+        (Task::new(cluster, options, "t".into(), channels, shared), control, commands)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_gathers_and_can_not_decide_is_in_trouble() {
+        let (mut task, _control, _commands) = task();
+        let error = task.coordinator.refused(ErrorCode::CoordinatorNotAvailable, None);
+        for _ in 0..5 {
+            let joined = Ok(crate::consumer::group::member::JoinAnswer::Id("m".into()));
+            task.take_done(Done::Joined(0, Vec::new(), joined));
+            task.take_done(Done::Event(Event::Synced(0, Err(error.clone()))));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let told = task.coordinator.cluster().troubles();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].lasting, Duration::from_secs(5));
+        task.take_done(Done::Event(Event::Synced(0, Ok([].into()))));
+        let cluster = task.coordinator.cluster().clone();
+        assert_eq!((cluster.troubles().len(), cluster.troubles_over()), (0, 1));
+        // It has forgotten the member, which joins again: it decides, then. What it never will is given up.
+        for (code, over) in [(ErrorCode::UnknownMemberId, 2), (ErrorCode::InvalidGroupId, 2)] {
+            task.take_done(Done::Event(Event::Beat(0, Err(error.clone()))));
+            assert_eq!(cluster.troubles().len(), 1);
+            let refused = task.coordinator.refused(code, None);
+            task.take_done(Done::Event(Event::Beat(0, Err(refused))));
+            assert_eq!((cluster.troubles().len(), cluster.troubles_over()), (0, over));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_assignment_that_adds_nothing_hides_none_that_is_looked_up() {
+        let (mut task, mut control, _commands) = task();
         let at = TopicPartition::new("t", 0);
         task.assign([at.clone()].into());
         // The group rebalanced, and the share is the same.

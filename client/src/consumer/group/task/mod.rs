@@ -26,7 +26,7 @@ use super::requests::Counts;
 use super::{GroupOptions, GroupProtocol, Subscription, TopicPartition};
 use crate::cluster::Cluster;
 use crate::coordinator::Coordinator;
-use crate::error::ClientError;
+use crate::error::{ClientError, Remedy};
 use crate::random::Random;
 use crate::trouble::Trying;
 use topics::Looked;
@@ -293,6 +293,10 @@ impl Task {
         };
         match error {
             Some(error) if error.is_retriable() => self.trying.failed(error),
+            // It has no place before it has heard of its share.
+            None if matches!(done, Done::Joined(..) | Done::Led(..)) => {}
+            Some(error) if error.remedy() == Remedy::Change => self.trying.is_given_up(),
+            // Also when the group has gone on without it: the coordinator decides.
             _ => self.trying.is_well(),
         }
     }
