@@ -81,6 +81,17 @@ fn append(log: &mut Log, encoded: &Bytes) {
     log.append(&ValidatedBatch::own(encoded).unwrap(), info).unwrap();
 }
 
+/// A log that has stopped with snapshots at 3 and at 5, and the records from 3 on.
+async fn leave_two_snapshots(disk: &Disk) {
+    let (node, _committed) = disk.start();
+    for number in 0..3 {
+        node.raft.propose(records(number)).await.unwrap();
+    }
+    write_snapshot(&node, snapshot_at(3, 0), 0).await;
+    write_snapshot(&node, snapshot_at(5, 0), 3).await;
+    node.stop().await;
+}
+
 /// Has `node` write a snapshot, and waits until the log before `log_start` is gone.
 async fn write_snapshot(node: &Node, snapshot: Snapshot, log_start: i64) {
     let id = snapshot.id;
@@ -206,13 +217,7 @@ async fn a_start_needs_only_the_newest_snapshot_and_what_follows() {
 #[tokio::test]
 async fn a_damaged_snapshot_falls_back_to_the_one_before() {
     let disk = Disk::new();
-    let (node, _committed) = disk.start();
-    for number in 0..3 {
-        node.raft.propose(records(number)).await.unwrap();
-    }
-    write_snapshot(&node, snapshot_at(3, 0), 0).await;
-    write_snapshot(&node, snapshot_at(5, 0), 3).await;
-    node.stop().await;
+    leave_two_snapshots(&disk).await;
     let damage = |id: &str| {
         let path = disk.log_dir().join(id);
         Env::real().disk.open(&path, OpenMode::Write).unwrap().set_len(700).unwrap();
@@ -234,13 +239,7 @@ async fn a_damaged_snapshot_falls_back_to_the_one_before() {
 async fn a_disk_that_gives_no_answer_has_not_damaged_anything() {
     let world = SimEnv::new(1, 17);
     let disk = Disk::simulated(&world);
-    let (node, _committed) = disk.start();
-    for number in 0..3 {
-        node.raft.propose(records(number)).await.unwrap();
-    }
-    write_snapshot(&node, snapshot_at(3, 0), 0).await;
-    write_snapshot(&node, snapshot_at(5, 0), 3).await;
-    node.stop().await;
+    leave_two_snapshots(&disk).await;
     // So that the newest is needed.
     let older = disk.log_dir().join("00000000000000000003-0000000000.checkpoint");
     world.env().disk.open(&older, OpenMode::Write).unwrap().set_len(700).unwrap();

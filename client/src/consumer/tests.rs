@@ -12,8 +12,9 @@ use duramen_protocol::records::control::EndTxnMarker;
 use duramen_protocol::records::{BatchBuilder, BatchOptions, Compression};
 
 use super::*;
-use crate::testing::dropped_after;
 use crate::testing::model::{Fault, Model};
+use crate::testing::{dropped_after, eventually};
+use crate::trouble::Trouble;
 
 /// Batches of ten records each, up to `end`.
 fn fill(model: &Model, partition: usize, end: i64, compression: Compression) {
@@ -104,15 +105,13 @@ async fn what_is_tried_again_is_told_until_all_is_heard_of() {
         fill(&model, 0, 10, Compression::None);
         let from = vec![assign(0, Start::Offset(0), None), assign(1, Start::Offset(0), None)];
         let mut consumer = Consumer::start(&cluster, ConsumerOptions::default(), from).unwrap();
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let told = cluster.troubles();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
+        let lasting = |told: &Trouble| told.lasting > Duration::from_secs(4);
+        eventually("it lasts", || cluster.troubles().iter().any(lasting)).await;
+        assert_eq!(cluster.troubles().len(), 1, "{:?}", cluster.troubles());
         fails.store(false, Ordering::Relaxed);
         assert_eq!(record(&mut consumer).await.unwrap().unwrap().offset, 0);
         // The other partition has nothing, which is told after a while.
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        assert!(cluster.troubles().is_empty(), "{fault:?}: {:?}", cluster.troubles());
+        eventually("it is over", || cluster.troubles().is_empty()).await;
         assert_eq!(cluster.troubles_over(), 1);
     }
 }
@@ -279,9 +278,9 @@ async fn nothing_is_told_of_what_waits_for_its_reader() {
     };
     let from = vec![assign(0, Start::Offset(0), None), assign(1, Start::Offset(0), None)];
     let consumer = Consumer::start(&cluster, options, from).unwrap();
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(cluster.metrics().prefetched_bytes > 0, "one is read as far as there is room");
-    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    let is_full = || cluster.metrics().prefetched_bytes > 0;
+    eventually("one is read as far as there is room", is_full).await;
+    eventually("nothing is told any more", || cluster.troubles().is_empty()).await;
     drop(consumer);
 }
 

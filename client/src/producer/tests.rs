@@ -6,8 +6,9 @@ use duramen_protocol::api::ApiKey;
 use duramen_protocol::error::ErrorCode;
 
 use super::*;
-use crate::testing::away_for;
 use crate::testing::model::{Fault, MADE, Model};
+use crate::testing::{away_for, eventually};
+use crate::trouble::Trouble;
 
 fn small_batches() -> ProducerOptions {
     ProducerOptions { batch_bytes: 200, request_bytes: 600, ..ProducerOptions::default() }
@@ -93,26 +94,23 @@ async fn what_is_tried_again_is_told_as_long_as_something_waits() {
     });
     let producer = Producer::start(&cluster, small_batches()).unwrap();
     let deliveries = enqueue(&producer, 1, 0..3).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let lasting = |told: &Trouble| told.lasting > Duration::from_secs(4);
+    eventually("it lasts", || cluster.troubles().iter().any(lasting)).await;
     let told = cluster.troubles();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].error.code(), Some(ErrorCode::KafkaStorageError));
     assert!(told[0].error.to_string().starts_with("partition t-1: "), "{told:?}");
-    assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
     refused.store(false, Ordering::Relaxed);
     for delivery in deliveries {
         delivery.await.unwrap();
     }
-    // The sender looks before it sleeps.
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    eventually("it is over", || cluster.troubles().is_empty()).await;
     assert_eq!(cluster.troubles_over(), 1);
     refused.store(true, Ordering::Relaxed);
     for delivery in enqueue(&producer, 1, 3..6).await {
         assert!(delivery.await.is_err());
     }
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    eventually("it is over", || cluster.troubles().is_empty()).await;
     assert_eq!(cluster.troubles_over(), 1, "it was given up");
 }
 
@@ -149,15 +147,14 @@ async fn a_topic_without_any_leader_is_told_of() {
     let producer = Producer::start(&cluster, ProducerOptions::default()).unwrap();
     let sends = producer.clone();
     let sent = tokio::spawn(async move { sends.send(ProducerRecord::new("t", b"00007")).await });
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let lasting = |told: &Trouble| told.lasting > Duration::from_secs(4);
+    eventually("it lasts", || cluster.troubles().iter().any(lasting)).await;
     let told = cluster.troubles();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].error.code(), Some(ErrorCode::LeaderNotAvailable));
-    assert!(told[0].lasting > Duration::from_secs(4), "{told:?}");
     model.lock().leader = 1;
     assert_eq!(sent.await.unwrap().unwrap().offset, 0);
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(cluster.troubles().is_empty(), "{:?}", cluster.troubles());
+    eventually("it is over", || cluster.troubles().is_empty()).await;
 }
 
 #[tokio::test(start_paused = true)]

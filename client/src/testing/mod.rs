@@ -135,6 +135,15 @@ pub(crate) fn played(
     Cluster::new("played:1", options.connector(connector)).unwrap()
 }
 
+/// Waits until it is so. For a clock that is paused: it goes on when everybody waits, and then in steps.
+pub(crate) async fn eventually(reason: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(60), "not in a minute: {reason}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// What becomes of a connection that is asked for.
 pub(crate) enum Dial {
     Made,

@@ -26,7 +26,7 @@ use duramen_protocol::messages::produce::{
 };
 use duramen_protocol::records::BatchView;
 
-use super::{Answer, Asked, played};
+use super::{Answer, Asked, eventually, played};
 use crate::cluster::{Cluster, ClusterOptions};
 
 /// What a test lets the broker do instead of answering properly.
@@ -124,9 +124,8 @@ impl Model {
     /// Another partition, when metadata was asked for so many times.
     pub(crate) async fn grow_after(self, looks: usize) {
         let is_metadata = |api: &&ApiKey| **api == ApiKey::Metadata;
-        while self.lock().asked.iter().filter(is_metadata).count() < looks {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let asked = || self.lock().asked.iter().filter(is_metadata).count();
+        eventually("metadata is asked for", || asked() >= looks).await;
         self.lock().logs.push(Log::default());
     }
 

@@ -49,12 +49,7 @@ fn what_is_in_flight_is_known_after_two_crashes_also_without_the_logs_beginning(
         let start = log.segments[left].base;
         log.advance_log_start(start).unwrap();
         dir.run_once();
-        for _ in 0..2 {
-            drop(log);
-            drop(dir);
-            (dir, log, _) = reopen(path.path(), &small());
-            dir.checkpoint().unwrap();
-        }
+        (dir, log) = crash_twice((dir, log), path.path());
         assert_eq!((log.segments.len(), log.log_start_offset()), (2, start));
         sender.assert_known(&mut log, count - 5..count);
         let again = append(&mut log, &idle, info(1000)).unwrap();

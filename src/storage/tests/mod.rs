@@ -60,6 +60,16 @@ fn reopen(path: &std::path::Path, config: &LogConfig) -> (LogDir, Log, RecoveryR
     (dir, log, report)
 }
 
+/// Twice in a row it dies, and notes at each start how far the log is sound.
+fn crash_twice((mut dir, mut log): (LogDir, Log), path: &std::path::Path) -> (LogDir, Log) {
+    for _ in 0..2 {
+        drop((log, dir));
+        (dir, log, _) = reopen(path, &small());
+        dir.checkpoint().unwrap();
+    }
+    (dir, log)
+}
+
 #[test]
 fn a_clean_restart_scans_nothing_and_a_crash_finds_everything_again() {
     let path = tempfile::tempdir().unwrap();
@@ -145,12 +155,7 @@ fn what_is_in_flight_over_a_roll_is_known_after_two_crashes() {
         assert!(log.segments.len() > 1);
         // Snapshots of producers too are written by then.
         dir.run_once();
-        for _ in 0..2 {
-            drop(log);
-            drop(dir);
-            (dir, log, _) = reopen(path.path(), &small());
-            dir.checkpoint().unwrap();
-        }
+        (dir, log) = crash_twice((dir, log), path.path());
         for sequence in 13..18 {
             let again = append(&mut log, &sent(sequence), info(1000));
             assert!(again.is_ok_and(|it| it.duplicate), "{sequence} of 18 behind {before}");
